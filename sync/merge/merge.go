@@ -1,0 +1,181 @@
+// Package merge holds the one rule by which two states of a record become one, and the
+// policies that pick what is shown. Both are pure functions of their arguments.
+//
+// The merge must never look at what a field means, and a policy must never change what is
+// stored: policies can change without touching data (SPEC R2, R3).
+package merge
+
+import (
+	"slices"
+
+	"estate/sync/record"
+)
+
+// Lineage tells how replicas of one node follow each other, as their cards say.
+type Lineage interface {
+	// Card returns a replica's card; ok is false where it is not known. Cards are
+	// immutable, so any cached answer stays right.
+	Card(record.ReplicaID) (card record.Card, ok bool)
+}
+
+// NoLineage knows no cards: every replica stands for itself.
+type NoLineage struct{}
+
+// Card reports that nothing is known.
+func (NoLineage) Card(record.ReplicaID) (record.Card, bool) { return record.Card{}, false }
+
+// reach walks the lineage from a vector entry to an earlier replica of the same node and
+// returns up to which of its numbers the entry covers it; zero where it does not descend
+// from it. Only replicas of one node are walked, so records of many writers stay cheap.
+func reach(from, to record.ReplicaID, lin Lineage) uint64 {
+	a, okA := lin.Card(from)
+	b, okB := lin.Card(to)
+	if !okA || !okB || a.Node != b.Node {
+		return 0
+	}
+	for {
+		p := a.Predecessor
+		if p.N == 0 || p.Replica == from {
+			return 0
+		}
+		if p.Replica == to {
+			return p.N
+		}
+		next, ok := lin.Card(p.Replica)
+		if !ok || next.Node != a.Node {
+			return 0
+		}
+		a = next
+	}
+}
+
+// Covered returns up to which number of a replica the vector covers it, lineage included.
+func Covered(c record.Context, r record.ReplicaID, lin Lineage) uint64 {
+	n := c.Entry(r)
+	for _, e := range c.Vector {
+		if e.Replica != r {
+			n = max(n, reach(e.Replica, r, lin))
+		}
+	}
+	return n
+}
+
+// Covers reports whether a context includes a dot of a field.
+func Covers(c record.Context, field string, d record.Dot, lin Lineage) bool {
+	return d.N <= c.Entry(d.Replica) || c.HasDot(record.FieldDot{Field: field, Dot: d}) || d.N <= Covered(c, d.Replica, lin)
+}
+
+// Normalise returns the context in its one canonical form under a lineage: entries that
+// another entry covers are left out, and so are single dots that the vector covers.
+func Normalise(c record.Context, lin Lineage) record.Context {
+	var out record.Context
+	for i, e := range c.Vector {
+		covered := false
+		for j, o := range c.Vector {
+			if i != j && reach(o.Replica, e.Replica, lin) >= e.N {
+				covered = true
+				break
+			}
+		}
+		if !covered {
+			out.Vector = append(out.Vector, e)
+		}
+	}
+	for _, d := range c.Dots {
+		if d.Dot.N > Covered(out, d.Dot.Replica, lin) {
+			out.Dots = append(out.Dots, d)
+		}
+	}
+	return out
+}
+
+// JoinContexts returns the least context that includes both.
+func JoinContexts(a, b record.Context, lin Lineage) record.Context {
+	var out record.Context
+	i, j := 0, 0
+	for i < len(a.Vector) || j < len(b.Vector) {
+		switch {
+		case j == len(b.Vector) || i < len(a.Vector) && a.Vector[i].Replica.Compare(b.Vector[j].Replica) < 0:
+			out.Vector = append(out.Vector, a.Vector[i])
+			i++
+		case i == len(a.Vector) || a.Vector[i].Replica.Compare(b.Vector[j].Replica) > 0:
+			out.Vector = append(out.Vector, b.Vector[j])
+			j++
+		default:
+			e := a.Vector[i]
+			e.N = max(e.N, b.Vector[j].N)
+			out.Vector = append(out.Vector, e)
+			i++
+			j++
+		}
+	}
+	if len(a.Dots)+len(b.Dots) > 0 {
+		out.Dots = append(slices.Clone(a.Dots), b.Dots...)
+		slices.SortFunc(out.Dots, record.FieldDot.Compare)
+		out.Dots = slices.Compact(out.Dots)
+	}
+	return Normalise(out, lin)
+}
+
+// Merge joins two states of one record. A sibling stays if both have it, or if one has it
+// and the other's context does not cover its dot for that field; the contexts are joined.
+// It is commutative, associative, idempotent and convergent (SPEC R2).
+func Merge(a, b record.Record, lin Lineage) record.Record {
+	var out record.Record
+	i, j := 0, 0
+	for i < len(a.Fields) || j < len(b.Fields) {
+		var x, y record.Field
+		switch {
+		case j == len(b.Fields) || i < len(a.Fields) && a.Fields[i].Name < b.Fields[j].Name:
+			x = a.Fields[i]
+			y.Name = x.Name
+			i++
+		case i == len(a.Fields) || a.Fields[i].Name > b.Fields[j].Name:
+			y = b.Fields[j]
+			x.Name = y.Name
+			j++
+		default:
+			x, y = a.Fields[i], b.Fields[j]
+			i++
+			j++
+		}
+		if kept := mergeField(x, y, a.Context, b.Context, lin); len(kept) > 0 {
+			out.Fields = append(out.Fields, record.Field{Name: x.Name, Siblings: kept})
+		}
+	}
+	out.Context = JoinContexts(a.Context, b.Context, lin)
+	return out
+}
+
+func mergeField(x, y record.Field, cx, cy record.Context, lin Lineage) []record.Sibling {
+	var kept []record.Sibling
+	i, j := 0, 0
+	for i < len(x.Siblings) || j < len(y.Siblings) {
+		order := 0
+		switch {
+		case j == len(y.Siblings):
+			order = -1
+		case i == len(x.Siblings):
+			order = 1
+		default:
+			order = x.Siblings[i].CompareIdentity(y.Siblings[j])
+		}
+		switch {
+		case order < 0:
+			if s := x.Siblings[i]; !Covers(cy, x.Name, s.Dot, lin) {
+				kept = append(kept, s)
+			}
+			i++
+		case order > 0:
+			if s := y.Siblings[j]; !Covers(cx, x.Name, s.Dot, lin) {
+				kept = append(kept, s)
+			}
+			j++
+		default:
+			kept = append(kept, x.Siblings[i])
+			i++
+			j++
+		}
+	}
+	return kept
+}

@@ -1,0 +1,248 @@
+package record
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"estate/sync/hlc"
+)
+
+// Limits of one event.
+const (
+	EventBytesMax   = 256 << 10
+	DetailsBytesMax = 1 << 20
+	TouchesMax      = 512
+	ActionBytesMax  = 64
+	eventVersion    = 1
+)
+
+// ErrEvent says that bytes are not an event or its details in canonical form.
+var ErrEvent = errors.New("record: malformed event")
+
+// Hash is a SHA-256 digest.
+type Hash [sha256.Size]byte
+
+// IsZero reports whether the hash is unset: the previous hash of event 1.
+func (h Hash) IsZero() bool { return h == Hash{} }
+
+// Actor is who caused a transaction.
+type Actor struct {
+	_     struct{} `cbor:",toarray"`
+	Class Class
+	// Person is who acted, or on whose account automation acted; zero for a sensor or job.
+	Person ID
+	// Name is the automation's name ("ingest", "sla"), empty for persons.
+	Name string
+}
+
+// Touch is one field of one record that a transaction wrote. Old and New are salted hashes
+// of the replaced and the new values; zero where there are none. The values themselves are
+// in the Details, which can be erased without breaking the chain.
+type Touch struct {
+	_        struct{} `cbor:",toarray"`
+	Kind     string
+	ID       ID
+	Field    string
+	Replaced []Dot
+	Old      Hash
+	New      Hash
+}
+
+// Refused names one part of a phone's transaction that an authority did not admit. The
+// value is kept in the Details of the event that says so.
+type Refused struct {
+	_     struct{} `cbor:",toarray"`
+	Dot   Dot
+	Kind  string
+	ID    ID
+	Field string
+	Code  string
+}
+
+// Event is one link of a replica's audit chain, and the dot (Replica, N) that values of
+// this transaction carry. Event 1 is the replica's card and touches nothing.
+type Event struct {
+	_        struct{} `cbor:",toarray"`
+	Version  uint64
+	Building ID
+	Replica  ReplicaID
+	N        uint64
+	Prev     Hash
+	Stamp    hlc.Stamp
+	// EventTime is when it happened, in Unix milliseconds, as the author knew it.
+	EventTime int64
+	Actor     Actor
+	Action    string
+	Touches   []Touch
+	Refusals  []Refused
+	Card      *Card
+}
+
+// Dot is the dot that the event's values carry.
+func (e Event) Dot() Dot { return Dot{Replica: e.Replica, N: e.N} }
+
+// Encode writes the event in its canonical form.
+func (e Event) Encode() ([]byte, error) {
+	e.Version = eventVersion
+	if e.Touches == nil {
+		e.Touches = []Touch{}
+	}
+	if e.Refusals == nil {
+		e.Refusals = []Refused{}
+	}
+	b, err := Marshal(e)
+	if err == nil && len(b) > EventBytesMax {
+		err = fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
+	}
+	return b, err
+}
+
+// DecodeEvent reads an event and checks its form. It returns ErrEvent. The bytes must be
+// exactly what Encode would write: the hash is taken over them.
+func DecodeEvent(b []byte) (Event, error) {
+	var e Event
+	if len(b) > EventBytesMax {
+		return e, fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
+	}
+	if err := Unmarshal(b, &e); err != nil {
+		return e, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	switch {
+	case e.Version != eventVersion:
+		return e, fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersion)
+	case e.N == 0 || e.Building.IsZero() || e.Replica.IsZero() || (e.N == 1) != (e.Card != nil) || (e.N == 1) != e.Prev.IsZero():
+		return e, fmt.Errorf("%w: number, card or previous hash", ErrEvent)
+	case e.Actor.Class != Person && e.Actor.Class != Automation:
+		return e, fmt.Errorf("%w: author class %d", ErrEvent, e.Actor.Class)
+	case len(e.Touches) > TouchesMax || len(e.Action) > ActionBytesMax || e.N == 1 && len(e.Touches) > 0:
+		return e, fmt.Errorf("%w: touches or action", ErrEvent)
+	}
+	for i, t := range e.Touches {
+		if t.Kind == "" || t.ID.IsZero() || t.Field == "" || len(t.Field) > FieldNameMax || len(t.Kind) > FieldNameMax {
+			return e, fmt.Errorf("%w: touch %d", ErrEvent, i)
+		}
+	}
+	again, err := e.Encode()
+	if err != nil || !slices.Equal(again, b) {
+		return e, fmt.Errorf("%w: not canonical", ErrEvent)
+	}
+	return e, nil
+}
+
+// HashEvent is the chain hash over an event's canonical bytes.
+func HashEvent(encoded []byte) Hash {
+	h := sha256.New()
+	h.Write([]byte("estate event v1\x00"))
+	h.Write(encoded)
+	return Hash(h.Sum(nil))
+}
+
+// Detail is what one touch (or refusal) hashes: a random salt, the values replaced and the
+// new ones. An erased detail has no salt and no values.
+type Detail struct {
+	_    struct{} `cbor:",toarray"`
+	Salt []byte
+	Old  []Value
+	New  []Value
+}
+
+// SaltBytes is the length of a detail's salt.
+const SaltBytes = 16
+
+// Erased reports whether the detail's content was erased or withheld.
+func (d Detail) Erased() bool { return len(d.Salt) == 0 }
+
+// HashValues is the salted hash of a touch's old or new values; zero for none.
+func HashValues(salt []byte, label string, values []Value) Hash {
+	if len(values) == 0 {
+		return Hash{}
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "estate %s v1\x00", label)
+	h.Write(salt)
+	for _, v := range values {
+		fmt.Fprintf(h, "%d:", len(v))
+		h.Write(v)
+	}
+	return Hash(h.Sum(nil))
+}
+
+// Labels of HashValues.
+const (
+	LabelOld = "old"
+	LabelNew = "new"
+)
+
+// Details are the values beside an event: one Detail per touch, then one per refusal.
+type Details []Detail
+
+// Encode writes the details.
+func (d Details) Encode() ([]byte, error) {
+	if d == nil {
+		d = Details{}
+	}
+	b, err := Marshal([]Detail(d))
+	if err == nil && len(b) > DetailsBytesMax {
+		err = fmt.Errorf("%w: details of %d bytes, limit %d", ErrEvent, len(b), DetailsBytesMax)
+	}
+	return b, err
+}
+
+// DecodeDetails reads details. It returns ErrEvent.
+func DecodeDetails(b []byte) (Details, error) {
+	if len(b) > DetailsBytesMax {
+		return nil, fmt.Errorf("%w: details of %d bytes", ErrEvent, len(b))
+	}
+	var d []Detail
+	if err := Unmarshal(b, &d); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	return d, nil
+}
+
+// Check verifies that the details are the ones that the event hashed. Erased details pass:
+// the chain holds without them.
+func (d Details) Check(e Event) error {
+	if len(d) == 0 {
+		return nil
+	}
+	if len(d) != len(e.Touches)+len(e.Refusals) {
+		return fmt.Errorf("%w: %d details for %d touches and %d refusals", ErrEvent, len(d), len(e.Touches), len(e.Refusals))
+	}
+	for i, t := range e.Touches {
+		if d[i].Erased() {
+			continue
+		}
+		if HashValues(d[i].Salt, LabelOld, d[i].Old) != t.Old || HashValues(d[i].Salt, LabelNew, d[i].New) != t.New {
+			return fmt.Errorf("%w: values of %s.%s do not match their hash", ErrEvent, t.Kind, t.Field)
+		}
+	}
+	return nil
+}
+
+// Delta is a transaction's effect on one record, as a small record with a small context:
+// the new siblings and, as single dots, what they replaced (design §3, Who sends what).
+// Touches whose field may returns false for are left out whole.
+func Delta(e Event, d Details, key Key, may func(field string) bool) Record {
+	var r Record
+	for i, t := range e.Touches {
+		if t.Kind != key.Kind || t.ID != key.ID || !may(t.Field) {
+			continue
+		}
+		var siblings []Sibling
+		if i < len(d) {
+			for _, v := range d[i].New {
+				siblings = append(siblings, Sibling{Dot: e.Dot(), Stamp: e.Stamp, Class: e.Actor.Class, Value: v})
+			}
+		}
+		r = r.With(t.Field, append(siblings, r.Siblings(t.Field)...))
+		for _, dot := range append(slices.Clone(t.Replaced), e.Dot()) {
+			r.Context.Dots = append(r.Context.Dots, FieldDot{Field: t.Field, Dot: dot})
+		}
+	}
+	slices.SortFunc(r.Context.Dots, FieldDot.Compare)
+	r.Context.Dots = slices.Compact(r.Context.Dots)
+	return r
+}
