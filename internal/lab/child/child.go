@@ -1,0 +1,67 @@
+// Package child knows how the lab's operating-system processes are born and
+// how to see whether they are gone.
+//
+// It must never signal a process that the caller did not name by id.
+package child
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+)
+
+// pollInterval is how often a vanished process is looked for: short against
+// the tens of milliseconds that ending PostgreSQL takes, long enough to cost
+// nothing.
+const pollInterval = 10 * time.Millisecond
+
+// Poll calls done at once and then every few milliseconds until it answers
+// true, fails, or ctx ends. It names what was awaited in the error.
+func Poll(ctx context.Context, what string, done func() (bool, error)) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		ok, err := done()
+		if err != nil {
+			return fmt.Errorf("wait for %s: %w", what, err)
+		}
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, ctx.Err())
+		case <-ticker.C:
+		}
+	}
+}
+
+// WaitGone waits until none of the processes runs any more. A zombie counts
+// as gone: its files and sockets are closed.
+func WaitGone(ctx context.Context, pids ...int) error {
+	return Poll(ctx, fmt.Sprintf("end of processes %v", pids), func() (bool, error) {
+		for _, pid := range pids {
+			if Alive(pid) {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+}
+
+// FreePort picks a loopback TCP port that nobody listens on. Another process
+// may take it before the caller does, so the caller retries a failed start.
+func FreePort(ctx context.Context) (int, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("choose a free port: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("choose a free port: unexpected address %s", listener.Addr())
+	}
+	return address.Port, nil
+}
