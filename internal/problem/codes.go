@@ -13,6 +13,20 @@ const (
 	RateLimited     Code = "rate_limited"
 	Conflict        Code = "conflict"
 	Unavailable     Code = "unavailable"
+
+	SignInFailed     Code = "sign_in_failed"
+	AccountDisabled  Code = "account_disabled"
+	PasswordTooWeak  Code = "password_too_weak"
+	TokenExpired     Code = "token_expired"
+	TokenInvalid     Code = "token_invalid"
+	RefreshReused    Code = "refresh_reused"
+	EnrolCodeInvalid Code = "enrol_code_invalid"
+	EnrolCodeUsed    Code = "enrol_code_used"
+	EnrolCodeExpired Code = "enrol_code_expired"
+	NodeUnknown      Code = "node_unknown"
+	NodeRevoked      Code = "node_revoked"
+	NodeProofInvalid Code = "node_proof_invalid"
+	NonceExpired     Code = "nonce_expired"
 )
 
 type row struct {
@@ -33,6 +47,20 @@ var table = map[Code]row{
 	RateLimited:     {http.StatusTooManyRequests, "Too many requests", "Wait for the time in Retry-After and try again."},
 	Conflict:        {http.StatusConflict, "The request conflicts with the current state", "Read the current state and decide again."},
 	Unavailable:     {http.StatusServiceUnavailable, "The service cannot answer now", "Try again in a few seconds."},
+
+	SignInFailed:     {http.StatusUnauthorized, "The e-mail address or the password is wrong", "Check both and try again, or ask a manager to reset the password."},
+	AccountDisabled:  {http.StatusForbidden, "This account is disabled", "Ask a manager of your building to enable it."},
+	PasswordTooWeak:  {http.StatusBadRequest, "The password cannot be used", "Choose another: at least 10 characters, at most 200 bytes, and not your e-mail address."},
+	TokenExpired:     {http.StatusUnauthorized, "The sign-in has expired", "Refresh it, or sign in again."},
+	TokenInvalid:     {http.StatusUnauthorized, "The sign-in is not valid here", "Sign in again."},
+	RefreshReused:    {http.StatusUnauthorized, "This sign-in was used twice and has been ended for safety", "Sign in again; if it was not you, change your password."},
+	EnrolCodeInvalid: {http.StatusBadRequest, "The enrolment code is not valid", "Check the code for typing errors, or ask an admin for a new one."},
+	EnrolCodeUsed:    {http.StatusConflict, "The enrolment code has already been used", "Ask an admin for a new code."},
+	EnrolCodeExpired: {http.StatusGone, "The enrolment code has expired", "Ask an admin for a new code; it lives 24 hours."},
+	NodeUnknown:      {http.StatusUnauthorized, "This node is not enrolled here", "Enrol it with a one-time code."},
+	NodeRevoked:      {http.StatusForbidden, "This node has been revoked", "Enrol the box again as a new node, with a new code."},
+	NodeProofInvalid: {http.StatusUnauthorized, "The node did not prove that it holds its key", "Check that the node talks to the server it was enrolled at, and that its key file is intact."},
+	NonceExpired:     {http.StatusUnauthorized, "The challenge is too old or not ours", "Ask for a new challenge and answer it within 60 seconds."},
 }
 
 // Codes lists every code of the table, for documentation and tests.
