@@ -1,0 +1,165 @@
+// Package wire is how replicas speak: versioned frames of deterministic CBOR with a
+// checksum and a hard size limit. It is pure: bytes in, values out.
+//
+// A decoder must never trust a length before checking it, and must never drop a field that
+// it does not know of a kind that it relays (records travel as opaque bytes).
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"estate/sync/record"
+)
+
+// Protocol is the version that this release speaks; it understands Protocol and
+// Protocol-1.
+const Protocol = 1
+
+// Sizes. A frame carries at most one page; a page's target leaves room for one record at
+// its own limit.
+const (
+	FrameBytesMax  = 4 << 20
+	PageBytesGoal  = 1 << 20
+	PageItemsMax   = 2000
+	PushItemsMax   = 500
+	HeldMax        = 1 << 16
+	headerBytes    = 7
+	frameVersion   = 1
+	FlagCompressed = 1 << 0 // the payload is one zstd frame; the link expands it before Decode
+)
+
+// Errors of Decode.
+var (
+	ErrFrame    = errors.New("wire: malformed frame")
+	ErrTooLarge = errors.New("wire: frame beyond the size limit")
+	ErrUnknown  = errors.New("wire: unknown frame type")
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Wrap builds a frame around a payload: version, type, flags and CRC-32C, then the payload. The checksum
+// catches truncation and corruption before a decoder sees the bytes; authenticity is the
+// link's and the signatures'.
+func Wrap(t Type, flags byte, payload []byte) ([]byte, error) {
+	if len(payload)+headerBytes > FrameBytesMax {
+		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(payload))
+	}
+	b := make([]byte, headerBytes, headerBytes+len(payload))
+	b[0], b[1], b[2] = frameVersion, byte(t), flags
+	binary.BigEndian.PutUint32(b[3:], crc32.Checksum(payload, castagnoli))
+	return append(b, payload...), nil
+}
+
+// Unwrap checks a frame and returns its parts. The payload aliases the input.
+func Unwrap(b []byte) (t Type, flags byte, payload []byte, err error) {
+	switch {
+	case len(b) > FrameBytesMax:
+		return 0, 0, nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(b))
+	case len(b) < headerBytes:
+		return 0, 0, nil, fmt.Errorf("%w: %d bytes", ErrFrame, len(b))
+	case b[0] != frameVersion:
+		return 0, 0, nil, fmt.Errorf("%w: version %d", ErrFrame, b[0])
+	}
+	payload = b[headerBytes:]
+	if crc32.Checksum(payload, castagnoli) != binary.BigEndian.Uint32(b[3:]) {
+		return 0, 0, nil, fmt.Errorf("%w: checksum", ErrFrame)
+	}
+	return Type(b[1]), b[2], payload, nil
+}
+
+// Message is any of the frame bodies of this package.
+type Message interface{ frameType() Type }
+
+func (Hello) frameType() Type  { return TypeHello }
+func (Page) frameType() Type   { return TypePage }
+func (Ack) frameType() Type    { return TypeAck }
+func (Want) frameType() Type   { return TypeWant }
+func (Credit) frameType() Type { return TypeCredit }
+func (Push) frameType() Type   { return TypePush }
+func (Pushed) frameType() Type { return TypePushed }
+func (Pull) frameType() Type   { return TypePull }
+func (Bye) frameType() Type    { return TypeBye }
+func (Ping) frameType() Type   { return TypePing }
+func (Pong) frameType() Type   { return TypePong }
+
+// Pong answers a Ping with its id and the sender's time.
+type Pong Ping
+
+// Encode builds an uncompressed frame of a message.
+func Encode(m Message) ([]byte, error) {
+	payload, err := record.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("frame %d: %w", m.frameType(), err)
+	}
+	return Wrap(m.frameType(), 0, payload)
+}
+
+// Decode reads an uncompressed frame. It returns ErrFrame, ErrTooLarge or ErrUnknown; an
+// unknown type is safe to skip.
+func Decode(b []byte) (Message, error) {
+	t, flags, payload, err := Unwrap(b)
+	if err != nil {
+		return nil, err
+	}
+	if flags != 0 {
+		return nil, fmt.Errorf("%w: flags %#x", ErrFrame, flags)
+	}
+	return DecodePayload(t, payload)
+}
+
+// DecodePayload reads the body of a frame of a given type.
+func DecodePayload(t Type, payload []byte) (Message, error) {
+	switch t {
+	case TypeHello:
+		return decode[Hello](payload)
+	case TypePage:
+		return decode[Page](payload)
+	case TypeAck:
+		return decode[Ack](payload)
+	case TypeWant:
+		return decode[Want](payload)
+	case TypeCredit:
+		return decode[Credit](payload)
+	case TypePush:
+		return decode[Push](payload)
+	case TypePushed:
+		return decode[Pushed](payload)
+	case TypePull:
+		return decode[Pull](payload)
+	case TypeBye:
+		return decode[Bye](payload)
+	case TypePing:
+		return decode[Ping](payload)
+	case TypePong:
+		return decode[Pong](payload)
+	case TypeReturned, TypeForget, TypeDigest:
+	}
+	return nil, fmt.Errorf("%w: %d", ErrUnknown, t)
+}
+
+// lenient skips map keys that it does not know: a later release may add fields to a
+// message, and this one must still read its own part. Records and events inside are opaque
+// bytes with a version of their own, decoded strictly.
+var lenient = func() cbor.DecMode {
+	m, err := cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
+		MaxNestedLevels: 16, MaxArrayElements: 1 << 17, MaxMapPairs: 16,
+	}.DecMode()
+	if err != nil {
+		panic(err)
+	}
+	return m
+}()
+
+func decode[M Message](payload []byte) (Message, error) {
+	var m M
+	if err := lenient.Unmarshal(payload, &m); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
+	}
+	return m, nil
+}

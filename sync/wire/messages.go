@@ -1,0 +1,185 @@
+package wire
+
+import (
+	"estate/sync/record"
+)
+
+// Type is a frame's kind. Numbers are never reused.
+type Type uint8
+
+// The frame types. Seal, Forget and Digest are reserved for the parts of design §3 that
+// later releases add; a receiver that does not know a type answers frame_unknown and goes
+// on.
+const (
+	TypeHello    Type = 1
+	TypePage     Type = 2
+	TypeAck      Type = 3
+	TypeWant     Type = 4
+	TypeCredit   Type = 5
+	TypePing     Type = 6
+	TypePong     Type = 7
+	TypePush     Type = 8
+	TypePushed   Type = 9
+	TypePull     Type = 10
+	TypeBye      Type = 11
+	TypeReturned Type = 12 // sealed records brought back to a server that lost data
+	TypeForget   Type = 13
+	TypeDigest   Type = 14
+)
+
+// Hello opens a session, in both directions: who speaks, what it holds, what it was given
+// receipts for, and from where it wants the other's feed.
+type Hello struct {
+	Protocol uint64      `cbor:"1,keyasint,omitempty"` // version of this protocol that the sender speaks
+	Schema   uint64      `cbor:"2,keyasint,omitempty"` // version of the table of kinds
+	Building record.ID   `cbor:"3,keyasint,omitempty"`
+	Node     record.ID   `cbor:"4,keyasint,omitempty"`
+	Tier     record.Tier `cbor:"5,keyasint,omitempty"`
+	// Generation is the sender's store in this run; positions of its feed mean something
+	// only within it.
+	Generation record.ID `cbor:"6,keyasint,omitempty"`
+	// Time is the sender's wall clock in Unix milliseconds. Only the upper tier's counts.
+	Time int64 `cbor:"7,keyasint,omitempty"`
+	// Cursor is how far the sender has applied the receiver's feed.
+	Cursor Cursor `cbor:"8,keyasint,omitempty"`
+	// Held lists the chains that the sender holds, less those that the lineage of another
+	// covers whole.
+	Held []Held `cbor:"9,keyasint,omitempty"`
+}
+
+// Cursor is a place in another store's feed. Any mismatch of generation or view means from
+// zero, which is always safe.
+type Cursor struct {
+	Generation record.ID   `cbor:"1,keyasint,omitempty"`
+	View       record.Hash `cbor:"2,keyasint,omitempty"`
+	Position   uint64      `cbor:"3,keyasint,omitempty"`
+}
+
+// Held says what one side has of a replica's chain: events 1..N with this last hash, the
+// highest number signed by its node, and what it was given a receipt for by the other.
+type Held struct {
+	Replica   record.ReplicaID `cbor:"1,keyasint,omitempty"`
+	N         uint64           `cbor:"2,keyasint,omitempty"`
+	Hash      record.Hash      `cbor:"3,keyasint,omitempty"`
+	Signed    *record.Head     `cbor:"4,keyasint,omitempty"`
+	Receipted uint64           `cbor:"5,keyasint,omitempty"`
+}
+
+// EventItem is an event on the wire: its canonical bytes and the details beside it, empty
+// where they were withheld or erased.
+type EventItem struct {
+	Body    []byte `cbor:"1,keyasint,omitempty"`
+	Details []byte `cbor:"2,keyasint,omitempty"`
+}
+
+// RecordItem is a whole record on the wire. The building is the session's: no frame can
+// name another.
+type RecordItem struct {
+	Kind string    `cbor:"1,keyasint,omitempty"`
+	ID   record.ID `cbor:"2,keyasint,omitempty"`
+	Body []byte    `cbor:"3,keyasint,omitempty"`
+	Seal *Seal     `cbor:"4,keyasint,omitempty"`
+}
+
+// Seal is a server's signature over a record as it was served to a phone.
+type Seal struct {
+	Node      record.ID `cbor:"1,keyasint,omitempty"`
+	Time      int64     `cbor:"2,keyasint,omitempty"`
+	Signature []byte    `cbor:"3,keyasint,omitempty"`
+}
+
+// Page is a stretch of a feed, read in one snapshot: cards and events before the records
+// that cite them. It is applied in one transaction and acknowledged after commit.
+type Page struct {
+	ID      uint64        `cbor:"1,keyasint,omitempty"`
+	From    uint64        `cbor:"2,keyasint,omitempty"` // exclusive
+	To      uint64        `cbor:"3,keyasint,omitempty"` // inclusive
+	Last    bool          `cbor:"4,keyasint,omitempty"` // nothing more in the feed at the time of reading
+	Heads   []record.Head `cbor:"5,keyasint,omitempty"`
+	Events  []EventItem   `cbor:"6,keyasint,omitempty"`
+	Records []RecordItem  `cbor:"7,keyasint,omitempty"`
+	// Receipts are the sender's statements about the receiver's replicas.
+	Receipts []record.Receipt `cbor:"8,keyasint,omitempty"`
+	// View is the hash of what the reader may see; edges and the cloud see everything.
+	View       record.Hash `cbor:"9,keyasint,omitempty"`
+	Generation record.ID   `cbor:"10,keyasint,omitempty"`
+}
+
+// Ack confirms that a page is on disk at the receiver.
+type Ack struct {
+	Page        uint64           `cbor:"1,keyasint,omitempty"`
+	To          uint64           `cbor:"2,keyasint,omitempty"`
+	Quarantined []Quarantined    `cbor:"3,keyasint,omitempty"`
+	Receipts    []record.Receipt `cbor:"4,keyasint,omitempty"`
+	// Time is the receiver's wall clock, so that a refused stamp comes with the right time.
+	Time int64 `cbor:"5,keyasint,omitempty"`
+}
+
+// Quarantined names a record that the receiver holds back, and why. It blocks nothing.
+type Quarantined struct {
+	Kind string    `cbor:"1,keyasint,omitempty"`
+	ID   record.ID `cbor:"2,keyasint,omitempty"`
+	Code string    `cbor:"3,keyasint,omitempty"`
+}
+
+// Want asks for events of a replica that the asker is missing.
+type Want struct {
+	Replica record.ReplicaID `cbor:"1,keyasint,omitempty"`
+	From    uint64           `cbor:"2,keyasint,omitempty"`
+	To      uint64           `cbor:"3,keyasint,omitempty"` // zero: as far as held
+}
+
+// Credit grants the other side this many more bytes of pages.
+type Credit struct {
+	Bytes uint64 `cbor:"1,keyasint,omitempty"`
+}
+
+// Ping keeps a session alive and carries the sender's time.
+type Ping struct {
+	ID   uint64 `cbor:"1,keyasint,omitempty"`
+	Time int64  `cbor:"2,keyasint,omitempty"`
+}
+
+// Push is a phone's transactions in number order, with its signed head.
+type Push struct {
+	ID           uint64      `cbor:"1,keyasint,omitempty"`
+	Head         record.Head `cbor:"2,keyasint,omitempty"`
+	Transactions []EventItem `cbor:"3,keyasint,omitempty"`
+}
+
+// Pushed answers a Push, transaction by transaction.
+type Pushed struct {
+	ID      uint64          `cbor:"1,keyasint,omitempty"`
+	Results []PushResult    `cbor:"2,keyasint,omitempty"`
+	Receipt *record.Receipt `cbor:"3,keyasint,omitempty"`
+	Wants   []Want          `cbor:"4,keyasint,omitempty"`
+	Time    int64           `cbor:"5,keyasint,omitempty"`
+}
+
+// PushResult says what became of one transaction: nothing refused means admitted whole.
+type PushResult struct {
+	Dot     record.Dot    `cbor:"1,keyasint,omitempty"`
+	Refused []RefusedPart `cbor:"2,keyasint,omitempty"`
+}
+
+// RefusedPart is one field that was not admitted. An empty kind means the transaction as a
+// whole.
+type RefusedPart struct {
+	Kind  string    `cbor:"1,keyasint,omitempty"`
+	ID    record.ID `cbor:"2,keyasint,omitempty"`
+	Field string    `cbor:"3,keyasint,omitempty"`
+	Code  string    `cbor:"4,keyasint,omitempty"`
+}
+
+// Pull asks for the next page after a cursor.
+type Pull struct {
+	Cursor Cursor `cbor:"1,keyasint,omitempty"`
+	Limit  uint64 `cbor:"2,keyasint,omitempty"`
+}
+
+// Bye ends a session with a coded reason and what to do about it.
+type Bye struct {
+	Code   string `cbor:"1,keyasint,omitempty"`
+	Detail string `cbor:"2,keyasint,omitempty"`
+	Remedy string `cbor:"3,keyasint,omitempty"`
+}
