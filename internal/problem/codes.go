@@ -27,7 +27,24 @@ const (
 	NodeRevoked      Code = "node_revoked"
 	NodeProofInvalid Code = "node_proof_invalid"
 	NonceExpired     Code = "nonce_expired"
+
+	MediaHashMismatch      Code = "media_hash_mismatch"
+	MediaTypeRefused       Code = "media_type_refused"
+	MediaTooManyPixels     Code = "media_too_many_pixels"
+	MediaTooLarge          Code = "media_too_large"
+	MediaDamaged           Code = "media_damaged"
+	MediaStorageFull       Code = "media_storage_full"
+	UploadOffsetConflict   Code = "upload_offset_conflict"
+	UploadChecksumMismatch Code = "upload_checksum_mismatch"
+	UploadLocked           Code = "upload_locked"
+	UploadGone             Code = "upload_gone"
+	UploadTooMany          Code = "upload_too_many"
+	UploadContentType      Code = "upload_content_type"
+	TusVersion             Code = "tus_version"
 )
+
+// StatusChecksumMismatch is the status that the tus checksum extension defines.
+const StatusChecksumMismatch = 460
 
 type row struct {
 	status  int
@@ -61,6 +78,20 @@ var table = map[Code]row{
 	NodeRevoked:      {http.StatusForbidden, "This node has been revoked", "Enrol the box again as a new node, with a new code."},
 	NodeProofInvalid: {http.StatusUnauthorized, "The node did not prove that it holds its key", "Check that the node talks to the server it was enrolled at, and that its key file is intact."},
 	NonceExpired:     {http.StatusUnauthorized, "The challenge is too old or not ours", "Ask for a new challenge and answer it within 60 seconds."},
+
+	MediaHashMismatch:      {StatusChecksumMismatch, "The file that arrived is not the file that was announced", "Send it again from the beginning; the upload was set back to offset 0."},
+	MediaTypeRefused:       {http.StatusUnsupportedMediaType, "This type of file is not accepted", "Send JPEG, PNG, WebP, GIF, MP4, 3GP, MOV, WebM, M4A, OGG or PDF. On an iPhone choose Settings, Camera, Formats, Most Compatible to take JPEG instead of HEIC."},
+	MediaTooManyPixels:     {http.StatusUnprocessableEntity, "The picture has too many pixels", "Send it with at most 50 megapixels."},
+	MediaTooLarge:          {http.StatusRequestEntityTooLarge, "The file is larger than the limit", "Send a smaller or shorter recording; the limit is in the Tus-Max-Size header."},
+	MediaDamaged:           {http.StatusUnprocessableEntity, "The file is damaged or cut off", "Open it on the device that made it, save it again and send that."},
+	MediaStorageFull:       {http.StatusInsufficientStorage, "There is no room left for files", "Keep the file and try later; ask the operator to free space."},
+	UploadOffsetConflict:   {http.StatusConflict, "The upload continues at another offset", "Ask for the offset with HEAD and continue there."},
+	UploadChecksumMismatch: {StatusChecksumMismatch, "The part that arrived does not match its checksum", "Send the same part again."},
+	UploadLocked:           {http.StatusLocked, "This upload is being written by another request", "Wait for the other request to end, then ask for the offset and continue."},
+	UploadGone:             {http.StatusGone, "This upload has ended", "Start a new upload."},
+	UploadTooMany:          {http.StatusTooManyRequests, "Too many unfinished uploads", "Finish or cancel the ones that were started."},
+	UploadContentType:      {http.StatusUnsupportedMediaType, "The part of an upload has the wrong content type", "Send PATCH with Content-Type: application/offset+octet-stream."},
+	TusVersion:             {http.StatusPreconditionFailed, "The upload protocol version is missing or not supported", "Send the header Tus-Resumable: 1.0.0."},
 }
 
 // Codes lists every code of the table, for documentation and tests.
