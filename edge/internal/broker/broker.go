@@ -1,0 +1,268 @@
+// Package broker runs the edge's own MQTT 3.1.1 broker inside the edge process, so that
+// sensors need nothing else installed in the building. A QoS 1 message is acknowledged to
+// its publisher only once it is on disk. The package decides who may log in and which
+// topics a login reaches; it must never interpret a payload, and it must never let a
+// device in before the edge's own persistent session exists, because the broker
+// acknowledges and drops what nobody subscribes to.
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const (
+	// payloadBytesMax lets a large Zigbee2MQTT device list through; smaller caps per topic
+	// are enforced where payloads are decoded.
+	payloadBytesMax = 8 << 20
+	// storeBytesMaxDefault bounds what sensors can fill the disk with while the edge
+	// cannot store; past it the broker stops acknowledging and sensors keep their own.
+	storeBytesMaxDefault = 1 << 30
+	// memoryBytesMax is small: everything of ours is stored on disk.
+	memoryBytesMax = 16 << 20
+	// connectionsMax is far above the devices of one building and below the file limit.
+	connectionsMax = 2000
+	// readyTimeout covers recovery of a full store on a slow card.
+	readyTimeout = 30 * time.Second
+	// readySlice is how often a start looks whether the server gave up instead.
+	readySlice = 50 * time.Millisecond
+	// ackWait is how long the broker waits for our acknowledgement before it sends again.
+	ackWait = 30 * time.Second
+)
+
+// Config says where the broker listens, where it stores, and who may log in.
+type Config struct {
+	// Addr is host:port; port 0 picks a free one.
+	Addr string
+	// StoreDir is the broker's own folder under the edge's data folder.
+	StoreDir string
+	// StoreBytesMax bounds the store; zero means 1 GiB.
+	StoreBytesMax int64
+	// Authenticate decides each login of a device or gateway. It is called at every
+	// connect, so adding and removing devices needs no restart.
+	Authenticate func(ctx context.Context, login Login) (Grant, bool)
+	// OnViolation is told of refused publishes and subscriptions. May be nil. It must not
+	// block: it is called from the connection's goroutine.
+	OnViolation func(Violation)
+	// Now is the clock, used to name a store folder that was moved aside.
+	Now func() time.Time
+}
+
+// Broker is a running embedded MQTT broker.
+type Broker struct {
+	srv      *server.Server
+	log      *slog.Logger
+	cfg      Config
+	addr     string
+	internal Login
+	admit    atomic.Bool
+	ctx      context.Context // ends with the broker; bounds Authenticate calls in flight
+	cancel   context.CancelFunc
+	grants   sync.Map // client id → Grant of its latest login
+	movedTo  string
+}
+
+// ErrListen says that the address could not be listened on; the store was not touched.
+var ErrListen = errors.New("mqtt broker cannot listen")
+
+// Start runs the broker and returns when it accepts connections. A store that cannot be
+// opened is moved aside and the broker starts empty: a building whose sensors are heard
+// without history is better off than one whose sensors are not heard.
+func Start(cfg Config, log *slog.Logger) (*Broker, error) {
+	if cfg.Authenticate == nil || cfg.Now == nil || cfg.StoreDir == "" {
+		return nil, errors.New("start mqtt broker: Authenticate, Now and StoreDir are required")
+	}
+	if cfg.StoreBytesMax == 0 {
+		cfg.StoreBytesMax = storeBytesMaxDefault
+	}
+	host, port, err := splitAddr(cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("start mqtt broker: address %q: %w", cfg.Addr, err)
+	}
+	b, err := start(cfg, host, port, log)
+	if err == nil || errors.Is(err, ErrListen) {
+		return b, err
+	}
+	aside, moveErr := moveAside(cfg.StoreDir, cfg.Now())
+	if moveErr != nil {
+		return nil, fmt.Errorf("start mqtt broker: %w; move its store aside: %w", err, moveErr)
+	}
+	log.Error("mqtt broker store cannot be opened: moved aside, starting empty",
+		"cause", err, "store", cfg.StoreDir, "moved_to", aside)
+	b, err = start(cfg, host, port, log)
+	if err != nil {
+		return nil, fmt.Errorf("start mqtt broker with an empty store: %w", err)
+	}
+	b.movedTo = aside
+	return b, nil
+}
+
+func start(cfg Config, host string, port int, log *slog.Logger) (*Broker, error) {
+	secret := make([]byte, 24)
+	if _, err := rand.Read(secret); err != nil {
+		return nil, fmt.Errorf("make the internal broker password: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &Broker{log: log, cfg: cfg, ctx: ctx, cancel: cancel,
+		internal: Login{Username: internalUser, Password: hex.EncodeToString(secret)}}
+	srv, err := server.NewServer(options(cfg, host, port, b))
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("configure the mqtt broker: %w", err)
+	}
+	b.srv = srv
+	watch := &logger{log: log, violation: b.violation}
+	srv.SetLoggerV2(watch, false, false, false)
+	go srv.Start()
+	if err := b.awaitReady(watch); err != nil {
+		b.Close()
+		return nil, err
+	}
+	if err := b.selfCheck(); err != nil {
+		b.Close()
+		return nil, fmt.Errorf("check the mqtt broker with a message of our own: %w", err)
+	}
+	if recovery := watch.recoveryTrouble(); recovery != "" {
+		b.Close()
+		return nil, fmt.Errorf("recover the mqtt store: %s", recovery)
+	}
+	return b, nil
+}
+
+func options(cfg Config, host string, port int, auth server.Authentication) *server.Options {
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return &server.Options{
+		ServerName: "estate-edge",
+		DontListen: true, // only the MQTT listener; no port for the broker's own protocol
+		NoSigs:     true, // signals belong to the edge's main
+		MaxPayload: payloadBytesMax,
+		MaxPending: 8 * payloadBytesMax,
+		MaxConn:    connectionsMax,
+
+		JetStream:          true,
+		JetStreamMaxMemory: memoryBytesMax,
+		JetStreamMaxStore:  cfg.StoreBytesMax,
+		StoreDir:           cfg.StoreDir,
+		// An acknowledged message must survive kill -9 and power loss.
+		SyncAlways:             true,
+		DisableJetStreamBanner: true,
+
+		CustomClientAuthentication: auth,
+		MQTT:                       server.MQTTOpts{Host: host, Port: port, AckWait: ackWait},
+	}
+}
+
+// awaitReady waits for the listener and the store, and tells a port that is taken from a
+// store that cannot be opened.
+func (b *Broker) awaitReady(watch *logger) error {
+	ready := false
+	for n := readyTimeout / readySlice; n > 0 && !ready && watch.fatalReason() == ""; n-- {
+		ready = b.srv.ReadyForConnections(readySlice)
+	}
+	reason := watch.fatalReason()
+	switch {
+	case isListenFailure(reason):
+		return fmt.Errorf("%w: %s", ErrListen, reason)
+	case reason != "":
+		return fmt.Errorf("mqtt broker: %s", reason)
+	case !ready || !b.srv.JetStreamEnabled():
+		return fmt.Errorf("mqtt broker not ready after %s", readyTimeout)
+	}
+	addr, err := b.listenAddr()
+	if err != nil {
+		return err
+	}
+	b.addr = addr
+	return nil
+}
+
+// listenAddr asks the server for the port that it chose.
+func (b *Broker) listenAddr() (string, error) {
+	varz, err := b.srv.Varz(nil)
+	if err != nil {
+		return "", fmt.Errorf("read the mqtt broker's port: %w", err)
+	}
+	return net.JoinHostPort(varz.MQTT.Host, strconv.Itoa(varz.MQTT.Port)), nil
+}
+
+// Addr is the address that devices connect to, with the port that was chosen.
+func (b *Broker) Addr() string { return b.addr }
+
+// URL is the address for a client in this process.
+func (b *Broker) URL() string {
+	host, port, err := net.SplitHostPort(b.addr)
+	if err != nil {
+		return "tcp://" + b.addr
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "tcp://" + net.JoinHostPort(host, port)
+}
+
+// Internal is the login of the edge's own ingest: full rights, and a password that is
+// random at each start and never leaves the process. Any client id may use it.
+func (b *Broker) Internal() Login { return b.internal }
+
+// StoreMovedTo is the folder that a broken store was moved to at this start, or "".
+func (b *Broker) StoreMovedTo() string { return b.movedTo }
+
+// Ready says whether the broker runs and lets devices in.
+func (b *Broker) Ready() bool {
+	return b.admit.Load() && b.srv.Running() && b.srv.JetStreamEnabled()
+}
+
+// Admit lets devices and gateways log in. Call it once the edge's own persistent session
+// has subscribed: before that, what a device publishes would be acknowledged and dropped.
+func (b *Broker) Admit() { b.admit.Store(true) }
+
+// Disconnect ends the live connection of a client id, for a device that was removed.
+func (b *Broker) Disconnect(clientID string) error {
+	conns, err := b.srv.Connz(&server.ConnzOptions{MQTTClient: clientID})
+	if err != nil {
+		return fmt.Errorf("find mqtt client %q: %w", clientID, err)
+	}
+	b.grants.Delete(clientID)
+	for _, c := range conns.Conns {
+		if err := b.srv.DisconnectClientByID(c.Cid); err != nil {
+			return fmt.Errorf("disconnect mqtt client %q: %w", clientID, err)
+		}
+	}
+	return nil
+}
+
+// Close stops the broker and waits until its store is closed.
+func (b *Broker) Close() {
+	b.admit.Store(false)
+	b.cancel()
+	b.srv.Shutdown()
+	b.srv.WaitForShutdown()
+}
+
+func splitAddr(addr string) (string, int, error) {
+	host, portText, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("port %q: %w", portText, err)
+	}
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	return host, int(port), nil
+}
