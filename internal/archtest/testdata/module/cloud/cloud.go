@@ -1,0 +1,4 @@
+// Package cloud is a fixture that breaks a rule.
+package cloud
+
+import _ "estate/edge"

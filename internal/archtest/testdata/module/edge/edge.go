@@ -1,0 +1,2 @@
+// Package edge is a fixture.
+package edge

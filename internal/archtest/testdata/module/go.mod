@@ -1,0 +1,3 @@
+module estate
+
+go 1.26.0
