@@ -1,0 +1,163 @@
+// Package decode turns MQTT messages into observations. It takes bytes and gives values:
+// no clock, socket, file or goroutine. What it does not understand it names, with the
+// reason; it must never guess a value, and it must never read "unknown" as "offline" or
+// as "dry".
+package decode
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"strconv"
+	"time"
+)
+
+// Message is one message as it arrived.
+type Message struct {
+	Topic     string
+	Payload   []byte
+	Retained  bool
+	Duplicate bool
+	Arrival   time.Time
+}
+
+// Kind says what was observed.
+type Kind string
+
+// The kinds of observations. The names are stored and shown: never change one.
+const (
+	Leak           Kind = "leak"
+	Smoke          Kind = "smoke"
+	Gas            Kind = "gas"
+	CarbonMonoxide Kind = "carbon_monoxide"
+	Contact        Kind = "contact"
+	Occupancy      Kind = "occupancy"
+	Vibration      Kind = "vibration"
+	Tamper         Kind = "tamper"
+	Temperature    Kind = "temperature"
+	Humidity       Kind = "humidity"
+	Pressure       Kind = "pressure"
+	Illuminance    Kind = "illuminance"
+	Power          Kind = "power"
+	Energy         Kind = "energy"
+	Current        Kind = "current"
+	CO2            Kind = "co2"
+	Battery        Kind = "battery"
+	BatteryLow     Kind = "battery_low"
+	Voltage        Kind = "voltage"
+	LinkQuality    Kind = "link_quality"
+	Availability   Kind = "availability"
+)
+
+// ValueType says which field of a Value holds it.
+type ValueType uint8
+
+// The types of values.
+const (
+	Bool ValueType = iota + 1
+	Number
+	Text
+)
+
+// Value is a bool, a finite number or a text. Values compare with ==.
+type Value struct {
+	Type   ValueType
+	Bool   bool
+	Number float64
+	Text   string
+}
+
+// BoolValue makes a Value of a bool.
+func BoolValue(v bool) Value { return Value{Type: Bool, Bool: v} }
+
+// NumberValue makes a Value of a number.
+func NumberValue(v float64) Value { return Value{Type: Number, Number: v} }
+
+// String is the value as text, for logs and screens.
+func (v Value) String() string {
+	switch v.Type {
+	case Bool:
+		return strconv.FormatBool(v.Bool)
+	case Number:
+		return strconv.FormatFloat(v.Number, 'g', -1, 64)
+	case Text:
+		return v.Text
+	}
+	return ""
+}
+
+// Observation is one value of one device at one time.
+type Observation struct {
+	// Hardware names the device for ever: "z2m:0x00158d…", "plain:<building>/<device>", or
+	// "z2m:name:<base>/<name>" until the gateway's device list names the hardware.
+	Hardware string
+	// Name is what people call it; it can change.
+	Name string
+	// Key is the payload's own word for the value, Kind is ours.
+	Key   string
+	Kind  Kind
+	Value Value
+	Unit  string
+	// EventTime is the device's or gateway's time, zero where none was sent or it cannot
+	// be right.
+	EventTime   time.Time
+	ArrivalTime time.Time
+	// Retained marks the broker's last known state: never an event.
+	Retained bool
+	// Duplicate marks a message that the broker may have delivered before.
+	Duplicate bool
+}
+
+// ID is the same for the same observation delivered again. Observations without an event
+// time are told apart by their arrival.
+func (o Observation) ID() [16]byte {
+	h := sha256.New()
+	for _, s := range []string{o.Hardware, o.Key, string(o.Kind), o.Value.Text} {
+		_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) //nolint:gosec // bounded by the payload limit
+		_, _ = h.Write([]byte(s))
+	}
+	at := o.EventTime
+	if at.IsZero() {
+		at = o.ArrivalTime
+	}
+	tail := []byte{byte(o.Value.Type), 0}
+	if o.Value.Bool {
+		tail[1] = 1
+	}
+	tail = binary.BigEndian.AppendUint64(tail, math.Float64bits(o.Value.Number))
+	tail = binary.BigEndian.AppendUint64(tail, uint64(at.UnixNano())) //nolint:gosec // only the bits matter
+	_, _ = h.Write(tail)
+	return [16]byte(h.Sum(nil))
+}
+
+// Unrecognised names a payload, or one key of it, that was not understood. It says nothing
+// about the device's state.
+type Unrecognised struct {
+	Topic  string
+	Key    string // empty when the whole payload is meant
+	Reason string
+}
+
+// Result is everything that one message said.
+type Result struct {
+	Observations []Observation
+	Unrecognised []Unrecognised
+	// NamesChanged says that a gateway's device list named hardware anew: save Names.
+	NamesChanged bool
+	// Building and Device are set for messages on a plain sensor's topics, so that it can
+	// be told what was refused.
+	Building, Device string
+}
+
+func (r *Result) refuse(m Message, key, reason string) {
+	r.Unrecognised = append(r.Unrecognised, Unrecognised{Topic: clip(m.Topic), Key: clip(key), Reason: reason})
+}
+
+// clip bounds what a sender can put into our logs and lists.
+func clip(s string) string {
+	const textBytesMax = 200
+	if len(s) > textBytesMax {
+		return s[:textBytesMax] + "…"
+	}
+	return s
+}
