@@ -6,6 +6,7 @@
 package merge
 
 import (
+	"cmp"
 	"slices"
 
 	"estate/sync/record"
@@ -26,20 +27,26 @@ func (NoLineage) Card(record.ReplicaID) (record.Card, bool) { return record.Card
 
 // reach walks the lineage from a vector entry to an earlier replica of the same node and
 // returns up to which of its numbers the entry covers it; zero where it does not descend
-// from it. Only replicas of one node are walked, so records of many writers stay cheap.
+// from it. Only replicas of one node are walked, so records of many writers stay cheap. A
+// node that signed cards in a circle gains nothing: the walk stops where it meets itself.
 func reach(from, to record.ReplicaID, lin Lineage) uint64 {
 	a, okA := lin.Card(from)
 	b, okB := lin.Card(to)
 	if !okA || !okB || a.Node != b.Node {
 		return 0
 	}
-	for {
+	// Brent's method: mark is a replica of the walk, moved ahead at each power of two.
+	mark := from
+	for step, power := 1, 1; ; step++ {
 		p := a.Predecessor
-		if p.N == 0 || p.Replica == from {
+		if p.N == 0 || p.Replica == from || p.Replica == mark {
 			return 0
 		}
 		if p.Replica == to {
 			return p.N
+		}
+		if step == power {
+			mark, power = p.Replica, 2*power
 		}
 		next, ok := lin.Card(p.Replica)
 		if !ok || next.Node != a.Node {
@@ -172,10 +179,20 @@ func mergeField(x, y record.Field, cx, cy record.Context, lin Lineage) []record.
 			}
 			j++
 		default:
-			kept = append(kept, x.Siblings[i])
+			kept = append(kept, same(x.Siblings[i], y.Siblings[j]))
 			i++
 			j++
 		}
 	}
 	return kept
+}
+
+// same picks between two forms of one sibling. They are equal unless a node lied about its
+// own value; then the earlier stamp and the weaker class stay, so that all sides agree and
+// the lie wins nothing.
+func same(a, b record.Sibling) record.Sibling {
+	if cmp.Or(cmp.Compare(a.Stamp, b.Stamp), cmp.Compare(b.Class, a.Class)) <= 0 {
+		return a
+	}
+	return b
 }

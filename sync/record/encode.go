@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,8 +62,13 @@ type dotWire struct {
 	N       uint64
 }
 
-// Encode writes the record in its canonical form: equal records have equal bytes.
+// Encode writes the record in its canonical form: equal records have equal bytes. It
+// returns ErrRecord for what Decode would refuse, so that nothing is stored or sent that a
+// peer could not read.
 func (r Record) Encode() ([]byte, error) {
+	if err := r.validate(); err != nil {
+		return nil, err
+	}
 	table := r.replicas()
 	index := func(id ReplicaID) uint64 {
 		i, _ := slices.BinarySearchFunc(table, id, ID.Compare)
@@ -125,14 +131,23 @@ func Decode(b []byte) (Record, error) {
 	if w.Version != recordVersion {
 		return Record{}, fmt.Errorf("%w: version %d, this program knows %d", ErrRecord, w.Version, recordVersion)
 	}
-	if len(w.Replicas)%len(ID{}) != 0 || len(w.Fields) > FieldsMax || len(w.Vector) > recordEntriesMax || len(w.Dots) > recordEntriesMax {
-		return Record{}, fmt.Errorf("%w: beyond its limits", ErrRecord)
+	if len(w.Replicas)%len(ID{}) != 0 {
+		return Record{}, fmt.Errorf("%w: replica table", ErrRecord)
 	}
 	r, err := w.record()
 	if err != nil {
 		return Record{}, err
 	}
-	return r, r.validate(len(w.Replicas) / len(ID{}))
+	// The decoder accepts longer forms of a number, and a replica table in any order. Only
+	// writing it again shows that these are the canonical bytes.
+	again, err := r.Encode()
+	if err != nil {
+		return Record{}, err
+	}
+	if !bytes.Equal(again, b) {
+		return Record{}, fmt.Errorf("%w: not canonical", ErrRecord)
+	}
+	return r, nil
 }
 
 func (w recordWire) record() (Record, error) {
@@ -146,9 +161,6 @@ func (w recordWire) record() (Record, error) {
 	}
 	r := Record{Fields: make([]Field, len(w.Fields))}
 	for i, f := range w.Fields {
-		if len(f.Siblings) > SiblingsMax {
-			return Record{}, fmt.Errorf("%w: %d siblings in %q", ErrRecord, len(f.Siblings), f.Name)
-		}
 		r.Fields[i] = Field{Name: f.Name, Siblings: make([]Sibling, len(f.Siblings))}
 		for j, s := range f.Siblings {
 			r.Fields[i].Siblings[j] = Sibling{Dot: Dot{Replica: replica(s.Replica), N: s.N}, Stamp: s.Stamp, Class: s.Class, Value: s.Value}
@@ -166,18 +178,18 @@ func (w recordWire) record() (Record, error) {
 	return r, nil
 }
 
-// validate holds the canonical form: strict order everywhere, no empty parts, a replica
-// table with exactly what is cited.
-func (r Record) validate(tableLen int) error {
-	if len(r.replicas()) != tableLen {
-		return fmt.Errorf("%w: replica table", ErrRecord)
+// validate holds the limits and the canonical form: strict order everywhere, no empty
+// parts.
+func (r Record) validate() error {
+	if len(r.Fields) > FieldsMax || len(r.Context.Vector) > recordEntriesMax || len(r.Context.Dots) > recordEntriesMax {
+		return fmt.Errorf("%w: beyond its limits", ErrRecord)
 	}
 	for i, f := range r.Fields {
-		if f.Name == "" || len(f.Name) > FieldNameMax || i > 0 && r.Fields[i-1].Name >= f.Name || len(f.Siblings) == 0 {
+		if f.Name == "" || len(f.Name) > FieldNameMax || i > 0 && r.Fields[i-1].Name >= f.Name || len(f.Siblings) == 0 || len(f.Siblings) > SiblingsMax {
 			return fmt.Errorf("%w: field %q", ErrRecord, f.Name)
 		}
 		for j, s := range f.Siblings {
-			if s.Dot.N == 0 || s.Class != Person && s.Class != Automation || len(s.Value) == 0 || j > 0 && f.Siblings[j-1].CompareIdentity(s) >= 0 {
+			if s.Dot.N == 0 || s.Class != Person && s.Class != Automation || len(s.Value) == 0 || len(s.Value) > ValueBytesMax || j > 0 && f.Siblings[j-1].CompareIdentity(s) >= 0 {
 				return fmt.Errorf("%w: sibling %d of %q", ErrRecord, j, f.Name)
 			}
 		}

@@ -86,12 +86,6 @@ func (e Event) Dot() Dot { return Dot{Replica: e.Replica, N: e.N} }
 // Encode writes the event in its canonical form.
 func (e Event) Encode() ([]byte, error) {
 	e.Version = eventVersion
-	if e.Touches == nil {
-		e.Touches = []Touch{}
-	}
-	if e.Refusals == nil {
-		e.Refusals = []Refused{}
-	}
 	b, err := Marshal(e)
 	if err == nil && len(b) > EventBytesMax {
 		err = fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
@@ -122,6 +116,19 @@ func DecodeEvent(b []byte) (Event, error) {
 	for i, t := range e.Touches {
 		if t.Kind == "" || t.ID.IsZero() || t.Field == "" || len(t.Field) > FieldNameMax || len(t.Kind) > FieldNameMax {
 			return e, fmt.Errorf("%w: touch %d", ErrEvent, i)
+		}
+		for _, d := range t.Replaced {
+			if d.N == 0 || d.Replica.IsZero() {
+				return e, fmt.Errorf("%w: touch %d replaces no dot", ErrEvent, i)
+			}
+		}
+	}
+	if e.Card != nil {
+		if err := e.Card.Validate(); err != nil {
+			return e, err
+		}
+		if e.Card.Predecessor.Replica == e.Replica {
+			return e, fmt.Errorf("%w: a replica cannot follow itself", ErrEvent)
 		}
 	}
 	again, err := e.Encode()
@@ -180,9 +187,6 @@ type Details []Detail
 
 // Encode writes the details.
 func (d Details) Encode() ([]byte, error) {
-	if d == nil {
-		d = Details{}
-	}
 	b, err := Marshal([]Detail(d))
 	if err == nil && len(b) > DetailsBytesMax {
 		err = fmt.Errorf("%w: details of %d bytes, limit %d", ErrEvent, len(b), DetailsBytesMax)
@@ -199,7 +203,30 @@ func DecodeDetails(b []byte) (Details, error) {
 	if err := Unmarshal(b, &d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
 	}
+	for i := range d {
+		if err := d[i].check(); err != nil {
+			return nil, fmt.Errorf("detail %d: %w", i, err)
+		}
+	}
+	again, err := Details(d).Encode()
+	if err != nil || !slices.Equal(again, b) {
+		return nil, fmt.Errorf("%w: details not canonical", ErrEvent)
+	}
 	return d, nil
+}
+
+// check holds a detail's form. A salt of any other length could take bytes over from the
+// first value under the same hash, and values without a salt are bound by nothing.
+func (d Detail) check() error {
+	switch len(d.Salt) {
+	case SaltBytes:
+		return nil
+	case 0:
+		if len(d.Old)+len(d.New) == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: salt of %d bytes", ErrEvent, len(d.Salt))
 }
 
 // Check verifies that the details are the ones that the event hashed. Erased details pass:
@@ -212,6 +239,9 @@ func (d Details) Check(e Event) error {
 		return fmt.Errorf("%w: %d details for %d touches and %d refusals", ErrEvent, len(d), len(e.Touches), len(e.Refusals))
 	}
 	for i, t := range e.Touches {
+		if err := d[i].check(); err != nil {
+			return err
+		}
 		if d[i].Erased() {
 			continue
 		}
@@ -224,15 +254,20 @@ func (d Details) Check(e Event) error {
 
 // Delta is a transaction's effect on one record, as a small record with a small context:
 // the new siblings and, as single dots, what they replaced (design §3, Who sends what).
-// Touches whose field may returns false for are left out whole.
+// Touches whose field may returns false for are left out whole, and so are those whose new
+// values are withheld or erased: a context without the sibling would delete it elsewhere.
 func Delta(e Event, d Details, key Key, may func(field string) bool) Record {
 	var r Record
 	for i, t := range e.Touches {
 		if t.Kind != key.Kind || t.ID != key.ID || !may(t.Field) {
 			continue
 		}
+		held := i < len(d) && !d[i].Erased()
+		if !held && !t.New.IsZero() {
+			continue
+		}
 		var siblings []Sibling
-		if i < len(d) {
+		if held {
 			for _, v := range d[i].New {
 				siblings = append(siblings, Sibling{Dot: e.Dot(), Stamp: e.Stamp, Class: e.Actor.Class, Value: v})
 			}

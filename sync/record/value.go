@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +12,11 @@ import (
 // ValueBytesMax bounds one encoded field value: long texts are split into messages, and
 // blobs travel as media.
 const ValueBytesMax = 64 << 10
+
+// valueNestingMax bounds arrays and maps inside a value. It must stay below what the
+// record's own decoder allows (16) less the five levels around a value, or a value that
+// passes Validate would make a record that nobody can read.
+const valueNestingMax = 8
 
 // ErrValue says that bytes are not one well-formed CBOR item of an allowed type.
 var ErrValue = errors.New("record: not a value")
@@ -62,24 +68,34 @@ func (v Value) AsInt() (n int64, ok bool) {
 	return n, ok
 }
 
+// Initial bytes of major type 7 that are values here. The decoder also reads null and
+// unassigned simple values into a Go float or bool, as zero: so they are checked first.
+const (
+	byteFalse   = 0xf4
+	byteTrue    = 0xf5
+	byteFloat16 = 0xf9
+	byteFloat64 = 0xfb
+)
+
 // AsFloat reads a float or an integer as a float; NaN and infinities are refused.
 func (v Value) AsFloat() (f float64, ok bool) {
 	if n, isInt := v.AsInt(); isInt {
 		return float64(n), true
 	}
-	if v.major() != 7 || decoding.Unmarshal(v, &f) != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+	if len(v) == 0 || v[0] < byteFloat16 || v[0] > byteFloat64 || decoding.Unmarshal(v, &f) != nil || !finite(f) {
 		return 0, false
 	}
 	return f, true
 }
 
+func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
+
 // AsBool reads a boolean value.
 func (v Value) AsBool() (b bool, ok bool) {
-	if v.major() != 7 {
+	if len(v) != 1 || v[0] != byteFalse && v[0] != byteTrue {
 		return false, false
 	}
-	ok = decoding.Unmarshal(v, &b) == nil
-	return b, ok
+	return v[0] == byteTrue, true
 }
 
 // AsBytes reads a byte-string value.
@@ -101,15 +117,56 @@ func (v Value) AsID() (id ID, ok bool) {
 	return id, true
 }
 
-// Validate checks size and form of a value from outside.
+// Validate checks size, types and canonical form of a value from outside. Values are told
+// apart by their bytes, so one number written in two ways would be two values.
 func (v Value) Validate() error {
 	if len(v) == 0 || len(v) > ValueBytesMax {
 		return fmt.Errorf("%w: %d bytes", ErrValue, len(v))
 	}
-	if err := decoding.Wellformed(v); err != nil {
+	var item any
+	if err := valueDecoding.Unmarshal(v, &item); err != nil {
 		return fmt.Errorf("%w: %w", ErrValue, err)
 	}
+	if err := allowed(item); err != nil {
+		return err
+	}
+	again, err := encoding.Marshal(item)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrValue, err)
+	}
+	if !bytes.Equal(again, v) {
+		return fmt.Errorf("%w: not in canonical form", ErrValue)
+	}
 	return nil
+}
+
+// allowed walks a decoded value and refuses what is no field value: null, other simple
+// values, numbers that are not finite or do not fit 64 bits.
+func allowed(item any) error {
+	switch x := item.(type) {
+	case string, bool, int64, uint64, []byte, cbor.ByteString:
+		return nil
+	case float64:
+		if !finite(x) {
+			return fmt.Errorf("%w: %v", ErrValue, x)
+		}
+		return nil
+	case []any:
+		for _, e := range x {
+			if err := allowed(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	case map[any]any:
+		for k, e := range x {
+			if err := errors.Join(allowed(k), allowed(e)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: type %T", ErrValue, item)
 }
 
 func (v Value) major() int {
@@ -136,19 +193,31 @@ func (v *Value) UnmarshalCBOR(b []byte) error {
 	return nil
 }
 
-// encoding and decoding are the one deterministic CBOR configuration of the module.
+// encoding and decoding are the one deterministic CBOR configuration of the module. An
+// empty list has one form, whether Go holds it as nil or not.
 var (
-	encoding = must(cbor.CoreDetEncOptions().EncMode())
-	decoding = must(cbor.DecOptions{
+	encoding      = must(encodeOptions().EncMode())
+	decoding      = must(decodeOptions(16).DecMode())
+	valueDecoding = must(decodeOptions(valueNestingMax).DecMode())
+)
+
+func encodeOptions() cbor.EncOptions {
+	o := cbor.CoreDetEncOptions()
+	o.NilContainers = cbor.NilContainerAsEmpty
+	return o
+}
+
+func decodeOptions(nesting int) cbor.DecOptions {
+	return cbor.DecOptions{
 		DupMapKey:        cbor.DupMapKeyEnforcedAPF,
 		IndefLength:      cbor.IndefLengthForbidden,
 		TagsMd:           cbor.TagsForbidden,
 		UTF8:             cbor.UTF8RejectInvalid,
-		MaxNestedLevels:  16,
+		MaxNestedLevels:  nesting,
 		MaxArrayElements: 1 << 17,
 		MaxMapPairs:      1 << 12,
-	}.DecMode())
-)
+	}
+}
 
 func must[T any](v T, err error) T {
 	if err != nil {

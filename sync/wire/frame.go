@@ -42,17 +42,25 @@ var (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Wrap builds a frame around a payload: version, type, flags and CRC-32C, then the payload. The checksum
-// catches truncation and corruption before a decoder sees the bytes; authenticity is the
-// link's and the signatures'.
+// Wrap builds a frame around a payload: version, type, flags and CRC-32C, then the
+// payload. The checksum covers all of the frame but itself: it catches truncation and
+// corruption before a decoder sees the bytes. Authenticity is the link's and the
+// signatures'.
 func Wrap(t Type, flags byte, payload []byte) ([]byte, error) {
 	if len(payload)+headerBytes > FrameBytesMax {
 		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(payload))
 	}
 	b := make([]byte, headerBytes, headerBytes+len(payload))
 	b[0], b[1], b[2] = frameVersion, byte(t), flags
-	binary.BigEndian.PutUint32(b[3:], crc32.Checksum(payload, castagnoli))
+	binary.BigEndian.PutUint32(b[checksumAt:], checksum(b, payload))
 	return append(b, payload...), nil
+}
+
+// checksumAt is where the header's checksum starts, after version, type and flags.
+const checksumAt = 3
+
+func checksum(header, payload []byte) uint32 {
+	return crc32.Update(crc32.Checksum(header[:checksumAt], castagnoli), castagnoli, payload)
 }
 
 // Unwrap checks a frame and returns its parts. The payload aliases the input.
@@ -66,7 +74,7 @@ func Unwrap(b []byte) (t Type, flags byte, payload []byte, err error) {
 		return 0, 0, nil, fmt.Errorf("%w: version %d", ErrFrame, b[0])
 	}
 	payload = b[headerBytes:]
-	if crc32.Checksum(payload, castagnoli) != binary.BigEndian.Uint32(b[3:]) {
+	if checksum(b, payload) != binary.BigEndian.Uint32(b[checksumAt:]) {
 		return 0, 0, nil, fmt.Errorf("%w: checksum", ErrFrame)
 	}
 	return Type(b[1]), b[2], payload, nil

@@ -63,13 +63,21 @@ type Held struct {
 	Hash      record.Hash      `cbor:"3,keyasint,omitempty"`
 	Signed    *record.Head     `cbor:"4,keyasint,omitempty"`
 	Receipted uint64           `cbor:"5,keyasint,omitempty"`
+	// Predecessor is what the replica's card names, so that a chain that another covers
+	// whole can be left out even where its card is not known yet.
+	Predecessor record.Dot `cbor:"6,keyasint,omitempty"`
 }
 
 // EventItem is an event on the wire: its canonical bytes and the details beside it, empty
 // where they were withheld or erased.
+//
+// Replica and N repeat what the body says, so that an event of a newer release, whose body
+// this one cannot read, keeps its place as a link.
 type EventItem struct {
-	Body    []byte `cbor:"1,keyasint,omitempty"`
-	Details []byte `cbor:"2,keyasint,omitempty"`
+	Body    []byte           `cbor:"1,keyasint,omitempty"`
+	Details []byte           `cbor:"2,keyasint,omitempty"`
+	Replica record.ReplicaID `cbor:"3,keyasint,omitempty"`
+	N       uint64           `cbor:"4,keyasint,omitempty"`
 }
 
 // RecordItem is a whole record on the wire. The building is the session's: no frame can
@@ -113,6 +121,8 @@ type Ack struct {
 	Receipts    []record.Receipt `cbor:"4,keyasint,omitempty"`
 	// Time is the receiver's wall clock, so that a refused stamp comes with the right time.
 	Time int64 `cbor:"5,keyasint,omitempty"`
+	// Released lists records that were held back before and are merged now.
+	Released []Quarantined `cbor:"6,keyasint,omitempty"`
 }
 
 // Quarantined names a record that the receiver holds back, and why. It blocks nothing.
