@@ -91,6 +91,9 @@ type Observation struct {
 	// Hardware names the device for ever: "z2m:0x00158d…", "plain:<building>/<device>", or
 	// "z2m:name:<base>/<name>" until the gateway's device list names the hardware.
 	Hardware string
+	// Alias is the Hardware that a gateway's device had before its list named it, for
+	// devices that were adopted under it. Empty for plain sensors.
+	Alias string
 	// Name is what people call it; it can change.
 	Name string
 	// Key is the payload's own word for the value, Kind is ours.

@@ -78,13 +78,16 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 }
 
 func (d *Decoder) zigbeeDevice(m Message, base, name string) Observation {
+	alias := NameKey(base, name)
+	hardware := alias
 	if ieee, ok := d.gateways[base].byName[name]; ok {
-		return observed(m, zigbeeHardware(ieee), name)
+		hardware = zigbeeHardware(ieee)
+	} else if lower := strings.ToLower(name); ieeeAddress.MatchString(lower) {
+		hardware = zigbeeHardware(lower)
 	}
-	if lower := strings.ToLower(name); ieeeAddress.MatchString(lower) {
-		return observed(m, zigbeeHardware(lower), name)
-	}
-	return observed(m, NameKey(base, name), name)
+	o := observed(m, hardware, name)
+	o.Alias = alias
+	return o
 }
 
 // split parts a device's name from what follows it. Names may hold '/', so the longest

@@ -1,0 +1,269 @@
+package ingest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+)
+
+const (
+	connectTimeout   = 10 * time.Second
+	subscribeTimeout = 10 * time.Second
+	keepAlive        = 30 * time.Second
+	writeTimeout     = 10 * time.Second
+	// disconnectMillis lets acknowledgements that are under way leave at a shutdown.
+	disconnectMillis = 250
+	// queueMax holds every message that a broker sends without waiting for our
+	// acknowledgement (1,024 per subscription, twice that for "#") and more.
+	queueMax = 8192
+	// queueLooseMax is the part of the queue that QoS 0 may use: the broker keeps the
+	// others, so those must find room.
+	queueLooseMax = queueMax / 2
+	// queueBytesMax bounds the memory of what waits to be stored.
+	queueBytesMax = 64 << 20
+)
+
+// Link says how to reach the broker.
+type Link struct {
+	URL                string // tcp://, ssl://, ws:// or wss://host:port
+	Username, Password string
+	TLS                *tls.Config
+	// RetryMin and RetryMax bound the wait between attempts; 1 s and 60 s where zero.
+	RetryMin, RetryMax time.Duration
+}
+
+type outgoing struct {
+	topic   string
+	payload []byte
+}
+
+// link keeps a persistent session with the broker. It never blocks the MQTT client's
+// handler: what finds no room is left unacknowledged and asked for again.
+type link struct {
+	cfg      Link
+	clientID string
+	filters  map[string]byte
+	log      *slog.Logger
+	now      func() time.Time
+	onReady  func()
+
+	in      chan mqtt.Message
+	bytes   atomic.Int64
+	dropped atomic.Int64
+	leftOut atomic.Bool   // QoS 1 messages found no room
+	again   chan struct{} // there is room again: reconnect so that they come again
+	out     chan outgoing
+
+	mu         sync.Mutex
+	blindSince time.Time
+	lastErr    string
+}
+
+func newLink(cfg Link, clientID string, filters []string, now func() time.Time, onReady func(), log *slog.Logger) *link {
+	if cfg.RetryMin == 0 {
+		cfg.RetryMin = time.Second
+	}
+	if cfg.RetryMax == 0 {
+		cfg.RetryMax = time.Minute
+	}
+	l := &link{cfg: cfg, clientID: clientID, filters: map[string]byte{}, log: log, now: now, onReady: onReady,
+		in: make(chan mqtt.Message, queueMax), again: make(chan struct{}, 1), out: make(chan outgoing, 64),
+		blindSince: now()}
+	for _, f := range filters {
+		l.filters[f] = 1
+	}
+	return l
+}
+
+// run connects, and connects again, until ctx ends.
+func (l *link) run(ctx context.Context) {
+	wait := l.cfg.RetryMin
+	for ctx.Err() == nil {
+		subscribed, err := l.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if subscribed {
+			wait = l.cfg.RetryMin
+		}
+		l.lost(err)
+		// Full jitter above half, so that a building's clients do not return together.
+		pause := time.NewTimer(wait/2 + rand.N(wait/2+1)) //nolint:gosec // spreading load needs no secrecy
+		select {
+		case <-ctx.Done():
+		case <-pause.C:
+		}
+		pause.Stop()
+		wait = min(2*wait, l.cfg.RetryMax)
+	}
+}
+
+// session is one connection from dial to loss.
+func (l *link) session(ctx context.Context) (subscribed bool, err error) {
+	lost := make(chan error, 1)
+	ready := make(chan error, 1)
+	client := mqtt.NewClient(l.options(lost, ready))
+	defer client.Disconnect(disconnectMillis)
+	if err := settle(ctx, client.Connect(), connectTimeout, "connect"); err != nil {
+		return false, err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return subscribed, nil
+		case err := <-lost:
+			return subscribed, fmt.Errorf("connection lost: %w", err)
+		case err := <-ready:
+			if err != nil {
+				return subscribed, err
+			}
+			subscribed = true
+			l.found()
+		case <-l.again:
+			return subscribed, errors.New("messages were left out for want of room: asking for them again")
+		case o := <-l.out:
+			client.Publish(o.topic, 0, false, o.payload)
+		}
+	}
+}
+
+func (l *link) options(lost, ready chan error) *mqtt.ClientOptions {
+	o := mqtt.NewClientOptions().AddBroker(l.cfg.URL).SetClientID(l.clientID).
+		SetUsername(l.cfg.Username).SetPassword(l.cfg.Password).
+		SetCleanSession(false).SetProtocolVersion(4).
+		SetAutoReconnect(false).SetConnectRetry(false).
+		SetConnectTimeout(connectTimeout).SetKeepAlive(keepAlive).SetWriteTimeout(writeTimeout).
+		SetOrderMatters(true).SetAutoAckDisabled(true).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { l.offer(m) }).
+		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }).
+		// Subscribing anywhere else misses what a broker forgot in its own restart.
+		SetOnConnectHandler(func(c mqtt.Client) { ready <- l.subscribe(c) })
+	if l.cfg.TLS != nil {
+		o.SetTLSConfig(l.cfg.TLS)
+	}
+	return o
+}
+
+func (l *link) subscribe(c mqtt.Client) error {
+	token := c.SubscribeMultiple(l.filters, nil)
+	if !token.WaitTimeout(subscribeTimeout) {
+		return fmt.Errorf("subscribe: no answer within %s", subscribeTimeout)
+	}
+	if err := token.Error(); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
+	}
+	if t, ok := token.(*mqtt.SubscribeToken); ok {
+		for filter, code := range t.Result() {
+			if code > 2 {
+				return fmt.Errorf("the broker refused the subscription to %s", filter)
+			}
+		}
+	}
+	return nil
+}
+
+// offer puts a message into the queue or leaves it out; it never waits.
+func (l *link) offer(m mqtt.Message) {
+	size := int64(len(m.Payload()) + len(m.Topic()))
+	loose := m.Qos() == 0
+	room := l.bytes.Load()+size <= queueBytesMax && (!loose || len(l.in) < queueLooseMax)
+	if room {
+		select {
+		case l.in <- m:
+			l.bytes.Add(size)
+			return
+		default:
+		}
+	}
+	l.dropped.Add(1)
+	if !loose {
+		l.leftOut.Store(true)
+	}
+}
+
+// taken is called for each message that left the queue.
+func (l *link) taken(m mqtt.Message) {
+	l.bytes.Add(-int64(len(m.Payload()) + len(m.Topic())))
+	if len(l.in) == 0 && l.leftOut.Swap(false) {
+		select {
+		case l.again <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// send publishes when there is a connection, and forgets the message where there is not:
+// it is advice to a device.
+func (l *link) send(topic string, payload []byte) {
+	select {
+	case l.out <- outgoing{topic, payload}:
+	default:
+	}
+}
+
+func (l *link) found() {
+	l.mu.Lock()
+	since := l.blindSince
+	l.blindSince, l.lastErr = time.Time{}, ""
+	l.mu.Unlock()
+	l.log.Info("listening to devices", "broker", redacted(l.cfg.URL), "blind_since", since)
+	if l.onReady != nil {
+		l.onReady()
+	}
+}
+
+func (l *link) lost(err error) {
+	text := "connection ended"
+	if err != nil {
+		text = err.Error()
+	}
+	l.mu.Lock()
+	first := l.blindSince.IsZero() || l.lastErr == ""
+	if l.blindSince.IsZero() {
+		l.blindSince = l.now()
+	}
+	l.lastErr = text
+	l.mu.Unlock()
+	if first { // once per change of state, not once per attempt
+		l.log.Warn("devices cannot be heard", "broker", redacted(l.cfg.URL), "cause", text)
+	}
+}
+
+func (l *link) blind() (since time.Time, cause string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.blindSince, l.lastErr
+}
+
+func redacted(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(unreadable address)"
+	}
+	return u.Redacted()
+}
+
+func settle(ctx context.Context, t mqtt.Token, limit time.Duration, what string) error {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.Done():
+		if err := t.Error(); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return nil
+	case <-timeout.C:
+		return fmt.Errorf("%s: no answer within %s", what, limit)
+	}
+}

@@ -1,0 +1,75 @@
+package ingest
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"estate/edge/internal/decode"
+)
+
+// candidatesMax bounds the list of devices that nobody adopted: a neighbour's gateway or a
+// misbehaving sender must not fill the memory.
+const candidatesMax = 1000
+
+// Candidate is a device that sends but was not adopted. Its observations are not stored
+// and raise nothing.
+type Candidate struct {
+	Hardware, Name string
+	First, Last    time.Time
+	Observations   int
+	Values         map[decode.Kind]decode.Value // the latest of each kind
+}
+
+// quarantine is safe for concurrent use: screens read it while messages come in.
+type quarantine struct {
+	mu   sync.Mutex
+	list map[string]*Candidate
+}
+
+func (q *quarantine) add(o decode.Observation) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c, ok := q.list[o.Hardware]
+	if !ok {
+		if len(q.list) >= candidatesMax {
+			q.evict()
+		}
+		c = &Candidate{Hardware: o.Hardware, First: o.ArrivalTime, Values: map[decode.Kind]decode.Value{}}
+		q.list[o.Hardware] = c
+	}
+	c.Name, c.Last, c.Observations = o.Name, o.ArrivalTime, c.Observations+1
+	c.Values[o.Kind] = o.Value
+}
+
+// evict drops the candidate that was silent for longest.
+func (q *quarantine) evict() {
+	var oldest *Candidate
+	for _, c := range q.list {
+		if oldest == nil || c.Last.Before(oldest.Last) {
+			oldest = c
+		}
+	}
+	delete(q.list, oldest.Hardware)
+}
+
+func (q *quarantine) all(known func(string) bool) []Candidate {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var out []Candidate
+	for hardware, c := range q.list {
+		if known(hardware) {
+			delete(q.list, hardware)
+			continue
+		}
+		one := *c
+		one.Values = make(map[decode.Kind]decode.Value, len(c.Values))
+		for k, v := range c.Values {
+			one.Values[k] = v
+		}
+		out = append(out, one)
+	}
+	slices.SortFunc(out, func(a, b Candidate) int { return cmp.Compare(a.Hardware, b.Hardware) })
+	return out
+}
