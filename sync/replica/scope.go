@@ -15,12 +15,6 @@ var ErrUnsure = errors.New("replica: the commit's outcome is not known")
 // it holds. It is a bug in the caller; nothing was read or written.
 var ErrScope = errors.New("replica: key of another building")
 
-// Booter is what a Tx of a store that several processes share offers besides: the run of
-// the store that this transaction is part of (see State.Boot).
-type Booter interface {
-	Boot() record.ID
-}
-
 // Check returns ErrScope unless all that is needed lies in the building.
 func (n Need) Check(building record.ID) error {
 	for _, k := range n.Keys {
