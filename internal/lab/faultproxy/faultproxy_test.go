@@ -28,7 +28,7 @@ const (
 // echo answers every byte with itself until the test ends.
 func echo(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test's own socket
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func setup(t *testing.T) *faultproxy.Proxy {
 
 func dial(t *testing.T, proxy *faultproxy.Proxy) net.Conn {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", proxy.Addr(), patience) //nolint:noctx // a test's own socket
+	conn, err := net.DialTimeout("tcp", proxy.Addr(), patience)
 	if err != nil {
 		t.Fatal(err)
 	}

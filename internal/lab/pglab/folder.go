@@ -67,7 +67,7 @@ func (c *Cluster) makeDir() error {
 func (c *Cluster) create(ctx context.Context) error {
 	passwordPath := filepath.Join(c.dir, "password")
 	if _, err := os.Stat(filepath.Join(c.data(), "PG_VERSION")); err == nil {
-		password, err := os.ReadFile(passwordPath) //nolint:gosec // inside the cluster's own folder
+		password, err := os.ReadFile(passwordPath)
 		if err != nil {
 			return fmt.Errorf("read the cluster's password: %w", err)
 		}
