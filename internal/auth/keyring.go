@@ -30,7 +30,8 @@ func KeyID(public ed25519.PublicKey) string {
 type Signer struct {
 	issuer string
 	kid    string
-	key    *ed25519.PrivateKey // behind a pointer, so that no %+v of a holder prints it
+	// key is behind a function, so that no fmt verb can print it for whatever holds a Signer.
+	key func() ed25519.PrivateKey
 }
 
 // NewSigner makes a signer; it refuses an empty issuer and a key of the wrong length.
@@ -39,7 +40,7 @@ func NewSigner(issuer string, key ed25519.PrivateKey) (Signer, error) {
 		return Signer{}, errors.New("auth: a signer needs an issuer and an Ed25519 key")
 	}
 	public, _ := key.Public().(ed25519.PublicKey)
-	return Signer{issuer: issuer, kid: KeyID(public), key: &key}, nil
+	return Signer{issuer: issuer, kid: KeyID(public), key: func() ed25519.PrivateKey { return key }}, nil
 }
 
 // Issuer is the name that the signer's tokens carry.
@@ -47,7 +48,7 @@ func (s Signer) Issuer() string { return s.issuer }
 
 // Public is the key that verifies the signer's tokens, for other nodes' key rings.
 func (s Signer) Public() ed25519.PublicKey {
-	public, _ := s.key.Public().(ed25519.PublicKey)
+	public, _ := s.key().Public().(ed25519.PublicKey)
 	return public
 }
 

@@ -28,8 +28,9 @@ const (
 // NodeKey is a node's identity: its id and its Ed25519 key. The private half leaves this
 // type only as signatures.
 type NodeKey struct {
-	id  record.ID
-	key *ed25519.PrivateKey // behind a pointer, so that no %+v of a holder prints it
+	id record.ID
+	// key is behind a function, so that no fmt verb can print it for whatever holds a NodeKey.
+	key func() ed25519.PrivateKey
 }
 
 // LoadNodeKey reads a node's key file, or makes a new identity where there is none. Of two
@@ -63,7 +64,7 @@ func newNodeKey(now time.Time, random io.Reader) (NodeKey, error) {
 		return NodeKey{}, fmt.Errorf("make node key: %w", err)
 	}
 	key := ed25519.NewKeyFromSeed(seed)
-	return NodeKey{id: id, key: &key}, nil
+	return NodeKey{id: id, key: func() ed25519.PrivateKey { return key }}, nil
 }
 
 func readNodeKey(path string) (NodeKey, error) {
@@ -103,7 +104,7 @@ func parseNodeKey(text []byte) (NodeKey, error) {
 		return NodeKey{}, errors.New("file names no node")
 	}
 	key := ed25519.NewKeyFromSeed(block.Bytes)
-	return NodeKey{id: id, key: &key}, nil
+	return NodeKey{id: id, key: func() ed25519.PrivateKey { return key }}, nil
 }
 
 // createFile writes the whole file under another name and links it into place, which fails
@@ -115,7 +116,7 @@ func (k NodeKey) createFile(path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
-	block := &pem.Block{Type: keyBlockType, Headers: map[string]string{keyHeader: k.id.String()}, Bytes: k.key.Seed()}
+	block := &pem.Block{Type: keyBlockType, Headers: map[string]string{keyHeader: k.id.String()}, Bytes: k.key().Seed()}
 	werr := errors.Join(pem.Encode(f, block), f.Chmod(keyFileMode), f.Sync())
 	if werr = errors.Join(werr, f.Close()); werr != nil {
 		return werr
@@ -135,13 +136,13 @@ func (k NodeKey) ID() record.ID { return k.id }
 
 // Public is the node's public key.
 func (k NodeKey) Public() ed25519.PublicKey {
-	public, _ := k.key.Public().(ed25519.PublicKey)
+	public, _ := k.key().Public().(ed25519.PublicKey)
 	return public
 }
 
 // Sign signs a message, which must begin with a label of its own sort ("estate … v1"), so
 // that no signature can be passed off as another's.
-func (k NodeKey) Sign(message []byte) []byte { return ed25519.Sign(*k.key, message) }
+func (k NodeKey) Sign(message []byte) []byte { return ed25519.Sign(k.key(), message) }
 
 // String names the node without its key.
 func (k NodeKey) String() string { return "node " + k.id.String() }
@@ -152,7 +153,7 @@ func (k NodeKey) GoString() string { return k.String() }
 // TokenSigner derives the key with which the node signs tokens, so that one file is the whole
 // identity and yet no token signature can be passed off as a node's.
 func (k NodeKey) TokenSigner(issuer string) (Signer, error) {
-	seed, err := hkdf.Key(sha256.New, k.key.Seed(), nil, "estate token key v1", ed25519.SeedSize)
+	seed, err := hkdf.Key(sha256.New, k.key().Seed(), nil, "estate token key v1", ed25519.SeedSize)
 	if err != nil {
 		return Signer{}, fmt.Errorf("derive token key: %w", err)
 	}

@@ -72,7 +72,7 @@ func NewNodeSessions(signer Signer, revoked Revocations, now func() time.Time, r
 	if err != nil {
 		return nil, err
 	}
-	key, err := hkdf.Key(sha256.New, signer.key.Seed(), nil, nonceLabel, sha256.Size)
+	key, err := hkdf.Key(sha256.New, signer.key().Seed(), nil, nonceLabel, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("derive nonce key: %w", err)
 	}

@@ -74,7 +74,7 @@ func (s Signer) sign(c claims, typ string) (Secret, error) {
 	t := jwt.NewWithClaims(jwt.SigningMethodEdDSA, c)
 	t.Header["kid"] = s.kid
 	t.Header["typ"] = typ
-	text, err := t.SignedString(*s.key)
+	text, err := t.SignedString(s.key())
 	if err != nil {
 		return Secret{}, fmt.Errorf("sign token: %w", err)
 	}
