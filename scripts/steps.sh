@@ -50,5 +50,5 @@ formatted() {
 # packages PATTERN...: the packages that match, without the slow end-to-end
 # folder. Empty where nothing matches yet.
 packages() {
-  go list "$@" 2>/dev/null | grep -v '^estate/tests\(/\|$\)' || true
+  go list -e "$@" 2>/dev/null | grep -v '^estate/tests\(/\|$\)' || true
 }

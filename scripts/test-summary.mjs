@@ -75,6 +75,7 @@ const read = async (file) => {
       target = pkg.tests.get(event.Test)
     }
     if (event.Action === 'output') {
+      if (/^=== (RUN|PAUSE|CONT|NAME)/.test(event.Output)) continue
       target.output.push(event.Output)
     } else if (['pass', 'fail', 'skip'].includes(event.Action)) {
       if (event.Test) target.result = event.Action
