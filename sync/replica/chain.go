@@ -1,0 +1,214 @@
+package replica
+
+import (
+	"cmp"
+	"slices"
+
+	"estate/sync/hlc"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// incoming is an event from a peer, decoded before the building's lock is taken.
+type incoming struct {
+	row   EventRow
+	event record.Event
+	// unreadable marks a body of a newer release: it waits as a link, its content unused.
+	unreadable bool
+}
+
+// decodeEvents reads the events of a page. What cannot be read keeps its place if the item
+// names it; anything else is reported by code and dropped, for it is no event at all.
+func decodeEvents(building record.ID, items []wire.EventItem) (out []incoming, codes []string) {
+	for _, item := range items {
+		e, err := record.DecodeEvent(item.Body)
+		if err != nil {
+			codes = append(codes, wire.CodeEventMalformed)
+			if !item.Replica.IsZero() && item.N > 0 && len(item.Body) > 0 && len(item.Body) <= record.EventBytesMax {
+				out = append(out, incoming{unreadable: true, event: record.Event{Replica: item.Replica, N: item.N},
+					row: EventRow{Replica: item.Replica, N: item.N, Hash: record.HashEvent(item.Body), Body: item.Body}})
+			}
+			continue
+		}
+		if e.Building != building {
+			codes = append(codes, wire.CodeWrongBuilding)
+			continue
+		}
+		details := item.Details
+		if d, err := record.DecodeDetails(details); len(details) > 0 && (err != nil || d.Check(e) != nil) {
+			codes = append(codes, wire.CodeEventMalformed)
+			details = nil
+		}
+		out = append(out, incoming{event: e, row: EventRow{Replica: e.Replica, N: e.N, Hash: record.HashEvent(item.Body), Body: item.Body, Details: details}})
+	}
+	return out, codes
+}
+
+// admitEvent adds an event to its chain, keeps it waiting behind a gap, or reports why it
+// cannot be. It returns the alarm code, empty if all is well.
+func (l *ledger) admitEvent(in incoming) string {
+	c := l.chain(in.row.Replica)
+	dot := record.Dot{Replica: in.row.Replica, N: in.row.N}
+	if known, ok := l.known[dot]; ok {
+		if known != in.row.Hash {
+			return wire.CodeChainFork
+		}
+		return ""
+	}
+	if in.row.N <= c.Held {
+		return wire.CodeChainFork // the caller asked for the hash and the store has none
+	}
+	if in.row.N != c.Held+1 || in.unreadable {
+		l.wait(in)
+		return ""
+	}
+	return l.link(c, in)
+}
+
+func (l *ledger) wait(in incoming) {
+	l.known[record.Dot{Replica: in.row.Replica, N: in.row.N}] = in.row.Hash
+	l.waiting[in.row.Replica] = append(l.waiting[in.row.Replica], in.row)
+	l.out.Events = append(l.out.Events, in.row)
+}
+
+// link appends the next event of a chain, then those that waited for it.
+func (l *ledger) link(c *Chain, in incoming) string {
+	for {
+		if code := l.extend(c, in); code != "" {
+			return code
+		}
+		waiting := l.waiting[c.Replica]
+		i := slices.IndexFunc(waiting, func(r EventRow) bool { return r.N == c.Held+1 })
+		if i < 0 {
+			return ""
+		}
+		e, err := record.DecodeEvent(waiting[i].Body)
+		if err != nil {
+			return "" // of a newer release: the chain goes on when this node understands it
+		}
+		in = incoming{row: waiting[i], event: e}
+		l.waiting[c.Replica] = slices.Delete(slices.Clone(waiting), i, i+1)
+	}
+}
+
+func (l *ledger) extend(c *Chain, in incoming) string {
+	if in.event.Prev != c.Hash {
+		return wire.CodeChainFork
+	}
+	if in.event.Card != nil {
+		if in.event.Card.Validate() != nil {
+			return wire.CodeEventMalformed
+		}
+		c.Card = in.event.Card
+	}
+	if c.Signed != nil && c.Signed.N == in.row.N && c.Signed.Hash != in.row.Hash {
+		return wire.CodeChainFork
+	}
+	in.row.Position = l.position()
+	l.out.Events = append(l.out.Events, in.row)
+	l.known[record.Dot{Replica: in.row.Replica, N: in.row.N}] = in.row.Hash
+	c.Held, c.Hash = in.row.N, in.row.Hash
+	l.changed(c.Replica)
+	l.state.Stamp = hlc.Observe(l.state.Stamp, in.event.Stamp, l.now)
+	l.index(c, in.event)
+	return ""
+}
+
+// index keeps what a phone's event names, for the exact rule, and what an authority's
+// event refused of it.
+func (l *ledger) index(c *Chain, e record.Event) {
+	if c.Card != nil && c.Card.Tier == record.TierPhone {
+		for _, t := range e.Touches {
+			l.note(PhoneTouch{Key: record.Key{Building: l.building, Kind: t.Kind, ID: t.ID}, Field: t.Field, Dot: e.Dot()})
+		}
+	}
+	if c.Card != nil && c.Card.Tier != record.TierPhone {
+		for _, r := range e.Refusals {
+			l.note(PhoneTouch{Key: record.Key{Building: l.building, Kind: r.Kind, ID: r.ID}, Field: r.Field, Dot: r.Dot, Refused: true})
+		}
+	}
+}
+
+// note inserts a touch or adds a refusal to one that is there.
+func (l *ledger) note(t PhoneTouch) {
+	w := l.touch(t.Key)
+	for i := range w.touches {
+		if w.touches[i].same(t) {
+			w.touches[i].Refused = w.touches[i].Refused || t.Refused
+			return
+		}
+	}
+	w.touches = append(w.touches, t)
+}
+
+// admitHead takes a head that its replica's node signed. It returns the alarm code.
+func (l *ledger) admitHead(h record.Head) string {
+	c := l.chains[h.Replica]
+	if c == nil || c.Card == nil {
+		return "" // its card may come in a later page, and a head with it
+	}
+	if h.Verify(l.building, c.Card.PublicKey) != nil {
+		return wire.CodeBadSignature
+	}
+	if known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]; ok && known != h.Hash || c.Held == h.N && c.Hash != h.Hash {
+		return wire.CodeChainFork
+	}
+	if c.Signed == nil || h.N > c.Signed.N {
+		c.Signed = &h
+		l.changed(h.Replica)
+	}
+	return ""
+}
+
+// admitReceipt takes a peer's statement of what it holds.
+func (l *ledger) admitReceipt(r record.Receipt, peer Peer) string {
+	c := l.chains[r.Replica]
+	if c == nil {
+		return ""
+	}
+	if r.Verify(l.building, peer.PublicKey) != nil {
+		return wire.CodeBadSignature
+	}
+	if known, ok := l.known[record.Dot{Replica: r.Replica, N: r.N}]; ok && known != r.Hash || c.Held == r.N && c.Hash != r.Hash {
+		return wire.CodeChainFork
+	}
+	before := *c
+	c.Receipted = max(c.Receipted, r.N)
+	if peer.Tier == record.TierCloud {
+		c.Settled = max(c.Settled, r.Settled)
+	}
+	if c.Receipted != before.Receipted || c.Settled != before.Settled {
+		l.changed(r.Replica)
+	}
+	return ""
+}
+
+// gaps lists what this node still wants of the replicas whose events wait.
+func (l *ledger) gaps() []wire.Want {
+	var out []wire.Want
+	for r, rows := range l.waiting {
+		c := l.chain(r)
+		if len(rows) == 0 {
+			continue
+		}
+		first := slices.MinFunc(rows, func(a, b EventRow) int { return cmp.Compare(a.N, b.N) }).N
+		if first > c.Held+1 {
+			out = append(out, wire.Want{Replica: r, From: c.Held + 1, To: first - 1})
+		}
+	}
+	slices.SortFunc(out, func(a, b wire.Want) int { return a.Replica.Compare(b.Replica) })
+	return out
+}
+
+// signedTo reports whether a context may reach number n of a replica: its own node signed
+// a number at least as high, or it is this node's and it wrote as many (SPEC R9).
+func (l *ledger) signedTo(d record.Dot) string {
+	c := l.chains[d.Replica]
+	if c == nil || c.Card == nil {
+		return wire.CodeReplicaUnknown
+	}
+	if c.Signed != nil && c.Signed.N >= d.N || c.Card.Node == l.node.ID() && c.Held >= d.N {
+		return ""
+	}
+	return wire.CodeContextUnsigned
+}

@@ -1,0 +1,328 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// Hello says what this node holds of a building and from where it wants the peer's feed.
+func (n *Node) Hello(ctx context.Context, building record.ID, peer Peer) (wire.Hello, error) {
+	have, err := n.Store.Load(ctx, building, Need{Peer: peer.Node})
+	if err != nil {
+		return wire.Hello{}, fmt.Errorf("load cursor: %w", err)
+	}
+	chains, err := n.Store.Chains(ctx, building)
+	if err != nil {
+		return wire.Hello{}, fmt.Errorf("list chains: %w", err)
+	}
+	return wire.Hello{Protocol: wire.Protocol, Schema: n.Schema, Building: building, Node: n.ID(), Tier: n.Tier,
+		Generation: n.Boot(), Time: n.Now() + have.State.ClockOffset, Cursor: have.Cursor, Held: n.held(building, chains)}, nil
+}
+
+// held lists chains, less those that a successor's card covers whole: a node of many
+// starts sends one entry, not one for each.
+func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
+	covered := map[record.ReplicaID]uint64{}
+	for _, c := range chains {
+		if c.Card != nil && c.Card.Predecessor.N > 0 {
+			p := c.Card.Predecessor
+			covered[p.Replica] = max(covered[p.Replica], p.N)
+		}
+	}
+	var out []wire.Held
+	for _, c := range chains {
+		if c.Held == 0 || covered[c.Replica] == c.Held && c.Receipted <= c.Held {
+			continue
+		}
+		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted}
+		if c.Card != nil {
+			h.Predecessor = c.Card.Predecessor
+		}
+		out = append(out, h)
+	}
+	slices.SortFunc(out, func(a, b wire.Held) int { return a.Replica.Compare(b.Replica) })
+	return out
+}
+
+// head is the highest signed head of a chain; the node signs its own chains as they stand.
+func (n *Node) head(building record.ID, c Chain) *record.Head {
+	if c.Card != nil && c.Card.Node == n.ID() && c.Held > 0 && (c.Signed == nil || c.Signed.N < c.Held) {
+		h := record.SignHead(n.Key, building, c.Replica, c.Held, c.Hash)
+		return &h
+	}
+	return c.Signed
+}
+
+// Greeting is what a peer's Hello means for this session.
+type Greeting struct {
+	// From is where the peer's copy of this feed ends; zero where its cursor does not fit.
+	From uint64
+	// Held is what the peer holds: events up to these numbers need not be sent.
+	Held map[record.ReplicaID]uint64
+	// Rewound says that one side holds less than it gave receipts for: a store was
+	// restored from a backup. Both sides re-offer from zero.
+	Rewound bool
+	// Forks are replicas with two hashes at one number: a key was copied.
+	Forks []record.ReplicaID
+	// Wants are events to ask the peer for.
+	Wants []wire.Want
+}
+
+// Greet compares a peer's Hello with what this node holds and keeps the heads that it
+// brings. It returns a Refusal for another building or protocol, and for a lower tier's
+// generation that is this node's own.
+func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.Hello) (Greeting, error) {
+	g := Greeting{Held: map[record.ReplicaID]uint64{}}
+	switch {
+	case h.Protocol == 0 || h.Protocol > wire.Protocol+1:
+		return g, refuse(wire.CodeProtocolVersion, "peer speaks %d, this node %d", h.Protocol, wire.Protocol)
+	case h.Building != building:
+		return g, refuse(wire.CodeWrongBuilding, "hello for %s in the session of %s", h.Building, building)
+	case h.Node != peer.Node || h.Tier != peer.Tier:
+		return g, refuse(wire.CodeNodeUnknown, "hello of %s in the session of %s", h.Node, peer.Node)
+	case len(h.Held) > wire.HeldMax:
+		return g, refuse(wire.CodeFrameTooLarge, "%d chains", len(h.Held))
+	}
+	need := Need{Peer: peer.Node}
+	for _, held := range h.Held {
+		need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.N})
+		need.Chains = append(need.Chains, held.Replica)
+		if !held.Predecessor.Replica.IsZero() {
+			need.Chains = append(need.Chains, held.Predecessor.Replica)
+		}
+	}
+	chains, err := n.Store.Chains(ctx, building)
+	if err != nil {
+		return g, fmt.Errorf("list chains: %w", err)
+	}
+	err = n.step(ctx, building, need, nil, func(l *ledger) error {
+		g.From, g.Rewound, g.Forks = 0, false, nil
+		n.compare(l, &g, h, chains)
+		if !g.Rewound && h.Cursor.Generation == l.boot && h.Cursor.View.IsZero() && h.Cursor.Position <= l.state.Position {
+			g.From = h.Cursor.Position
+		}
+		g.Wants = l.gaps()
+		return nil
+	})
+	return g, err
+}
+
+func (n *Node) compare(l *ledger, g *Greeting, h wire.Hello, chains []Chain) {
+	for _, held := range h.Held {
+		c := l.chains[held.Replica]
+		if c == nil {
+			c = &Chain{}
+		}
+		known, ok := l.known[record.Dot{Replica: held.Replica, N: held.N}]
+		if ok && known != held.Hash || c.Held == held.N && c.Held > 0 && c.Hash != held.Hash {
+			g.Forks = append(g.Forks, held.Replica)
+			continue
+		}
+		if held.Signed != nil && l.admitHead(*held.Signed) == wire.CodeChainFork {
+			g.Forks = append(g.Forks, held.Replica)
+			continue
+		}
+		g.Held[held.Replica] = max(g.Held[held.Replica], held.N)
+		if held.Receipted > c.Held {
+			g.Rewound = true // this store gave a receipt for more than it holds now
+		}
+		for p := held.Predecessor; p.N > 0; {
+			g.Held[p.Replica] = max(g.Held[p.Replica], p.N)
+			before := l.chains[p.Replica]
+			if before == nil || before.Card == nil {
+				break
+			}
+			p = before.Card.Predecessor
+		}
+	}
+	for _, c := range chains {
+		if c.Receipted > g.Held[c.Replica] && !slices.Contains(g.Forks, c.Replica) {
+			g.Rewound = true // the peer gave a receipt for more than it holds now
+		}
+	}
+}
+
+// ReadPage reads the next stretch of this node's feed for a peer that holds the whole
+// building: events that it does not hold yet, and records but those that skip names.
+func (n *Node) ReadPage(ctx context.Context, building record.ID, after uint64, held map[record.ReplicaID]uint64, skip func(position uint64) bool) (wire.Page, error) {
+	feed, err := n.Store.Feed(ctx, building, after, wire.PageItemsMax, wire.PageBytesGoal)
+	if err != nil {
+		return wire.Page{}, fmt.Errorf("read feed: %w", err)
+	}
+	p := wire.Page{From: after, To: after, Generation: n.Boot()}
+	var replicas []record.ReplicaID
+	for _, item := range feed.Items {
+		p.To = item.Position
+		switch {
+		case item.Event != nil && item.Event.N > held[item.Event.Replica]:
+			p.Events = append(p.Events, wire.EventItem{Body: item.Event.Body, Details: item.Event.Details, Replica: item.Event.Replica, N: item.Event.N})
+			replicas = append(replicas, item.Event.Replica)
+		case item.Event == nil && !skip(item.Position):
+			p.Records = append(p.Records, wire.RecordItem{Kind: item.Key.Kind, ID: item.Key.ID, Body: item.Body})
+		}
+	}
+	p.Last = p.To >= feed.End
+	p.Heads, err = n.heads(ctx, building, replicas)
+	return p, err
+}
+
+func (n *Node) heads(ctx context.Context, building record.ID, replicas []record.ReplicaID) ([]record.Head, error) {
+	slices.SortFunc(replicas, record.ID.Compare)
+	replicas = slices.Compact(replicas)
+	if len(replicas) == 0 {
+		return nil, nil
+	}
+	have, err := n.Store.Load(ctx, building, Need{Chains: replicas})
+	if err != nil {
+		return nil, fmt.Errorf("load heads: %w", err)
+	}
+	var out []record.Head
+	for _, r := range replicas {
+		if h := n.head(building, have.Chains[r]); h != nil {
+			out = append(out, *h)
+		}
+	}
+	return out, nil
+}
+
+// ReadEvents answers a Want: events only, with no place in the feed.
+func (n *Node) ReadEvents(ctx context.Context, building record.ID, w wire.Want) (wire.Page, error) {
+	to := w.To
+	if to == 0 {
+		to = ^uint64(0)
+	}
+	rows, err := n.Store.Events(ctx, building, w.Replica, w.From, to, wire.PageItemsMax/4)
+	if err != nil {
+		return wire.Page{}, fmt.Errorf("read events: %w", err)
+	}
+	p := wire.Page{Generation: n.Boot()}
+	size := 0
+	for _, r := range rows {
+		if size += len(r.Body) + len(r.Details); size > wire.PageBytesGoal && len(p.Events) > 0 {
+			break
+		}
+		p.Events = append(p.Events, wire.EventItem{Body: r.Body, Details: r.Details, Replica: r.Replica, N: r.N})
+	}
+	p.Heads, err = n.heads(ctx, building, []record.ReplicaID{w.Replica})
+	return p, err
+}
+
+// View is what a reader of part of a building may see.
+type View struct {
+	// Hash identifies the view: a cursor of another view starts from zero.
+	Hash record.Hash
+	// May decides on one record; parent is the record that Rules.Parent names.
+	May func(key record.Key, r, parent record.Record) bool
+}
+
+// ReadView reads the next page of a phone's view: records that it may see, preceded by the
+// cards that their contexts cite. A cursor of another generation or view means from zero.
+func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wire.Pull) (wire.Page, error) {
+	after := uint64(0)
+	if pull.Cursor.Generation == n.Boot() && pull.Cursor.View == v.Hash {
+		after = pull.Cursor.Position
+	}
+	limit := wire.PageItemsMax
+	if pull.Limit > 0 {
+		limit = int(min(pull.Limit, wire.PageItemsMax))
+	}
+	feed, err := n.Store.Feed(ctx, building, after, limit, wire.PageBytesGoal)
+	if err != nil {
+		return wire.Page{}, fmt.Errorf("read feed: %w", err)
+	}
+	p := wire.Page{From: after, To: after, Generation: n.Boot(), View: v.Hash}
+	seen, err := n.visible(ctx, building, v, feed.Items)
+	if err != nil {
+		return wire.Page{}, err
+	}
+	if len(feed.Items) > 0 {
+		p.To = feed.Items[len(feed.Items)-1].Position
+	}
+	p.Last = p.To >= feed.End
+	var replicas []record.ReplicaID
+	for _, s := range seen {
+		p.Records = append(p.Records, wire.RecordItem{Kind: s.item.Key.Kind, ID: s.item.Key.ID, Body: s.item.Body})
+		for _, d := range s.record.Context.Reaches() {
+			replicas = append(replicas, d.Replica)
+		}
+	}
+	return p, n.cards(ctx, building, replicas, &p)
+}
+
+type visible struct {
+	item   FeedItem
+	record record.Record
+}
+
+func (n *Node) visible(ctx context.Context, building record.ID, v View, items []FeedItem) ([]visible, error) {
+	var all []visible
+	var need Need
+	for _, item := range items {
+		if item.Event != nil {
+			continue
+		}
+		if _, known := n.Rules.Kind(item.Key.Kind); !known {
+			continue // rights to an unknown kind cannot be judged (SPEC R20)
+		}
+		r, err := record.Decode(item.Body)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrCorrupt, item.Key, err)
+		}
+		all = append(all, visible{item: item, record: r})
+		if parent, ok := n.Rules.Parent(item.Key, r); ok {
+			need.Keys = append(need.Keys, parent)
+		}
+	}
+	slices.SortFunc(need.Keys, record.Key.Compare)
+	need.Keys = slices.Compact(need.Keys)
+	have, err := n.Store.Load(ctx, building, need)
+	if err != nil {
+		return nil, fmt.Errorf("load parents: %w", err)
+	}
+	return slices.DeleteFunc(all, func(s visible) bool {
+		var parent record.Record
+		if k, ok := n.Rules.Parent(s.item.Key, s.record); ok {
+			parent = have.Records[k].Record
+		}
+		return !v.May(s.item.Key, s.record, parent)
+	}), nil
+}
+
+// cards adds event 1 of each replica and of its ancestors to a page, with heads: lineage
+// decides canonical bytes, so cards precede whatever cites them.
+func (n *Node) cards(ctx context.Context, building record.ID, replicas []record.ReplicaID, p *wire.Page) error {
+	slices.SortFunc(replicas, record.ID.Compare)
+	replicas = slices.Compact(replicas)
+	if len(replicas) == 0 {
+		return nil
+	}
+	have, err := n.Store.Load(ctx, building, Need{Chains: replicas})
+	if err != nil {
+		return fmt.Errorf("load cards: %w", err)
+	}
+	ids := make([]record.ReplicaID, 0, len(have.Chains))
+	for id := range have.Chains {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, record.ID.Compare)
+	for _, id := range ids {
+		rows, err := n.Store.Events(ctx, building, id, 1, 1, 1)
+		if err != nil {
+			return fmt.Errorf("read card: %w", err)
+		}
+		for _, r := range rows {
+			p.Events = append(p.Events, wire.EventItem{Body: r.Body, Replica: r.Replica, N: r.N})
+		}
+		if h := n.head(building, have.Chains[id]); h != nil {
+			p.Heads = append(p.Heads, *h)
+		}
+	}
+	return nil
+}
+
+var _ merge.Lineage = (*ledger)(nil)

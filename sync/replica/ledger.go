@@ -1,0 +1,300 @@
+package replica
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+
+	"estate/sync/hlc"
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// ledger is one decision in progress: a Have being turned into Effects. It is plain data
+// and lives for one transaction.
+type ledger struct {
+	node        *Node
+	building    record.ID
+	boot        record.ID
+	now         int64 // wall clock with the building's offset
+	state       State
+	before      State
+	chains      map[record.ReplicaID]*Chain
+	dirty       []record.ReplicaID
+	known       map[record.Dot]record.Hash
+	waiting     map[record.ReplicaID][]EventRow
+	cursor      wire.Cursor
+	quarantined []QuarantineRow
+	records     map[record.Key]*work
+	order       []record.Key
+	out         Effects
+}
+
+// work is one record of the decision.
+type work struct {
+	stored  Stored
+	record  record.Record
+	touches []PhoneTouch
+	loaded  []PhoneTouch
+	touched bool // its state or its touches may have changed
+}
+
+func newLedger(n *Node, building, boot record.ID, have Have) *ledger {
+	l := &ledger{node: n, building: building, boot: boot, state: have.State, before: have.State,
+		chains: map[record.ReplicaID]*Chain{}, known: have.Events, waiting: have.Waiting, records: map[record.Key]*work{},
+		cursor: have.Cursor, quarantined: have.Quarantine}
+	l.state.Building = building
+	l.now = n.Now() + have.State.ClockOffset
+	for id, c := range have.Chains {
+		l.chains[id] = &c
+	}
+	for k, s := range have.Records {
+		l.records[k] = &work{stored: s, record: s.Record}
+	}
+	for k, t := range have.Touches {
+		w := l.work(k)
+		w.touches, w.loaded = slices.Clone(t), t
+	}
+	if l.known == nil {
+		l.known = map[record.Dot]record.Hash{}
+	}
+	if l.waiting == nil {
+		l.waiting = map[record.ReplicaID][]EventRow{}
+	}
+	return l
+}
+
+// Card implements merge.Lineage.
+func (l *ledger) Card(r record.ReplicaID) (record.Card, bool) {
+	if c := l.chains[r]; c != nil && c.Card != nil {
+		return *c.Card, true
+	}
+	return record.Card{}, false
+}
+
+func (l *ledger) work(k record.Key) *work {
+	w := l.records[k]
+	if w == nil {
+		w = &work{}
+		l.records[k] = w
+	}
+	return w
+}
+
+// touch marks a record for the final pass, once.
+func (l *ledger) touch(k record.Key) *work {
+	w := l.work(k)
+	if !w.touched {
+		w.touched = true
+		l.order = append(l.order, k)
+	}
+	return w
+}
+
+func (l *ledger) chain(r record.ReplicaID) *Chain {
+	c := l.chains[r]
+	if c == nil {
+		c = &Chain{Replica: r}
+		l.chains[r] = c
+	}
+	return c
+}
+
+func (l *ledger) changed(r record.ReplicaID) {
+	if !slices.Contains(l.dirty, r) {
+		l.dirty = append(l.dirty, r)
+	}
+}
+
+func (l *ledger) position() uint64 {
+	l.state.Position++
+	return l.state.Position
+}
+
+func (l *ledger) stamp() (hlc.Stamp, error) {
+	s, err := hlc.Next(l.state.Stamp, l.now)
+	if err != nil {
+		return 0, err
+	}
+	l.state.Stamp = s
+	return s, nil
+}
+
+// identity makes sure that the node writes under a replica of this run of its store. At
+// the first write after a start it mints a fresh one, whose card names the last, so no dot
+// is ever reused, whatever was restored or cloned (SPEC R1).
+func (l *ledger) identity() error {
+	if l.state.Boot == l.boot && !l.state.Replica.IsZero() {
+		return nil
+	}
+	id, err := record.NewID(l.now, l.node.Random)
+	if err != nil {
+		return err
+	}
+	card := &record.Card{Node: l.node.ID(), Tier: l.node.Tier, PublicKey: l.node.publicKey()}
+	if l.state.N > 0 {
+		card.Predecessor = record.Dot{Replica: l.state.Replica, N: l.state.N}
+		card.PredecessorHash = l.state.Head
+	}
+	l.state.Boot, l.state.Replica, l.state.N, l.state.Head = l.boot, id, 0, record.Hash{}
+	_, err = l.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: "card", EventTime: l.now, Card: card}, nil)
+	return err
+}
+
+// append adds an event to the node's own chain and returns its dot. The event's identity,
+// number, previous hash and stamp are set here; Touches are final.
+func (l *ledger) append(e record.Event, details record.Details) (record.Event, error) {
+	if e.Stamp == 0 {
+		s, err := l.stamp()
+		if err != nil {
+			return e, err
+		}
+		e.Stamp = s
+	}
+	e.Building, e.Replica, e.N, e.Prev = l.building, l.state.Replica, l.state.N+1, l.state.Head
+	body, err := e.Encode()
+	if err != nil {
+		return e, err
+	}
+	var encoded []byte
+	if len(details) > 0 {
+		if encoded, err = details.Encode(); err != nil {
+			return e, err
+		}
+	}
+	l.state.N, l.state.Head = e.N, record.HashEvent(body)
+	l.out.Events = append(l.out.Events, EventRow{Replica: e.Replica, N: e.N, Hash: l.state.Head, Body: body, Details: encoded, Position: l.position()})
+	c := l.chain(e.Replica)
+	c.Held, c.Hash = e.N, l.state.Head
+	if e.Card != nil {
+		c.Card = e.Card
+	}
+	l.changed(e.Replica)
+	return e, nil
+}
+
+// touchOf builds the touch and detail of one field: salted hashes of old and new values.
+// A secret's values stay out of the details.
+func (l *ledger) touchOf(k record.Key, field string, replaced []record.Sibling, values []record.Value, secret bool) (record.Touch, record.Detail, error) {
+	salt := make([]byte, record.SaltBytes)
+	if _, err := io.ReadFull(l.node.Random, salt); err != nil {
+		return record.Touch{}, record.Detail{}, fmt.Errorf("salt: %w", err)
+	}
+	t := record.Touch{Kind: k.Kind, ID: k.ID, Field: field, Replaced: []record.Dot{}}
+	d := record.Detail{Salt: salt, Old: []record.Value{}, New: slices.Clone(values)}
+	if d.New == nil {
+		d.New = []record.Value{}
+	}
+	for _, s := range replaced {
+		t.Replaced = append(t.Replaced, s.Dot)
+		d.Old = append(d.Old, s.Value)
+	}
+	t.Old, t.New = record.HashValues(salt, record.LabelOld, d.Old), record.HashValues(salt, record.LabelNew, d.New)
+	if secret {
+		d = record.Detail{Salt: []byte{}, Old: []record.Value{}, New: []record.Value{}}
+	}
+	return t, d, nil
+}
+
+// join merges a state into a record of the decision.
+func (l *ledger) join(k record.Key, r record.Record) {
+	w := l.touch(k)
+	w.record = merge.Merge(w.record, r, l)
+}
+
+// observe moves the clock past stamps that were seen.
+func (l *ledger) observe(r record.Record) {
+	for _, f := range r.Fields {
+		for _, s := range f.Siblings {
+			l.state.Stamp = hlc.Observe(l.state.Stamp, s.Stamp, l.now)
+		}
+	}
+}
+
+// effects closes the decision: it raises phones' entries by the exact rule, gives each
+// changed record one new position, after the events that it cites, and lists what is to be
+// stored. changed is false if the store already holds all of it.
+func (l *ledger) effects() (out Effects, changed bool, err error) {
+	for _, k := range l.order {
+		if err := l.settle(k, l.records[k]); err != nil {
+			return out, false, err
+		}
+	}
+	for _, r := range l.dirty {
+		l.out.Chains = append(l.out.Chains, *l.chains[r])
+	}
+	l.out.State = l.state
+	return l.out, !l.out.IsZero() || l.state != l.before, nil
+}
+
+func (l *ledger) settle(k record.Key, w *work) error {
+	w.record.Context = l.raise(k, w)
+	for _, t := range w.touches {
+		if n := merge.Covered(w.record.Context, t.Dot.Replica, l); t.Dot.N <= n {
+			if slices.ContainsFunc(w.loaded, t.same) {
+				l.out.TouchesGone = append(l.out.TouchesGone, t)
+			}
+			continue
+		}
+		t.Covered = merge.Covers(w.record.Context, t.Field, t.Dot, l)
+		if !slices.Contains(w.loaded, t) {
+			l.out.Touches = append(l.out.Touches, t)
+		}
+	}
+	if w.record.IsZero() {
+		return nil
+	}
+	body, err := w.record.Encode()
+	if err != nil {
+		return fmt.Errorf("record %s: %w", k, err)
+	}
+	if bytes.Equal(body, w.stored.Body) {
+		return nil // no byte changed: no position (SPEC R11)
+	}
+	l.out.Records = append(l.out.Records, RecordRow{Key: k, Record: w.record, Body: body, Position: l.position()})
+	return nil
+}
+
+// same reports whether two touches name the same field of the same transaction.
+func (t PhoneTouch) same(o PhoneTouch) bool {
+	return t.Key == o.Key && t.Field == o.Field && t.Dot == o.Dot
+}
+
+// raise applies the exact rule: a phone's vector entry passes n in this record only where
+// the events up to n, and the predecessors' to their named ends, are held and every dot
+// that they name in this record is in its context (SPEC R8).
+func (l *ledger) raise(k record.Key, w *work) record.Context {
+	c := w.record.Context
+	if len(c.Dots) == 0 {
+		return c
+	}
+	dots := slices.Clone(c.Dots)
+	slices.SortFunc(dots, func(a, b record.FieldDot) int { return a.Dot.Compare(b.Dot) })
+	for _, d := range dots {
+		card, ok := l.Card(d.Dot.Replica)
+		if !ok || card.Tier != record.TierPhone || !l.complete(d.Dot, w, c) {
+			continue
+		}
+		c = merge.JoinContexts(c, record.Context{Vector: []record.Dot{d.Dot}}, l)
+	}
+	return c
+}
+
+func (l *ledger) complete(d record.Dot, w *work, c record.Context) bool {
+	for {
+		chain := l.chains[d.Replica]
+		if chain == nil || chain.Card == nil || chain.Held < d.N {
+			return false
+		}
+		for _, t := range w.touches {
+			if t.Dot.Replica == d.Replica && t.Dot.N <= d.N && !merge.Covers(c, t.Field, t.Dot, l) {
+				return false
+			}
+		}
+		if d = chain.Card.Predecessor; d.N == 0 {
+			return true
+		}
+	}
+}

@@ -1,0 +1,153 @@
+// Package replica decides what a node does with writes, pages and pushes. A decision is a
+// pure step: what it must know comes in as a Have, what must be stored goes out as
+// Effects, and a Node brackets each step in one transaction of a Store. Session is the
+// state machine of a link between two nodes.
+//
+// The package must never read a clock, open a socket or start a goroutine: time, keys and
+// randomness are handed in. SPEC.md numbers the rules that it implements.
+package replica
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"estate/sync/record"
+)
+
+// Refusal is an error of the protocol: a wire code and what led to it.
+type Refusal struct {
+	Code   string
+	Detail string
+}
+
+// Error prints code and detail.
+func (r *Refusal) Error() string { return r.Code + ": " + r.Detail }
+
+func refuse(code, format string, args ...any) *Refusal {
+	return &Refusal{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// RefusalCode returns the wire code of an error, empty if it is not a Refusal.
+func RefusalCode(err error) string {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r.Code
+	}
+	return ""
+}
+
+// Peer is the other side of a link, as the caller authenticated it.
+type Peer struct {
+	Node      record.ID
+	Tier      record.Tier
+	PublicKey ed25519.PublicKey
+}
+
+// Node is one holder of buildings: a cloud (shared by its processes) or an edge. Its
+// fields are set once; its methods are safe for concurrent use as far as the Store is.
+type Node struct {
+	Key   ed25519.PrivateKey
+	Tier  record.Tier
+	Rules Rules
+	Store Store
+	// Boot is the generation of the store in this run: it differs after each start of the
+	// process (edge) or of the database (cloud), and after each restore or clone.
+	Boot func() record.ID
+	// Now is the wall clock in Unix milliseconds, without any building's offset.
+	Now    func() int64
+	Random io.Reader
+	// Schema is the version of the table of kinds, told to peers.
+	Schema uint64
+	// Trusted reports whether a node may act in this tier for a building, revoked or not:
+	// whether cards that name it are genuine. It may do I/O and is never called under the
+	// building's lock.
+	Trusted func(ctx context.Context, building, node record.ID, tier record.Tier) (bool, error)
+}
+
+// ID is the node's id, derived from its key.
+func (n *Node) ID() record.ID {
+	return record.NodeID(n.publicKey())
+}
+
+func (n *Node) publicKey() ed25519.PublicKey {
+	public, ok := n.Key.Public().(ed25519.PublicKey)
+	if !ok {
+		panic("replica: key is not Ed25519")
+	}
+	return public
+}
+
+// Booter is what a Tx of a store that several processes share offers besides: the run of
+// the store that this transaction is part of (see State.Boot).
+type Booter interface{ Boot() record.ID }
+
+// step runs one decision in a transaction: load what it needs, decide, save. chains lists
+// the replicas whose chains the decision needs once the first load is known.
+// after, if given, looks at the closed decision.
+func (n *Node) step(ctx context.Context, building record.ID, need Need, chains []record.ReplicaID, decide func(*ledger) error, after ...func(*ledger)) error {
+	return n.Store.Update(ctx, building, func(tx Tx) error {
+		have, err := tx.Load(ctx, need)
+		if err != nil {
+			return fmt.Errorf("load: %w", err)
+		}
+		boot := n.Boot()
+		if b, ok := tx.(Booter); ok {
+			boot = b.Boot()
+		}
+		if err := loadChains(ctx, tx.Load, &have, chains); err != nil {
+			return err
+		}
+		l := newLedger(n, building, boot, have)
+		if err := decide(l); err != nil {
+			return err
+		}
+		effects, changed, err := l.effects()
+		if err != nil {
+			return err
+		}
+		for _, look := range after {
+			look(l)
+		}
+		if !changed {
+			return nil
+		}
+		return tx.Save(ctx, effects)
+	})
+}
+
+type loader func(context.Context, Need) (Have, error)
+
+// loadChains completes a Have with the chains of every replica that its records' contexts
+// cite, the node's own, and extra ones, ancestors included.
+func loadChains(ctx context.Context, load loader, have *Have, extra []record.ReplicaID) error {
+	ids := slices.Clone(extra)
+	if !have.State.Replica.IsZero() {
+		ids = append(ids, have.State.Replica)
+	}
+	for _, s := range have.Records {
+		for _, d := range s.Record.Context.Reaches() {
+			ids = append(ids, d.Replica)
+		}
+	}
+	slices.SortFunc(ids, record.ID.Compare)
+	ids = slices.Compact(ids)
+	ids = slices.DeleteFunc(ids, func(id record.ReplicaID) bool { _, ok := have.Chains[id]; return ok })
+	if len(ids) == 0 {
+		return nil
+	}
+	more, err := load(ctx, Need{Chains: ids})
+	if err != nil {
+		return fmt.Errorf("load chains: %w", err)
+	}
+	if have.Chains == nil {
+		have.Chains = map[record.ReplicaID]Chain{}
+	}
+	for id, c := range more.Chains {
+		have.Chains[id] = c
+	}
+	return nil
+}

@@ -1,0 +1,240 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// Intent is a local write: one transaction, one audit event.
+type Intent struct {
+	Actor  record.Actor
+	Action string
+	// EventTime is when it happened, in Unix milliseconds; zero for now.
+	EventTime int64
+	Writes    []RecordWrite
+}
+
+// RecordWrite changes fields of one record.
+type RecordWrite struct {
+	Key    record.Key
+	Fields []FieldWrite
+	// Seen is the context that the author was shown: only siblings that it covers are
+	// replaced, others stand beside the new value. Nil means what is stored.
+	Seen *record.Context
+}
+
+// FieldWrite sets a field, or adds and removes members of a set.
+type FieldWrite struct {
+	Field string
+	// Value is the new value of a field; nil clears it. Sets use Add and Remove.
+	Value  record.Value
+	Add    []record.Value
+	Remove []record.Value
+}
+
+// Written says what a write made.
+type Written struct {
+	// Dot is the transaction's; zero if nothing had to change.
+	Dot     record.Dot
+	Records map[record.Key]record.Record
+}
+
+// Current is the state under the building's lock that a write decides on.
+type Current struct {
+	l *ledger
+	// Now is the node's time for this building, in Unix milliseconds.
+	Now int64
+}
+
+// Record returns a record that the write asked to read; zero if there is none.
+func (c Current) Record(k record.Key) record.Record {
+	if w := c.l.records[k]; w != nil {
+		return w.record
+	}
+	return record.Record{}
+}
+
+// Position returns the feed position of a record that the write asked to read.
+func (c Current) Position(k record.Key) uint64 {
+	if w := c.l.records[k]; w != nil {
+		return w.stored.Position
+	}
+	return 0
+}
+
+// Write runs one local transaction. reads names every record that build reads or writes;
+// build decides under the building's lock, so rights and preconditions that it checks
+// there still hold when the write commits. It must have no effect but its result and may
+// run more than once. Errors of build are returned as they are; a Refusal says that the
+// write breaks a rule of the kind; ErrBusy that the store cannot take it now.
+func (n *Node) Write(ctx context.Context, building record.ID, reads []record.Key, build func(Current) (Intent, error)) (Written, error) {
+	var out Written
+	err := n.step(ctx, building, Need{Keys: reads}, nil, func(l *ledger) error {
+		intent, err := build(Current{l: l, Now: l.now})
+		if err != nil {
+			return err
+		}
+		dot, err := l.write(intent)
+		if err != nil {
+			return err
+		}
+		out = Written{Dot: dot, Records: map[record.Key]record.Record{}}
+		for _, w := range intent.Writes {
+			out.Records[w.Key] = l.work(w.Key).record
+		}
+		return nil
+	})
+	return out, err
+}
+
+// change is one field of a write, with what it replaces.
+type change struct {
+	key      record.Key
+	field    string
+	replaced []record.Sibling
+	values   []record.Value
+	secret   bool
+}
+
+// write turns an intent into an event and new states. A write that would change nothing
+// makes no event.
+func (l *ledger) write(in Intent) (record.Dot, error) {
+	var changes []change
+	for _, w := range in.Writes {
+		cs, err := l.changes(w, in.Actor.Class)
+		if err != nil {
+			return record.Dot{}, err
+		}
+		changes = append(changes, cs...)
+	}
+	if len(changes) == 0 {
+		return record.Dot{}, nil
+	}
+	return l.commit(in, changes)
+}
+
+func (l *ledger) commit(in Intent, changes []change) (record.Dot, error) {
+	if err := l.identity(); err != nil {
+		return record.Dot{}, err
+	}
+	e := record.Event{Actor: in.Actor, Action: in.Action, EventTime: in.EventTime}
+	if e.EventTime == 0 {
+		e.EventTime = l.now
+	}
+	var details record.Details
+	for _, c := range changes {
+		t, d, err := l.touchOf(c.key, c.field, c.replaced, c.values, c.secret)
+		if err != nil {
+			return record.Dot{}, err
+		}
+		e.Touches, details = append(e.Touches, t), append(details, d)
+	}
+	e, err := l.append(e, details)
+	if err != nil {
+		return record.Dot{}, err
+	}
+	for _, c := range changes {
+		w := l.touch(c.key)
+		kept := slices.DeleteFunc(slices.Clone(w.record.Siblings(c.field)), func(s record.Sibling) bool { return slices.ContainsFunc(c.replaced, identical(s)) })
+		for _, v := range c.values {
+			kept = append(kept, record.Sibling{Dot: e.Dot(), Stamp: e.Stamp, Class: e.Actor.Class, Value: v})
+		}
+		w.record = w.record.With(c.field, kept)
+		w.record.Context = merge.JoinContexts(w.record.Context, record.Context{Vector: []record.Dot{e.Dot()}}, l)
+	}
+	return e.Dot(), nil
+}
+
+func identical(s record.Sibling) func(record.Sibling) bool {
+	return func(o record.Sibling) bool { return s.CompareIdentity(o) == 0 }
+}
+
+func (l *ledger) changes(w RecordWrite, class record.Class) ([]change, error) {
+	kind, ok := l.node.Rules.Kind(w.Key.Kind)
+	if !ok {
+		return nil, refuse(wire.CodeKindUnknown, "%s", w.Key.Kind)
+	}
+	if w.Key.Building != l.building {
+		return nil, refuse(wire.CodeWrongBuilding, "%s", w.Key)
+	}
+	if l.node.Tier == record.TierEdge && !kind.EdgeWrites {
+		return nil, refuse(wire.CodeKindNotYours, "%s is written at the cloud", w.Key.Kind)
+	}
+	current := l.work(w.Key).record
+	fields := w.Fields
+	if kind.Deletable && class == record.Person && !slices.ContainsFunc(fields, func(f FieldWrite) bool { return f.Field == "deleted" }) {
+		// A person's edit says that the record is not deleted, so that it wins over a
+		// deletion made without knowing of it (SPEC R6).
+		fields = append(slices.Clone(fields), FieldWrite{Field: "deleted", Value: record.Bool(false)})
+	}
+	var out []change
+	for _, f := range fields {
+		c, need, err := l.change(w, f, current, kind, class)
+		if err != nil {
+			return nil, err
+		}
+		if need {
+			out = append(out, c)
+		}
+	}
+	if len(out) == 1 && len(fields) > 1 && out[0].field == "deleted" && len(current.Siblings("deleted")) == 0 && len(w.Fields) > 0 {
+		return nil, nil // nothing but the implied field would change
+	}
+	return out, nil
+}
+
+func (l *ledger) change(w RecordWrite, f FieldWrite, current record.Record, kind KindRule, class record.Class) (change, bool, error) {
+	rule, ok := l.node.Rules.Field(w.Key.Kind, f.Field)
+	if !ok {
+		return change{}, false, refuse(wire.CodeFieldUnknown, "%s.%s", w.Key.Kind, f.Field)
+	}
+	var seen []record.Sibling
+	for _, s := range current.Siblings(f.Field) {
+		if w.Seen == nil || merge.Covers(*w.Seen, f.Field, s.Dot, l) {
+			seen = append(seen, s)
+		}
+	}
+	c := change{key: w.Key, field: f.Field, secret: kind.Secret}
+	if rule.Policy.Kind == merge.Set {
+		c.setChange(f, seen)
+	} else {
+		c.replaced = seen
+		if len(f.Value) > 0 {
+			c.values = []record.Value{f.Value}
+		}
+		if len(seen) == 1 && len(c.values) == 1 && bytes.Equal(seen[0].Value, f.Value) && seen[0].Class == class {
+			return c, false, nil
+		}
+		if kind.Immutable && len(seen) > 0 {
+			return c, false, refuse(wire.CodeImmutable, "%s.%s is written once", w.Key.Kind, f.Field)
+		}
+	}
+	for _, v := range c.values {
+		if code := l.node.Rules.Validate(w.Key.Kind, f.Field, v); code != "" {
+			return c, false, refuse(code, "%s.%s", w.Key.Kind, f.Field)
+		}
+	}
+	return c, len(c.values)+len(c.replaced) > 0, nil
+}
+
+// setChange adds and removes members: adding replaces equal elements, removing replaces
+// the one named, and nothing else is touched (SPEC R4).
+func (c *change) setChange(f FieldWrite, seen []record.Sibling) {
+	for _, v := range f.Add {
+		standing := slices.ContainsFunc(seen, func(s record.Sibling) bool { return bytes.Equal(s.Value, v) })
+		twice := slices.ContainsFunc(c.values, func(o record.Value) bool { return bytes.Equal(o, v) })
+		if !standing && !twice {
+			c.values = append(c.values, v)
+		}
+	}
+	for _, s := range seen {
+		if slices.ContainsFunc(f.Remove, func(v record.Value) bool { return bytes.Equal(v, s.Value) }) {
+			c.replaced = append(c.replaced, s)
+		}
+	}
+}
