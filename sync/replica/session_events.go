@@ -1,0 +1,161 @@
+package replica
+
+import (
+	"slices"
+
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// SessionEvent is something that happened to a session: a frame, a finished effect, time.
+type SessionEvent interface{ sessionEvent() }
+
+// Opened starts the session: the line is open, and this is the hello to send.
+type Opened struct{ Hello wire.Hello }
+
+// Received is a frame of the peer.
+type Received struct{ Message wire.Message }
+
+// Garbled is a frame that did not decode: Unknown for a type of a later release, which is
+// skipped, else Code says why and the session ends.
+type Garbled struct {
+	Unknown bool
+	Code    string
+	Detail  string
+}
+
+// Greeted finishes DoGreet.
+type Greeted struct {
+	From  uint64
+	Held  map[record.ReplicaID]uint64
+	Wants []wire.Want
+}
+
+// PageRead finishes DoReadPage and DoReadEvents.
+type PageRead struct{ Page wire.Page }
+
+// PageApplied finishes DoApplyPage: everything of the page is durable.
+type PageApplied struct {
+	Ack    wire.Ack
+	Echoes []uint64
+	Wants  []wire.Want
+	Held   map[record.ReplicaID]uint64
+}
+
+// AckSaved finishes DoSaveAck.
+type AckSaved struct{}
+
+// FeedMoved says that this side's feed has new positions.
+type FeedMoved struct{}
+
+// Ticked only carries time; it comes about once a second.
+type Ticked struct{}
+
+// Stopped ends the session from this side with a coded reason: a revoked node, a shutdown.
+type Stopped struct{ Code, Detail string }
+
+// EffectFailed says that an effect did not happen. Busy ones are tried again; any other
+// failure ends the session with its code.
+type EffectFailed struct {
+	Effect SessionEffect
+	Busy   bool
+	Code   string
+	Detail string
+}
+
+func (Opened) sessionEvent()       {}
+func (Received) sessionEvent()     {}
+func (Garbled) sessionEvent()      {}
+func (Greeted) sessionEvent()      {}
+func (PageRead) sessionEvent()     {}
+func (PageApplied) sessionEvent()  {}
+func (AckSaved) sessionEvent()     {}
+func (FeedMoved) sessionEvent()    {}
+func (Ticked) sessionEvent()       {}
+func (Stopped) sessionEvent()      {}
+func (EffectFailed) sessionEvent() {}
+
+// SessionEffect is something that the session wants done. The driver does sends and the
+// close in the order given; of the others at most one of each sort is under way, and each
+// is answered by exactly one event.
+type SessionEffect interface{ sessionEffect() }
+
+// DoSend sends a message.
+type DoSend struct{ Message wire.Message }
+
+// DoGreet asks what the peer's hello means for this node.
+type DoGreet struct{ Hello wire.Hello }
+
+// DoReadPage reads this node's feed after a position, leaving out events that the peer
+// holds and the positions in Skip, which are in ascending order. Both are the effect's own.
+type DoReadPage struct {
+	After uint64
+	Held  map[record.ReplicaID]uint64
+	Skip  []uint64
+}
+
+// DoReadEvents reads events that the peer is missing.
+type DoReadEvents struct{ Want wire.Want }
+
+// DoApplyPage applies a page of the peer.
+type DoApplyPage struct{ Page wire.Page }
+
+// DoSaveAck stores what an acknowledgement says.
+type DoSaveAck struct{ Ack wire.Ack }
+
+// DoClose ends the line after what was sent before it. An empty code is a plain end by the
+// peer; Remote says that the peer gave the reason.
+type DoClose struct {
+	Code   string
+	Detail string
+	Remote bool
+}
+
+func (DoSend) sessionEffect()       {}
+func (DoGreet) sessionEffect()      {}
+func (DoReadPage) sessionEffect()   {}
+func (DoReadEvents) sessionEffect() {}
+func (DoApplyPage) sessionEffect()  {}
+func (DoSaveAck) sessionEffect()    {}
+func (DoClose) sessionEffect()      {}
+
+// Skips reports whether a position is to be left out of the page.
+func (e DoReadPage) Skips(position uint64) bool {
+	_, found := slices.BinarySearch(e.Skip, position)
+	return found
+}
+
+// The cost of a page in credits: both sides must come to the same number without encoding
+// it, so it is part of the protocol.
+const (
+	pageCost = 512
+	itemCost = 96
+)
+
+// PageCost is how many credits a page takes: near its size in memory.
+func PageCost(p wire.Page) uint64 {
+	n := pageCost + itemCost*(len(p.Heads)+len(p.Events)+len(p.Records)+len(p.Receipts))
+	for _, e := range p.Events {
+		n += len(e.Body) + len(e.Details)
+	}
+	for _, r := range p.Records {
+		n += len(r.Body)
+	}
+	return uint64(n)
+}
+
+// AdvanceHeld raises the entries of held by the events of a page that this node read, each
+// only where it follows the one before: an event that came early for a record's sake
+// leaves a gap that must still be sent.
+func AdvanceHeld(held map[record.ReplicaID]uint64, p wire.Page) {
+	dots := make([]record.Dot, len(p.Events))
+	for i, e := range p.Events {
+		dots[i] = record.Dot{Replica: e.Replica, N: e.N}
+	}
+	slices.SortFunc(dots, record.Dot.Compare)
+	for _, d := range dots {
+		if held[d.Replica]+1 == d.N {
+			held[d.Replica] = d.N
+		}
+	}
+}

@@ -1,0 +1,212 @@
+package replica
+
+import (
+	"maps"
+	"slices"
+
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// outbound is the direction of this side's feed.
+type outbound struct {
+	read     uint64 // up to here the feed was read for the peer
+	more     bool   // the last page read was not the last, or nothing was read yet
+	moved    bool   // the feed moved since the last read began
+	toldLast bool   // the last page sent was called the last
+	reading  retry
+	want1    bool       // what is being read is events for the first of wants
+	pending  *wire.Page // read, waiting for a place in flight or for credit
+	flight   []uint64   // ids of pages sent and not acknowledged, in order
+	pageID   uint64
+	credit   uint64
+	held     map[record.ReplicaID]uint64
+	skip     []uint64 // positions that hold what the peer sent, ascending
+	wants    []wire.Want
+	acks     []wire.Ack // received, to be saved in order
+	saving   retry
+	// receiptAt is when the last acknowledgement was saved.
+	receiptAt int64
+}
+
+// inbound is the direction of the peer's feed.
+type inbound struct {
+	cursor   uint64 // what this side's hello asked for
+	started  bool
+	end      uint64 // end of the last feed page received
+	queue    []wire.Page
+	applying retry
+	cost     uint64 // of the queue: what the peer has used of its window
+	last     bool   // the last feed page applied was the peer's last
+	asked    map[wire.Want]struct{}
+}
+
+func newOutbound() outbound {
+	return outbound{more: true, credit: CreditInitial}
+}
+
+func newInbound() inbound { return inbound{asked: map[wire.Want]struct{}{}} }
+
+func (o *outbound) begin(g Greeted) {
+	o.read = g.From
+	o.held = maps.Clone(g.Held)
+	if o.held == nil {
+		o.held = map[record.ReplicaID]uint64{}
+	}
+}
+
+func (o *outbound) settled() bool {
+	return !o.more && !o.moved && !o.reading.running && o.pending == nil && len(o.flight) == 0 && len(o.acks) == 0
+}
+
+func (i *inbound) settled() bool { return i.last && len(i.queue) == 0 }
+
+// want notes a peer's question, once while it is open.
+func (o *outbound) want(w wire.Want) {
+	if len(o.wants) < WantsMax && !slices.Contains(o.wants, w) {
+		o.wants = append(o.wants, w)
+	}
+}
+
+// pump starts whatever can start now. Reading comes before applying: a page just applied
+// left its echoes in the skip set, and the next one would move the feed under the read.
+func (s *Session) pump() {
+	o, i := &s.out, &s.in
+	s.sendPending()
+	if o.reading.ready(s.now) && o.pending == nil && len(o.flight) < s.config.InFlight {
+		switch {
+		case len(o.wants) > 0:
+			o.reading.start()
+			o.want1 = true
+			s.do(DoReadEvents{Want: o.wants[0]})
+		case o.more || o.moved && !i.applying.running:
+			o.reading.start()
+			o.moved, o.want1 = false, false
+			s.do(DoReadPage{After: o.read, Held: maps.Clone(o.held), Skip: o.skip})
+		}
+	}
+	if i.applying.ready(s.now) && len(i.queue) > 0 {
+		i.applying.start()
+		s.do(DoApplyPage{Page: i.queue[0]})
+	}
+	if o.saving.ready(s.now) && len(o.acks) > 0 {
+		o.saving.start()
+		s.do(DoSaveAck{Ack: o.acks[0]})
+	}
+}
+
+func (s *Session) pageRead(p wire.Page) {
+	o := &s.out
+	o.reading.done()
+	if o.want1 {
+		o.wants = o.wants[1:]
+		if len(p.Events) > 0 {
+			o.pending = &p
+		}
+		return
+	}
+	empty := len(p.Heads)+len(p.Events)+len(p.Records)+len(p.Receipts) == 0 && p.To == o.read
+	o.read = p.To
+	o.more = !p.Last && p.To > p.From
+	from, _ := slices.BinarySearch(o.skip, p.To+1)
+	o.skip = o.skip[from:]
+	if !empty || !o.toldLast {
+		o.pending = &p
+	}
+}
+
+// sendPending sends the page that was read once there is room for it in flight and in the
+// peer's window.
+func (s *Session) sendPending() {
+	o := &s.out
+	if o.pending == nil || len(o.flight) >= s.config.InFlight {
+		return
+	}
+	p := *o.pending
+	cost := PageCost(p)
+	if cost > o.credit {
+		return
+	}
+	o.credit -= cost
+	o.pending = nil
+	o.pageID++
+	p.ID = o.pageID
+	o.flight = append(o.flight, p.ID)
+	AdvanceHeld(o.held, p)
+	if !asked(p) {
+		o.toldLast = p.Last
+	}
+	s.send(p)
+}
+
+// asked reports whether a page answers a want: it moves no cursor. The page of an empty
+// feed looks the same but is called the last.
+func asked(p wire.Page) bool { return p.From == 0 && p.To == 0 && !p.Last }
+
+func (s *Session) pageArrived(p wire.Page) {
+	i := &s.in
+	i.cost += PageCost(p)
+	if i.cost > CreditInitial || len(i.queue) >= PagesInFlightMax {
+		s.fail(wire.CodeTooManyInFlight, "%d pages of %d bytes, granted %d", len(i.queue)+1, i.cost, CreditInitial)
+		return
+	}
+	if !asked(p) {
+		follows := p.From == i.end
+		if !i.started {
+			follows = p.From == 0 || p.From == i.cursor
+		}
+		if !follows || p.To < p.From {
+			s.fail(wire.CodeFrameUnexpected, "page from %d to %d does not follow %d", p.From, p.To, i.end)
+			return
+		}
+		i.started, i.end = true, p.To
+	}
+	i.queue = append(i.queue, p)
+}
+
+func (s *Session) pageApplied(e PageApplied) {
+	o, i := &s.out, &s.in
+	i.applying.done()
+	p := i.queue[0]
+	i.queue = i.queue[1:]
+	cost := PageCost(p)
+	i.cost -= cost
+	if !asked(p) {
+		i.last = p.Last
+	}
+	ack := e.Ack
+	ack.Page, ack.To = p.ID, p.To
+	s.send(ack)
+	s.send(wire.Credit{Bytes: cost})
+	o.addSkip(e.Echoes)
+	for replica, n := range e.Held {
+		o.held[replica] = max(o.held[replica], n)
+	}
+	s.ask(e.Wants)
+}
+
+// addSkip keeps the skip set in order without touching what a read effect holds of it.
+func (o *outbound) addSkip(positions []uint64) {
+	for _, p := range positions {
+		if p <= o.read {
+			continue
+		}
+		if n := len(o.skip); n == 0 || o.skip[n-1] < p {
+			o.skip = append(o.skip, p)
+			continue
+		}
+		if at, found := slices.BinarySearch(o.skip, p); !found {
+			o.skip = slices.Insert(slices.Clone(o.skip), at, p)
+		}
+	}
+}
+
+func (s *Session) ackArrived(a wire.Ack) {
+	o := &s.out
+	if len(o.flight) == 0 || o.flight[0] != a.Page {
+		s.fail(wire.CodeFrameUnexpected, "acknowledgement of page %d, which is not the oldest in flight", a.Page)
+		return
+	}
+	o.flight = o.flight[1:]
+	o.acks = append(o.acks, a)
+}
