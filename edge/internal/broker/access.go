@@ -1,14 +1,19 @@
 package broker
 
 import (
+	"context"
 	"crypto/subtle"
 	"fmt"
 	"regexp"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
 const internalUser = "estate-internal"
+
+// authTimeout bounds one look-up of a credential; the hook offers no context of its own.
+const authTimeout = 5 * time.Second
 
 // Login is what a connecting client says about itself. The password is secret: never log
 // a Login.
@@ -78,7 +83,9 @@ func (b *Broker) Check(c server.ClientAuthentication) bool {
 		b.log.Info("mqtt login put off: the edge is not listening yet", "login", login.String())
 		return false
 	}
-	grant, ok := b.cfg.Authenticate(b.ctx, login)
+	ctx, cancel := context.WithTimeout(context.Background(), authTimeout)
+	defer cancel()
+	grant, ok := b.cfg.Authenticate(ctx, login)
 	if !ok || grant.ClientID == "" || grant.ClientID != login.ClientID {
 		b.log.Warn("mqtt login refused", "login", login.String(), "known", ok)
 		return false

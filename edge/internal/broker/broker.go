@@ -37,8 +37,9 @@ const (
 	readyTimeout = 30 * time.Second
 	// readySlice is how often a start looks whether the server gave up instead.
 	readySlice = 50 * time.Millisecond
-	// ackWait is how long the broker waits for our acknowledgement before it sends again.
-	ackWait = 30 * time.Second
+	// ackWait is how long the broker waits for our acknowledgement before it sends again,
+	// also after a crash: a leak that was under way then is this much late.
+	ackWait = 5 * time.Second
 )
 
 // Config says where the broker listens, where it stores, and who may log in.
@@ -67,8 +68,6 @@ type Broker struct {
 	addr     string
 	internal Login
 	admit    atomic.Bool
-	ctx      context.Context // ends with the broker; bounds Authenticate calls in flight
-	cancel   context.CancelFunc
 	grants   sync.Map // client id → Grant of its latest login
 	movedTo  string
 }
@@ -113,12 +112,10 @@ func start(cfg Config, host string, port int, log *slog.Logger) (*Broker, error)
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("make the internal broker password: %w", err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	b := &Broker{log: log, cfg: cfg, ctx: ctx, cancel: cancel,
+	b := &Broker{log: log, cfg: cfg,
 		internal: Login{Username: internalUser, Password: hex.EncodeToString(secret)}}
 	srv, err := server.NewServer(options(cfg, host, port, b))
 	if err != nil {
-		cancel()
 		return nil, fmt.Errorf("configure the mqtt broker: %w", err)
 	}
 	b.srv = srv
@@ -247,7 +244,6 @@ func (b *Broker) Disconnect(clientID string) error {
 // Close stops the broker and waits until its store is closed.
 func (b *Broker) Close() {
 	b.admit.Store(false)
-	b.cancel()
 	b.srv.Shutdown()
 	b.srv.WaitForShutdown()
 }

@@ -104,11 +104,11 @@ func (d *Decoder) plain(r *Result, m Message, rest string) {
 		r.refuse(m, "", "the topic names another building")
 		return
 	}
-	r.Building, r.Device = level[0], level[2]
-	if strings.ContainsAny(level[2], " \t\r\n") {
-		r.refuse(m, "", "the device name holds white space")
+	if strings.ContainsFunc(level[2], func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
+		r.refuse(m, "", "the device name holds white space or is not plain ASCII")
 		return
 	}
+	r.Building, r.Device = level[0], level[2]
 	if len(m.Payload) > OwnPayloadBytesMax {
 		r.refuse(m, "", fmt.Sprintf("payload of %d bytes is above the limit of %d", len(m.Payload), OwnPayloadBytesMax))
 		return

@@ -1,0 +1,221 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"estate/edge/internal/broker"
+	"estate/edge/internal/ingest"
+)
+
+// server is a broker that the suite runs against.
+type server interface {
+	link() ingest.Link
+	// login gives user and password of the gateway or of the plain sensor "s1".
+	login(gateway bool) (user, password string)
+	onSubscribed() func()
+}
+
+type embedded struct {
+	mu   sync.Mutex
+	b    *broker.Broker
+	dir  string
+	addr string
+	on   func(broker.Violation)
+}
+
+func startEmbedded(t *testing.T, on func(broker.Violation)) *embedded {
+	e := &embedded{dir: filepath.Join(t.TempDir(), "mqtt"), addr: "127.0.0.1:0", on: on}
+	e.start(t)
+	t.Cleanup(func() { e.b.Close() })
+	return e
+}
+
+func (e *embedded) start(t *testing.T) {
+	t.Helper()
+	grants := map[string]broker.Grant{
+		"gw": {Role: broker.RoleGateway, ClientID: "gw", Base: "zigbee2mqtt"},
+		"s1": {Role: broker.RoleDevice, ClientID: "s1", Building: "oak", Device: "s1"},
+	}
+	b, err := broker.Start(broker.Config{Addr: e.addr, StoreDir: e.dir, Now: time.Now, OnViolation: e.on,
+		Authenticate: func(_ context.Context, l broker.Login) (broker.Grant, bool) {
+			g, ok := grants[l.Username]
+			return g, ok && l.Password == "secret"
+		}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.b, e.addr = b, b.Addr()
+}
+
+func (e *embedded) link() ingest.Link {
+	in := e.b.Internal()
+	return ingest.Link{URL: e.b.URL(), Username: in.Username, Password: in.Password, RetryMin: 10 * time.Millisecond}
+}
+
+func (e *embedded) login(gateway bool) (string, string) {
+	if gateway {
+		return "gw", "secret"
+	}
+	return "s1", "secret"
+}
+
+func (e *embedded) onSubscribed() func() {
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.b.Admit()
+	}
+}
+
+// mosquitto is Debian's broker, started with a configuration of its own.
+type mosquitto struct {
+	conf string
+	port int
+	cmd  *exec.Cmd
+}
+
+func startMosquitto(t *testing.T) *mosquitto {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, _ := l.Addr().(*net.TCPAddr)
+	_ = l.Close()
+	m := &mosquitto{conf: filepath.Join(t.TempDir(), "mosquitto.conf"), port: addr.Port}
+	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 10000\n", m.port)
+	if err := os.WriteFile(m.conf, []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.start(t)
+	t.Cleanup(m.stop)
+	return m
+}
+
+func (m *mosquitto) start(t *testing.T) {
+	t.Helper()
+	path, err := exec.LookPath("mosquitto")
+	if err != nil {
+		path = "/usr/sbin/mosquitto"
+	}
+	m.cmd = exec.Command(path, "-c", m.conf) //nolint:noctx // ended by stop
+	if err := m.cmd.Start(); err != nil {
+		t.Fatalf("start mosquitto: %v", err)
+	}
+	eventually(t, "mosquitto listens", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", m.port))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
+}
+
+func (m *mosquitto) stop() {
+	_ = m.cmd.Process.Kill()
+	_ = m.cmd.Wait()
+}
+
+func (m *mosquitto) link() ingest.Link {
+	return ingest.Link{URL: fmt.Sprintf("tcp://127.0.0.1:%d", m.port), RetryMin: 10 * time.Millisecond}
+}
+func (m *mosquitto) login(bool) (string, string) { return "", "" }
+func (m *mosquitto) onSubscribed() func()        { return nil }
+
+// running is an Ingest under test.
+type running struct {
+	*ingest.Ingest
+	stop func()
+}
+
+func run(t *testing.T, s server, sink ingest.Sink) *running {
+	t.Helper()
+	in, stop := runBlind(t, s, sink)
+	eventually(t, "listening", func() bool { return in.Status().Connected })
+	return &running{in, stop}
+}
+
+// runBlind does not wait for the broker.
+func runBlind(t *testing.T, s server, sink ingest.Sink) (*ingest.Ingest, func()) {
+	t.Helper()
+	in, err := ingest.New(ingest.Config{Building: "oak", Link: s.link(), Now: time.Now, OnSubscribed: s.onSubscribed(),
+		Tick:   5 * time.Millisecond,
+		Timing: ingest.Timing{DryHold: 50 * time.Millisecond, FlapChanges: 100, FlapWindow: time.Minute, FlapHold: time.Minute},
+	}, sink, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- in.Run(ctx) }()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-ended; err != nil && ctx.Err() == nil {
+				t.Errorf("run: %v", err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return in, stop
+}
+
+// publisher is a gateway or a sensor.
+type publisher struct {
+	t *testing.T
+	c mqtt.Client
+}
+
+func connect(t *testing.T, s server, gateway bool) *publisher {
+	t.Helper()
+	user, password := s.login(gateway)
+	id := map[bool]string{true: "gw", false: "s1"}[gateway]
+	p := &publisher{t: t}
+	eventually(t, "publisher let in", func() bool {
+		p.c = mqtt.NewClient(mqtt.NewClientOptions().AddBroker(s.link().URL).SetClientID(id).SetUsername(user).
+			SetPassword(password).SetAutoReconnect(false))
+		tok := p.c.Connect()
+		return tok.Wait() && tok.Error() == nil
+	})
+	t.Cleanup(func() { p.c.Disconnect(0) })
+	return p
+}
+
+func (p *publisher) send(topic, payload string, retained bool) {
+	p.t.Helper()
+	tok := p.c.Publish(topic, 1, retained, payload)
+	if !tok.WaitTimeout(20*time.Second) || tok.Error() != nil {
+		p.t.Fatalf("publish to %s: %v", topic, tok.Error())
+	}
+}
+
+// mosquittoPub publishes with the real command line client.
+func mosquittoPub(t *testing.T, s server, gateway bool, topic, payload string) {
+	t.Helper()
+	user, password := s.login(gateway)
+	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.link().URL, "tcp://"))
+	args := []string{"-h", "127.0.0.1", "-p", port, "-q", "1", "-V", "mqttv311", "-t", topic, "-m", payload}
+	if user != "" {
+		args = append(args, "-u", user, "-P", password, "-i", user)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_pub: %v: %s", err, out)
+	}
+}
