@@ -116,18 +116,18 @@ type received struct {
 type client struct {
 	mqtt.Client
 	got  chan received
-	lost chan error
+	lost chan struct{}
 }
 
 func dial(t *testing.T, url, user, password, id string, clean bool) (*client, error) {
 	t.Helper()
-	c := &client{got: make(chan received, 10000), lost: make(chan error, 1)}
+	c := &client{got: make(chan received, 10000), lost: make(chan struct{})}
 	opts := mqtt.NewClientOptions().AddBroker(url).SetClientID(id).SetUsername(user).SetPassword(password).
 		SetCleanSession(clean).SetAutoReconnect(false).SetConnectTimeout(wait).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			c.got <- received{m.Topic(), string(m.Payload()), m.Retained()}
 		}).
-		SetConnectionLostHandler(func(_ mqtt.Client, err error) { c.lost <- err })
+		SetConnectionLostHandler(func(mqtt.Client, error) { close(c.lost) })
 	c.Client = mqtt.NewClient(opts)
 	t.Cleanup(func() { c.Disconnect(0) })
 	tok := c.Connect()

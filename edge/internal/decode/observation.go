@@ -116,7 +116,7 @@ type Observation struct {
 func (o Observation) ID() [16]byte {
 	h := sha256.New()
 	for _, s := range []string{o.Hardware, o.Key, string(o.Kind), o.Value.Text} {
-		_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s)))) //nolint:gosec // bounded by the payload limit
+		_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(s))))
 		_, _ = h.Write([]byte(s))
 	}
 	at := o.EventTime
@@ -128,7 +128,7 @@ func (o Observation) ID() [16]byte {
 		tail[1] = 1
 	}
 	tail = binary.BigEndian.AppendUint64(tail, math.Float64bits(o.Value.Number))
-	tail = binary.BigEndian.AppendUint64(tail, uint64(at.UnixNano())) //nolint:gosec // only the bits matter
+	tail = binary.BigEndian.AppendUint64(tail, uint64(at.UnixNano()))
 	_, _ = h.Write(tail)
 	return [16]byte(h.Sum(nil))
 }

@@ -67,10 +67,10 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 		return
 	}
 	name, tail := g.split(rest)
-	switch {
-	case tail == "":
+	switch tail {
+	case "":
 		readState(r, m, d.zigbeeDevice(m, base, name), "last_seen")
-	case tail == "availability":
+	case "availability":
 		readAvailability(r, m, d.zigbeeDevice(m, base, name))
 	default:
 		// Commands to devices, ours or others', are not observations.

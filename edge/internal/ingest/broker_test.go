@@ -112,7 +112,7 @@ func (m *mosquitto) start(t *testing.T) {
 	if err != nil {
 		path = "/usr/sbin/mosquitto"
 	}
-	m.cmd = exec.Command(path, "-c", m.conf) //nolint:noctx // ended by stop
+	m.cmd = exec.Command(path, "-c", m.conf)
 	if err := m.cmd.Start(); err != nil {
 		t.Fatalf("start mosquitto: %v", err)
 	}

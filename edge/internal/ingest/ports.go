@@ -13,7 +13,7 @@ import (
 	"estate/edge/internal/decode"
 )
 
-// ErrRefused, wrapped by a Sink, says that this very input can never be stored. It is set
+// ErrRefused is wrapped by a Sink to say that this very input can never be stored. It is set
 // aside and reported; any other error is tried again until it passes.
 var ErrRefused = errors.New("refused by the store")
 
