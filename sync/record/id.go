@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// ErrID says that a text is not a UUID in its canonical form.
+// ErrID says that a text or byte string is not an id (or hash) in its canonical form.
 var ErrID = errors.New("record: not a UUID")
 
 // ID is a UUID (RFC 9562): a record's, a building's, a node's or a person's identity.
@@ -72,6 +72,25 @@ func (id *ID) UnmarshalText(b []byte) error {
 		return err
 	}
 	*id = v
+	return nil
+}
+
+// UnmarshalCBOR reads a byte string of exactly 16 bytes. Left to itself the decoder would
+// fill up a shorter one and cut a longer one.
+func (id *ID) UnmarshalCBOR(b []byte) error {
+	return exactBytes(id[:], []byte{0x50}, b)
+}
+
+// UnmarshalCBOR reads a byte string of exactly 32 bytes.
+func (h *Hash) UnmarshalCBOR(b []byte) error {
+	return exactBytes(h[:], []byte{0x58, 0x20}, b)
+}
+
+func exactBytes(into, head, b []byte) error {
+	if len(b) != len(head)+len(into) || !bytes.HasPrefix(b, head) {
+		return fmt.Errorf("%w: want a byte string of %d", ErrID, len(into))
+	}
+	copy(into, b[len(head):])
 	return nil
 }
 

@@ -7,7 +7,7 @@ import (
 // Type is a frame's kind. Numbers are never reused.
 type Type uint8
 
-// The frame types. Seal, Forget and Digest are reserved for the parts of design §3 that
+// The frame types. Returned, Forget and Digest are reserved for the parts of design §3 that
 // later releases add; a receiver that does not know a type answers frame_unknown and goes
 // on.
 const (
@@ -32,16 +32,16 @@ const (
 type Hello struct {
 	Protocol uint64      `cbor:"1,keyasint,omitempty"` // version of this protocol that the sender speaks
 	Schema   uint64      `cbor:"2,keyasint,omitempty"` // version of the table of kinds
-	Building record.ID   `cbor:"3,keyasint,omitempty"`
-	Node     record.ID   `cbor:"4,keyasint,omitempty"`
+	Building record.ID   `cbor:"3,keyasint,omitzero"`
+	Node     record.ID   `cbor:"4,keyasint,omitzero"`
 	Tier     record.Tier `cbor:"5,keyasint,omitempty"`
 	// Generation is the sender's store in this run; positions of its feed mean something
 	// only within it.
-	Generation record.ID `cbor:"6,keyasint,omitempty"`
+	Generation record.ID `cbor:"6,keyasint,omitzero"`
 	// Time is the sender's wall clock in Unix milliseconds. Only the upper tier's counts.
 	Time int64 `cbor:"7,keyasint,omitempty"`
 	// Cursor is how far the sender has applied the receiver's feed.
-	Cursor Cursor `cbor:"8,keyasint,omitempty"`
+	Cursor Cursor `cbor:"8,keyasint,omitzero"`
 	// Held lists the chains that the sender holds, less those that the lineage of another
 	// covers whole.
 	Held []Held `cbor:"9,keyasint,omitempty"`
@@ -50,22 +50,22 @@ type Hello struct {
 // Cursor is a place in another store's feed. Any mismatch of generation or view means from
 // zero, which is always safe.
 type Cursor struct {
-	Generation record.ID   `cbor:"1,keyasint,omitempty"`
-	View       record.Hash `cbor:"2,keyasint,omitempty"`
+	Generation record.ID   `cbor:"1,keyasint,omitzero"`
+	View       record.Hash `cbor:"2,keyasint,omitzero"`
 	Position   uint64      `cbor:"3,keyasint,omitempty"`
 }
 
 // Held says what one side has of a replica's chain: events 1..N with this last hash, the
 // highest number signed by its node, and what it was given a receipt for by the other.
 type Held struct {
-	Replica   record.ReplicaID `cbor:"1,keyasint,omitempty"`
+	Replica   record.ReplicaID `cbor:"1,keyasint,omitzero"`
 	N         uint64           `cbor:"2,keyasint,omitempty"`
-	Hash      record.Hash      `cbor:"3,keyasint,omitempty"`
-	Signed    *record.Head     `cbor:"4,keyasint,omitempty"`
+	Hash      record.Hash      `cbor:"3,keyasint,omitzero"`
+	Signed    *record.Head     `cbor:"4,keyasint,omitzero"`
 	Receipted uint64           `cbor:"5,keyasint,omitempty"`
 	// Predecessor is what the replica's card names, so that a chain that another covers
 	// whole can be left out even where its card is not known yet.
-	Predecessor record.Dot `cbor:"6,keyasint,omitempty"`
+	Predecessor record.Dot `cbor:"6,keyasint,omitzero"`
 }
 
 // EventItem is an event on the wire: its canonical bytes and the details beside it, empty
@@ -76,7 +76,7 @@ type Held struct {
 type EventItem struct {
 	Body    []byte           `cbor:"1,keyasint,omitempty"`
 	Details []byte           `cbor:"2,keyasint,omitempty"`
-	Replica record.ReplicaID `cbor:"3,keyasint,omitempty"`
+	Replica record.ReplicaID `cbor:"3,keyasint,omitzero"`
 	N       uint64           `cbor:"4,keyasint,omitempty"`
 }
 
@@ -84,14 +84,14 @@ type EventItem struct {
 // name another.
 type RecordItem struct {
 	Kind string    `cbor:"1,keyasint,omitempty"`
-	ID   record.ID `cbor:"2,keyasint,omitempty"`
+	ID   record.ID `cbor:"2,keyasint,omitzero"`
 	Body []byte    `cbor:"3,keyasint,omitempty"`
 	Seal *Seal     `cbor:"4,keyasint,omitempty"`
 }
 
 // Seal is a server's signature over a record as it was served to a phone.
 type Seal struct {
-	Node      record.ID `cbor:"1,keyasint,omitempty"`
+	Node      record.ID `cbor:"1,keyasint,omitzero"`
 	Time      int64     `cbor:"2,keyasint,omitempty"`
 	Signature []byte    `cbor:"3,keyasint,omitempty"`
 }
@@ -103,14 +103,14 @@ type Page struct {
 	From    uint64        `cbor:"2,keyasint,omitempty"` // exclusive
 	To      uint64        `cbor:"3,keyasint,omitempty"` // inclusive
 	Last    bool          `cbor:"4,keyasint,omitempty"` // nothing more in the feed at the time of reading
-	Heads   []record.Head `cbor:"5,keyasint,omitempty"`
+	Heads   []record.Head `cbor:"5,keyasint,omitzero"`
 	Events  []EventItem   `cbor:"6,keyasint,omitempty"`
 	Records []RecordItem  `cbor:"7,keyasint,omitempty"`
 	// Receipts are the sender's statements about the receiver's replicas.
 	Receipts []record.Receipt `cbor:"8,keyasint,omitempty"`
 	// View is the hash of what the reader may see; edges and the cloud see everything.
-	View       record.Hash `cbor:"9,keyasint,omitempty"`
-	Generation record.ID   `cbor:"10,keyasint,omitempty"`
+	View       record.Hash `cbor:"9,keyasint,omitzero"`
+	Generation record.ID   `cbor:"10,keyasint,omitzero"`
 }
 
 // Ack confirms that a page is on disk at the receiver.
@@ -128,13 +128,13 @@ type Ack struct {
 // Quarantined names a record that the receiver holds back, and why. It blocks nothing.
 type Quarantined struct {
 	Kind string    `cbor:"1,keyasint,omitempty"`
-	ID   record.ID `cbor:"2,keyasint,omitempty"`
+	ID   record.ID `cbor:"2,keyasint,omitzero"`
 	Code string    `cbor:"3,keyasint,omitempty"`
 }
 
 // Want asks for events of a replica that the asker is missing.
 type Want struct {
-	Replica record.ReplicaID `cbor:"1,keyasint,omitempty"`
+	Replica record.ReplicaID `cbor:"1,keyasint,omitzero"`
 	From    uint64           `cbor:"2,keyasint,omitempty"`
 	To      uint64           `cbor:"3,keyasint,omitempty"` // zero: as far as held
 }
@@ -153,7 +153,7 @@ type Ping struct {
 // Push is a phone's transactions in number order, with its signed head.
 type Push struct {
 	ID           uint64      `cbor:"1,keyasint,omitempty"`
-	Head         record.Head `cbor:"2,keyasint,omitempty"`
+	Head         record.Head `cbor:"2,keyasint,omitzero"`
 	Transactions []EventItem `cbor:"3,keyasint,omitempty"`
 }
 
@@ -168,7 +168,7 @@ type Pushed struct {
 
 // PushResult says what became of one transaction: nothing refused means admitted whole.
 type PushResult struct {
-	Dot     record.Dot    `cbor:"1,keyasint,omitempty"`
+	Dot     record.Dot    `cbor:"1,keyasint,omitzero"`
 	Refused []RefusedPart `cbor:"2,keyasint,omitempty"`
 }
 
@@ -176,14 +176,14 @@ type PushResult struct {
 // whole.
 type RefusedPart struct {
 	Kind  string    `cbor:"1,keyasint,omitempty"`
-	ID    record.ID `cbor:"2,keyasint,omitempty"`
+	ID    record.ID `cbor:"2,keyasint,omitzero"`
 	Field string    `cbor:"3,keyasint,omitempty"`
 	Code  string    `cbor:"4,keyasint,omitempty"`
 }
 
 // Pull asks for the next page after a cursor.
 type Pull struct {
-	Cursor Cursor `cbor:"1,keyasint,omitempty"`
+	Cursor Cursor `cbor:"1,keyasint,omitzero"`
 	Limit  uint64 `cbor:"2,keyasint,omitempty"`
 }
 
