@@ -1,0 +1,206 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"estate/internal/groupcommit"
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// conn is one connection with its prepared statements, used by one goroutine at a time.
+// Every query of this package is bounded, so none carries a caller's deadline: the driver
+// would start a goroutine for each.
+type conn struct {
+	db         *sql.DB
+	c          *sql.Conn
+	statements map[string]*sql.Stmt
+}
+
+func (c *conn) begin() (*sql.Tx, error) {
+	if c.c == nil {
+		var err error
+		if c.c, err = c.db.Conn(context.Background()); err != nil {
+			return nil, fmt.Errorf("connect: %w", err)
+		}
+		c.statements = map[string]*sql.Stmt{}
+	}
+	return c.c.BeginTx(context.Background(), nil)
+}
+
+// stmt returns the prepared form of a constant text.
+func (c *conn) stmt(text string) (*sql.Stmt, error) {
+	if s, ok := c.statements[text]; ok {
+		return s, nil
+	}
+	s, err := c.c.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", text, translate(err))
+	}
+	c.statements[text] = s
+	return s, nil
+}
+
+func (c *conn) exec(text string, args ...any) error {
+	s, err := c.stmt(text)
+	if err != nil {
+		return err
+	}
+	if _, err := s.ExecContext(context.Background(), args...); err != nil {
+		return translate(err)
+	}
+	return nil
+}
+
+// each runs a query and calls row for every row of its answer, until it returns false.
+func (c *conn) each(text string, args []any, row func(*sql.Rows) (bool, error)) (err error) {
+	s, err := c.stmt(text)
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(context.Background(), args...)
+	if err != nil {
+		return translate(err)
+	}
+	defer func() { err = errors.Join(err, translate(rows.Close())) }()
+	for rows.Next() {
+		if more, err := row(rows); err != nil || !more {
+			return translate(err)
+		}
+	}
+	return translate(rows.Err())
+}
+
+func (c *conn) close() error {
+	if c.c == nil {
+		return nil
+	}
+	var errs []error
+	for _, s := range c.statements {
+		errs = append(errs, s.Close())
+	}
+	errs = append(errs, c.c.Close())
+	c.c = nil
+	return errors.Join(errs...)
+}
+
+// discard closes the connection itself, not only its place in the pool.
+func (c *conn) discard() error {
+	if c.c != nil {
+		err := c.c.Raw(func(any) error { return driver.ErrBadConn })
+		if err != nil && !errors.Is(err, driver.ErrBadConn) {
+			return errors.Join(err, c.close())
+		}
+	}
+	// The statements went with the connection; closing them again says so, no more.
+	_ = c.close()
+	return nil
+}
+
+// snapshot runs fn on a reading connection, in one snapshot.
+func (s *Store) snapshot(ctx context.Context, what string, fn func(*conn) error) error {
+	var c *conn
+	select {
+	case c = <-s.readers:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, ctx.Err())
+	case <-s.closed:
+		return fmt.Errorf("%w: %s: store is closed", replica.ErrBusy, what)
+	}
+	defer func() { s.readers <- c }()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, err)
+	}
+	tx, err := c.begin()
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, errors.Join(err, c.discard()))
+	}
+	err = fn(c)
+	if end := tx.Rollback(); end != nil {
+		err = errors.Join(err, end, c.discard())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// session is one shared write transaction.
+type session struct {
+	conn  *conn
+	tx    *sql.Tx
+	moved []record.ID // buildings whose feed moved
+}
+
+// commit runs a batch in one transaction, each call in a savepoint, and makes it durable.
+func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
+	select {
+	case <-s.closed:
+		return fmt.Errorf("%w: store is closed", replica.ErrBusy)
+	default:
+	}
+	tx, err := s.writer.begin()
+	if err != nil {
+		return fmt.Errorf("%w: begin: %w", replica.ErrBusy, errors.Join(err, s.writer.discard()))
+	}
+	t := &session{conn: s.writer, tx: tx}
+	for _, call := range batch {
+		if err := t.try(call); err != nil {
+			return s.abandon(tx, err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return s.abandon(tx, fmt.Errorf("commit: %w", err))
+	}
+	for _, building := range t.moved {
+		s.watchers.Wake(building)
+	}
+	return nil
+}
+
+// try runs one call; an error means that the whole transaction is gone.
+func (t *session) try(call *groupcommit.Call[*session]) error {
+	if err := t.conn.exec("SAVEPOINT call"); err != nil {
+		return err
+	}
+	moved := len(t.moved)
+	if err := call.Try(t); err != nil {
+		t.moved = t.moved[:moved]
+		if err := t.conn.exec("ROLLBACK TO call"); err != nil {
+			return err
+		}
+	}
+	return t.conn.exec("RELEASE call")
+}
+
+// abandon drops a transaction that cannot be committed, and its connection with it: after
+// a failed sync nothing that the connection remembers can be trusted.
+func (s *Store) abandon(tx *sql.Tx, cause error) error {
+	if err := tx.Rollback(); err != nil && !errors.Is(err, sql.ErrTxDone) {
+		cause = errors.Join(cause, err)
+	}
+	return fmt.Errorf("%w: %w", replica.ErrBusy, errors.Join(cause, s.writer.discard()))
+}
+
+// translate names what an SQLite error means to the caller.
+func translate(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) || errors.Is(err, replica.ErrBusy) || errors.Is(err, replica.ErrCorrupt) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY,
+		sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT:
+		return fmt.Errorf("%w: %w", replica.ErrBusy, err)
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT:
+		return fmt.Errorf("%w: %w", replica.ErrCorrupt, err)
+	}
+	return err
+}

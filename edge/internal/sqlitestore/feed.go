@@ -1,0 +1,146 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// selectFeed is the union of events and records by position. SQLite merges the two indexes
+// as it goes, so a reader that stops early reads no more than it took.
+const selectFeed = `SELECT position, n, replica, '' AS kind, hash, body, details FROM event WHERE building = ?1 AND position > 0 AND position > ?2
+	UNION ALL SELECT position, 0, id, kind, NULL, body, NULL FROM record WHERE building = ?1 AND position > ?2
+	ORDER BY position LIMIT ?3`
+
+// Feed implements replica.Store.
+func (s *Store) Feed(ctx context.Context, building record.ID, after uint64, limit, bytesMax int) (page replica.FeedPage, err error) {
+	err = s.snapshot(ctx, "read feed", func(c *conn) error {
+		page, err = c.feed(building, after, limit, bytesMax)
+		return err
+	})
+	return page, err
+}
+
+func (c *conn) feed(building record.ID, after uint64, limit, bytesMax int) (replica.FeedPage, error) {
+	state, err := c.state(building)
+	page := replica.FeedPage{End: state.Position, State: state}
+	if err != nil || after >= state.Position {
+		return page, err
+	}
+	size := 0
+	args := []any{building[:], int64(after), max(limit, 1)} //nolint:gosec // below a stored position
+	err = c.each(selectFeed, args, func(rows *sql.Rows) (bool, error) {
+		item, err := scanItem(rows, building)
+		if err != nil {
+			return false, err
+		}
+		page.Items = append(page.Items, item)
+		size += len(item.Body)
+		if item.Event != nil {
+			size += len(item.Event.Body) + len(item.Event.Details)
+		}
+		return size < bytesMax, nil
+	})
+	return page, err
+}
+
+func scanItem(rows *sql.Rows, building record.ID) (replica.FeedItem, error) {
+	var id, hash sql.RawBytes
+	var position, n int64
+	var kind string
+	var body, details []byte
+	if err := rows.Scan(&position, &n, &id, &kind, &hash, &body, &details); err != nil {
+		return replica.FeedItem{}, fmt.Errorf("scan: %w", err)
+	}
+	item := replica.FeedItem{Position: uint64(position)} //nolint:gosec // stored bit by bit
+	if n == 0 {
+		item.Key, item.Body = record.Key{Building: building, Kind: kind}, body
+		copy(item.Key.ID[:], id)
+		return item, nil
+	}
+	e := &replica.EventRow{N: uint64(n), Body: body, Details: details, Position: item.Position} //nolint:gosec // stored bit by bit
+	copy(e.Replica[:], id)
+	copy(e.Hash[:], hash)
+	item.Event = e
+	return item, nil
+}
+
+// Chains implements replica.Store, ordered by replica.
+func (s *Store) Chains(ctx context.Context, building record.ID) (chains []replica.Chain, err error) {
+	err = s.snapshot(ctx, "list chains", func(c *conn) error {
+		return c.each(selectChains, []any{building[:]}, func(rows *sql.Rows) (bool, error) {
+			chain, err := scanChain(rows)
+			chains = append(chains, chain)
+			return true, err
+		})
+	})
+	return chains, err
+}
+
+// Events implements replica.Store.
+func (s *Store) Events(ctx context.Context, building record.ID, id record.ReplicaID, from, to uint64, limit int) (events []replica.EventRow, err error) {
+	// The column is signed; no chain comes near its end.
+	const last = 1<<63 - 1
+	err = s.snapshot(ctx, "read events", func(c *conn) error {
+		events, err = c.events(selectEvents, building[:], id[:], int64(min(from, last)), int64(min(to, last)), max(limit, 0)) //nolint:gosec // bounded above
+		return err
+	})
+	return events, err
+}
+
+// Buildings implements replica.Store, ordered by id.
+func (s *Store) Buildings(ctx context.Context) (ids []record.ID, err error) {
+	err = s.snapshot(ctx, "list buildings", func(c *conn) error {
+		return c.each(selectBuildings, nil, func(rows *sql.Rows) (bool, error) {
+			var b sql.RawBytes
+			var id record.ID
+			err := rows.Scan(&b)
+			copy(id[:], b)
+			ids = append(ids, id)
+			return true, err
+		})
+	})
+	return ids, err
+}
+
+func (c *conn) events(text string, args ...any) (events []replica.EventRow, err error) {
+	err = c.each(text, args, func(rows *sql.Rows) (bool, error) {
+		var id, hash sql.RawBytes
+		var n, position int64
+		var e replica.EventRow
+		err := rows.Scan(&id, &n, &hash, &e.Body, &e.Details, &position)
+		copy(e.Replica[:], id)
+		copy(e.Hash[:], hash)
+		e.N, e.Position = uint64(n), uint64(position) //nolint:gosec // stored bit by bit
+		events = append(events, e)
+		return true, err
+	})
+	return events, err
+}
+
+func scanChain(rows *sql.Rows) (replica.Chain, error) {
+	var id, card, hash, signed sql.RawBytes
+	var held, receipted, settled int64
+	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &settled); err != nil {
+		return replica.Chain{}, fmt.Errorf("scan: %w", err)
+	}
+	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted), Settled: uint64(settled)} //nolint:gosec // stored bit by bit
+	copy(c.Replica[:], id)
+	copy(c.Hash[:], hash)
+	if len(card) > 0 {
+		c.Card = &record.Card{}
+		if err := record.Unmarshal(card, c.Card); err != nil {
+			return c, fmt.Errorf("%w: card of %s: %w", replica.ErrCorrupt, c.Replica, err)
+		}
+	}
+	if len(signed) > 0 {
+		c.Signed = &record.Head{}
+		if err := record.Unmarshal(signed, c.Signed); err != nil {
+			return c, fmt.Errorf("%w: head of %s: %w", replica.ErrCorrupt, c.Replica, err)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,237 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"estate/sync/hlc"
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// The statements of Load.
+const (
+	selectState = `SELECT boot, replica, n, head, stamp, clock_offset, position FROM building_state WHERE building = ?`
+	// The keys of one kind come as a JSON array of hex texts: one statement reads a page.
+	selectRecords = `SELECT r.id, r.position, r.body FROM json_each(?3) k JOIN record r ON r.building = ?1 AND r.kind = ?2 AND r.id = unhex(k.value)`
+	selectTouches = `SELECT t.id, t.field, t.replica, t.n, t.covered, t.refused FROM json_each(?3) k
+		JOIN phone_touch t ON t.building = ?1 AND t.kind = ?2 AND t.id = unhex(k.value) ORDER BY t.id, t.field, t.replica, t.n`
+	anyTouch     = `SELECT EXISTS (SELECT 1 FROM phone_touch WHERE building = ?)`
+	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.settled`
+	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = ? ORDER BY c.replica`
+	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unhex(value) FROM json_each(?2)
+		UNION SELECT c.predecessor FROM line JOIN chain c ON c.building = ?1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
+		SELECT ` + chainColumns + ` FROM line JOIN chain c ON c.building = ?1 AND c.replica = line.replica`
+	selectHash    = `SELECT hash FROM event WHERE building = ? AND replica = ? AND n = ?`
+	eventColumns  = `e.replica, e.n, e.hash, e.body, e.details, e.position`
+	selectEvents  = `SELECT ` + eventColumns + ` FROM event e WHERE e.building = ? AND e.replica = ? AND e.n BETWEEN ? AND ? ORDER BY e.n LIMIT ?`
+	selectWaiting = `SELECT ` + eventColumns + ` FROM event e WHERE e.building = ?1 AND e.replica = ?2
+		AND e.n > coalesce((SELECT held FROM chain WHERE building = ?1 AND replica = ?2), 0) ORDER BY e.n`
+	selectUnsettled = `SELECT n FROM phone_touch WHERE building = ? AND replica = ? AND covered = 0 AND refused = 0 ORDER BY n LIMIT 1`
+	selectCursor    = `SELECT generation, view, position FROM peer_cursor WHERE building = ? AND peer = ?`
+	selectHeldBack  = `SELECT kind, id, theirs, code, detail, since, body FROM quarantine WHERE building = ? AND peer = ?
+		ORDER BY theirs, since, kind, id LIMIT ?`
+	selectBuildings = `SELECT building FROM building_state ORDER BY building`
+)
+
+// Load implements replica.Store.
+func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need) (have replica.Have, err error) {
+	err = s.snapshot(ctx, "load", func(c *conn) error {
+		have, err = c.load(building, need)
+		return err
+	})
+	return have, err
+}
+
+func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error) {
+	have := replica.Have{
+		Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
+		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
+		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{},
+	}
+	if err := need.Check(building); err != nil {
+		return have, err
+	}
+	var err error
+	if have.State, err = c.state(building); err != nil {
+		return have, fmt.Errorf("state: %w", err)
+	}
+	if err := c.loadKeys(building, need.Keys, have); err != nil {
+		return have, err
+	}
+	if err := c.loadLineage(building, need.Chains, have.Chains); err != nil {
+		return have, fmt.Errorf("chains: %w", err)
+	}
+	if err := c.loadEvents(building, need, have); err != nil {
+		return have, fmt.Errorf("events: %w", err)
+	}
+	if !need.Peer.IsZero() {
+		if err := c.loadPeer(building, need, &have); err != nil {
+			return have, fmt.Errorf("peer %s: %w", need.Peer, err)
+		}
+	}
+	return have, nil
+}
+
+func (c *conn) state(building record.ID) (replica.State, error) {
+	s := replica.State{Building: building}
+	err := c.each(selectState, []any{building[:]}, func(rows *sql.Rows) (bool, error) {
+		var boot, id, head sql.RawBytes
+		var n, stamp, position int64
+		err := rows.Scan(&boot, &id, &n, &head, &stamp, &s.ClockOffset, &position)
+		copy(s.Boot[:], boot)
+		copy(s.Replica[:], id)
+		copy(s.Head[:], head)
+		s.N, s.Stamp, s.Position = uint64(n), hlc.Stamp(uint64(stamp)), uint64(position) //nolint:gosec // stored bit by bit
+		return true, err
+	})
+	return s, err
+}
+
+// loadKeys reads records and touches, kind by kind.
+func (c *conn) loadKeys(building record.ID, keys []record.Key, have replica.Have) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	kinds := map[string][]record.ID{}
+	for _, k := range keys {
+		kinds[k.Kind] = append(kinds[k.Kind], k.ID)
+	}
+	touched := false
+	err := c.each(anyTouch, []any{building[:]}, func(rows *sql.Rows) (bool, error) { return true, rows.Scan(&touched) })
+	if err != nil {
+		return fmt.Errorf("touches: %w", err)
+	}
+	for kind, ids := range kinds {
+		args := []any{building[:], kind, hexList(ids)}
+		if err := c.each(selectRecords, args, func(rows *sql.Rows) (bool, error) { return true, scanRecord(rows, building, kind, have.Records) }); err != nil {
+			return fmt.Errorf("records of kind %s: %w", kind, err)
+		}
+		if !touched {
+			continue
+		}
+		if err := c.each(selectTouches, args, func(rows *sql.Rows) (bool, error) { return true, scanTouch(rows, building, kind, have.Touches) }); err != nil {
+			return fmt.Errorf("touches of kind %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+func scanRecord(rows *sql.Rows, building record.ID, kind string, into map[record.Key]replica.Stored) error {
+	var id sql.RawBytes
+	var position int64
+	var stored replica.Stored
+	if err := rows.Scan(&id, &position, &stored.Body); err != nil {
+		return err
+	}
+	key := record.Key{Building: building, Kind: kind}
+	copy(key.ID[:], id)
+	var err error
+	if stored.Record, err = record.Decode(stored.Body); err != nil {
+		return fmt.Errorf("%w: %s: %w", replica.ErrCorrupt, key, err)
+	}
+	stored.Position = uint64(position) //nolint:gosec // stored bit by bit
+	into[key] = stored
+	return nil
+}
+
+func scanTouch(rows *sql.Rows, building record.ID, kind string, into map[record.Key][]replica.PhoneTouch) error {
+	var id, from sql.RawBytes
+	var n int64
+	t := replica.PhoneTouch{Key: record.Key{Building: building, Kind: kind}}
+	if err := rows.Scan(&id, &t.Field, &from, &n, &t.Covered, &t.Refused); err != nil {
+		return err
+	}
+	copy(t.Key.ID[:], id)
+	copy(t.Dot.Replica[:], from)
+	t.Dot.N = uint64(n) //nolint:gosec // stored bit by bit
+	into[t.Key] = append(into[t.Key], t)
+	return nil
+}
+
+func (c *conn) loadLineage(building record.ID, ids []record.ReplicaID, into map[record.ReplicaID]replica.Chain) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return c.each(lineage, []any{building[:], hexList(ids)}, func(rows *sql.Rows) (bool, error) {
+		chain, err := scanChain(rows)
+		into[chain.Replica] = chain
+		return true, err
+	})
+}
+
+func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Have) error {
+	for _, dot := range need.Events {
+		err := c.each(selectHash, []any{building[:], dot.Replica[:], int64(dot.N)}, func(rows *sql.Rows) (bool, error) { //nolint:gosec // bit by bit
+			var b sql.RawBytes
+			var hash record.Hash
+			err := rows.Scan(&b)
+			copy(hash[:], b)
+			have.Events[dot] = hash
+			return true, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, id := range need.Waiting {
+		waiting, err := c.events(selectWaiting, building[:], id[:])
+		if err != nil {
+			return err
+		}
+		if len(waiting) > 0 {
+			have.Waiting[id] = waiting
+		}
+	}
+	for _, id := range need.Unsettled {
+		err := c.each(selectUnsettled, []any{building[:], id[:]}, func(rows *sql.Rows) (bool, error) {
+			var n int64
+			err := rows.Scan(&n)
+			have.Unsettled[id] = uint64(n) //nolint:gosec // stored bit by bit
+			return true, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conn) loadPeer(building record.ID, need replica.Need, have *replica.Have) error {
+	err := c.each(selectCursor, []any{building[:], need.Peer[:]}, func(rows *sql.Rows) (bool, error) {
+		var generation, view sql.RawBytes
+		var position int64
+		err := rows.Scan(&generation, &view, &position)
+		copy(have.Cursor.Generation[:], generation)
+		copy(have.Cursor.View[:], view)
+		have.Cursor.Position = uint64(position) //nolint:gosec // stored bit by bit
+		return true, err
+	})
+	if err != nil || need.Quarantine <= 0 {
+		return err
+	}
+	return c.each(selectHeldBack, []any{building[:], need.Peer[:], need.Quarantine}, func(rows *sql.Rows) (bool, error) {
+		q := replica.QuarantineRow{Key: record.Key{Building: building}, Peer: need.Peer}
+		var id sql.RawBytes
+		err := rows.Scan(&q.Key.Kind, &id, &q.Theirs, &q.Code, &q.Detail, &q.Since, &q.Body)
+		copy(q.Key.ID[:], id)
+		have.Quarantine = append(have.Quarantine, q)
+		return true, err
+	})
+}
+
+// hexList is the ids as a JSON array of hex texts.
+func hexList(ids []record.ID) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = hex.EncodeToString(id[:])
+	}
+	b, err := json.Marshal(texts)
+	if err != nil {
+		panic(fmt.Sprintf("sqlitestore: hex texts: %v", err)) // strings always marshal
+	}
+	return string(b)
+}

@@ -1,0 +1,180 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"estate/internal/projection"
+	"estate/schema"
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// projectChunk is how many records are decoded between two statements while a kind is
+// projected again: enough to be fast, little enough for a small box's memory.
+const projectChunk = 500
+
+const (
+	selectFingerprint = `SELECT fingerprint FROM projection WHERE kind = ?`
+	upsertFingerprint = `INSERT INTO projection (kind, fingerprint) VALUES (?, ?) ON CONFLICT (kind) DO UPDATE SET fingerprint = excluded.fingerprint`
+	selectChunk       = `SELECT id, position, body FROM record WHERE building = ? AND kind = ? AND id > ? ORDER BY id LIMIT ?`
+	selectColumns     = `SELECT name FROM pragma_table_info(?)`
+)
+
+// tableText is one kind's table with its statement, made once at the start.
+type tableText struct {
+	projection.Table
+	upsert string
+}
+
+func newTableText(t projection.Table) tableText {
+	names, marks, sets := []string{"building", "id", "position"}, "?, ?, ?", []string{"position = excluded.position"}
+	for _, c := range t.Columns {
+		names, marks = append(names, quote(c.Name)), marks+", ?"
+		sets = append(sets, quote(c.Name)+" = excluded."+quote(c.Name))
+	}
+	return tableText{Table: t, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") VALUES (" + marks +
+		") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
+}
+
+func (t tableText) args(key record.Key, position uint64, r record.Record) []any {
+	args := append(make([]any, 0, len(t.Columns)+3), key.Building[:], key.ID[:], bits(position))
+	for _, v := range t.Row(r) {
+		if id, ok := v.(record.ID); ok {
+			v = id[:]
+		}
+		args = append(args, v)
+	}
+	return args
+}
+
+// project makes the tables of kinds fit this release: what is new or shown differently is
+// made again from the records. Columns are only ever added.
+func (s *Store) project(ctx context.Context, tables []projection.Table) error {
+	s.tables = map[string]tableText{}
+	for _, t := range tables {
+		text := newTableText(t)
+		s.tables[t.Kind] = text
+		err := s.Local(ctx, func(*sql.Tx) error { return s.writer.project(text) })
+		if err != nil {
+			return fmt.Errorf("project kind %s: %w", t.Kind, err)
+		}
+	}
+	return nil
+}
+
+func (c *conn) project(t tableText) error {
+	var have string
+	err := c.each(selectFingerprint, []any{t.Kind}, func(rows *sql.Rows) (bool, error) { return true, rows.Scan(&have) })
+	if err != nil || have == t.Fingerprint {
+		return err
+	}
+	if err := c.shape(t); err != nil {
+		return err
+	}
+	var buildings []record.ID
+	err = c.each(selectBuildings, nil, func(rows *sql.Rows) (bool, error) {
+		var b []byte
+		err := rows.Scan(&b)
+		buildings = append(buildings, record.ID(b))
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, b := range buildings {
+		if err := c.projectBuilding(t, b); err != nil {
+			return fmt.Errorf("building %s: %w", b, err)
+		}
+	}
+	return c.exec(upsertFingerprint, t.Kind, t.Fingerprint)
+}
+
+// shape makes the table, its missing columns and its indexes.
+func (c *conn) shape(t tableText) error {
+	err := c.exec("CREATE TABLE IF NOT EXISTS " + quote(t.Kind) + " (building BLOB NOT NULL, id BLOB NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (building, id))")
+	if err != nil {
+		return err
+	}
+	have := map[string]bool{}
+	err = c.each(selectColumns, []any{t.Kind}, func(rows *sql.Rows) (bool, error) {
+		var name string
+		err := rows.Scan(&name)
+		have[name] = true
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	if !have["building"] || !have["id"] || !have["position"] {
+		return errors.New("its name is that of another table")
+	}
+	for _, column := range t.Columns {
+		if !have[column.Name] {
+			if err := c.exec("ALTER TABLE " + quote(t.Kind) + " ADD COLUMN " + quote(column.Name) + " " + columnType(column)); err != nil {
+				return err
+			}
+		}
+		if column.Indexed && !column.Set {
+			err := c.exec("CREATE INDEX IF NOT EXISTS " + quote(t.Kind+"_by_"+column.Name) + " ON " + quote(t.Kind) + " (building, " + quote(column.Name) + ")")
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *conn) projectBuilding(t tableText, building record.ID) error {
+	type row struct {
+		id       record.ID
+		position int64
+		body     []byte
+	}
+	last := []byte{}
+	for {
+		var chunk []row
+		err := c.each(selectChunk, []any{building[:], t.Kind, last, projectChunk}, func(rows *sql.Rows) (bool, error) {
+			var id []byte
+			var r row
+			err := rows.Scan(&id, &r.position, &r.body)
+			copy(r.id[:], id)
+			chunk = append(chunk, r)
+			return true, err
+		})
+		if err != nil || len(chunk) == 0 {
+			return err
+		}
+		for _, r := range chunk {
+			key := record.Key{Building: building, Kind: t.Kind, ID: r.id}
+			decoded, err := record.Decode(r.body)
+			if err != nil {
+				return fmt.Errorf("%w: %s: %w", replica.ErrCorrupt, key, err)
+			}
+			if err := c.exec(t.upsert, t.args(key, uint64(r.position), decoded)...); err != nil { //nolint:gosec // stored bit by bit
+				return err
+			}
+		}
+		id := chunk[len(chunk)-1].id
+		last = id[:]
+	}
+}
+
+func columnType(c projection.Column) string {
+	switch {
+	case c.Set:
+		return "TEXT"
+	case c.Type == schema.Int, c.Type == schema.Time, c.Type == schema.Bool:
+		return "INTEGER"
+	case c.Type == schema.Float:
+		return "REAL"
+	case c.Type == schema.ID, c.Type == schema.Digest, c.Type == schema.Blob:
+		return "BLOB"
+	}
+	return "TEXT"
+}
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

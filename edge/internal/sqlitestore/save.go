@@ -1,0 +1,172 @@
+package sqlitestore
+
+import (
+	"context"
+	"fmt"
+
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// The statements of Save. A prepared statement in a loop is as fast as a multi-row one:
+// in this process a round trip costs nothing.
+const (
+	upsertState = `INSERT INTO building_state (building, boot, replica, n, head, stamp, clock_offset, position) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (building) DO UPDATE SET boot = excluded.boot, replica = excluded.replica, n = excluded.n, head = excluded.head,
+		stamp = excluded.stamp, clock_offset = excluded.clock_offset, position = excluded.position`
+	upsertRecord = `INSERT INTO record (building, kind, id, position, body) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (building, kind, id) DO UPDATE SET position = excluded.position, body = excluded.body`
+	upsertEvent = `INSERT INTO event (building, replica, n, hash, body, details, position) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
+	upsertChain = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, settled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, settled = excluded.settled`
+	upsertTouch = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
+	deleteTouch    = `DELETE FROM phone_touch WHERE building = ? AND kind = ? AND id = ? AND field = ? AND replica = ? AND n = ?`
+	upsertHeldBack = `INSERT INTO quarantine (building, peer, theirs, kind, id, code, detail, since, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (building, peer, theirs, kind, id) DO UPDATE SET code = excluded.code, detail = excluded.detail, since = excluded.since, body = excluded.body`
+	deleteHeldBack = `DELETE FROM quarantine WHERE building = ? AND peer = ? AND theirs = ? AND kind = ? AND id = ?`
+	upsertCursor   = `INSERT INTO peer_cursor (building, peer, generation, view, position) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (building, peer) DO UPDATE SET generation = excluded.generation, view = excluded.view, position = excluded.position`
+)
+
+// transaction is the Tx of one Update.
+type transaction struct {
+	*session
+	building record.ID
+	tables   map[string]tableText
+}
+
+// Load implements replica.Tx.
+func (t *transaction) Load(ctx context.Context, need replica.Need) (replica.Have, error) {
+	if err := ctx.Err(); err != nil {
+		return replica.Have{}, fmt.Errorf("%w: load: %w", replica.ErrBusy, err)
+	}
+	return t.conn.load(t.building, need)
+}
+
+// Save implements replica.Tx.
+func (t *transaction) Save(ctx context.Context, e replica.Effects) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: save: %w", replica.ErrBusy, err)
+	}
+	if err := e.Check(t.building); err != nil {
+		return err
+	}
+	steps := []struct {
+		what string
+		save func(replica.Effects) error
+	}{{"state", t.saveState}, {"records", t.saveRecords}, {"events", t.saveEvents}, {"chains", t.saveChains}, {"touches", t.saveTouches}, {"peers", t.savePeers}}
+	for _, step := range steps {
+		if err := step.save(e); err != nil {
+			return fmt.Errorf("save %s: %w", step.what, err)
+		}
+	}
+	if len(e.Records)+len(e.Events) > 0 {
+		t.moved = append(t.moved, t.building)
+	}
+	return nil
+}
+
+func (t *transaction) saveState(e replica.Effects) error {
+	s := e.State
+	return t.conn.exec(upsertState, t.building[:], s.Boot[:], s.Replica[:], bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position))
+}
+
+func (t *transaction) saveRecords(e replica.Effects) error {
+	for _, r := range e.Records {
+		if r.Position == 0 {
+			return fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, r.Key)
+		}
+		if err := t.conn.exec(upsertRecord, t.building[:], r.Key.Kind, r.Key.ID[:], bits(r.Position), r.Body); err != nil {
+			return fmt.Errorf("%s: %w", r.Key, err)
+		}
+		if table, ok := t.tables[r.Key.Kind]; ok {
+			if err := t.conn.exec(table.upsert, table.args(r.Key, r.Position, r.Record)...); err != nil {
+				return fmt.Errorf("project %s: %w", r.Key, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *transaction) saveEvents(e replica.Effects) error {
+	for _, r := range e.Events {
+		err := t.conn.exec(upsertEvent, t.building[:], r.Replica[:], bits(r.N), r.Hash[:], r.Body, orNull(r.Details), bits(r.Position))
+		if err != nil {
+			return fmt.Errorf("%d of %s: %w", r.N, r.Replica, err)
+		}
+	}
+	return nil
+}
+
+func (t *transaction) saveChains(e replica.Effects) error {
+	for _, c := range e.Chains {
+		var card, predecessor, signed []byte
+		var err error
+		if c.Card != nil {
+			if card, err = record.Marshal(c.Card); err != nil {
+				return err
+			}
+			if p := c.Card.Predecessor.Replica; !p.IsZero() {
+				predecessor = p[:]
+			}
+		}
+		if c.Signed != nil {
+			if signed, err = record.Marshal(c.Signed); err != nil {
+				return err
+			}
+		}
+		err = t.conn.exec(upsertChain, t.building[:], c.Replica[:], orNull(card), orNull(predecessor), bits(c.Held), c.Hash[:], orNull(signed), bits(c.Receipted), bits(c.Settled))
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Replica, err)
+		}
+	}
+	return nil
+}
+
+func (t *transaction) saveTouches(e replica.Effects) error {
+	for _, p := range e.TouchesGone {
+		if err := t.conn.exec(deleteTouch, t.building[:], p.Key.Kind, p.Key.ID[:], p.Field, p.Dot.Replica[:], bits(p.Dot.N)); err != nil {
+			return err
+		}
+	}
+	for _, p := range e.Touches {
+		err := t.conn.exec(upsertTouch, t.building[:], p.Key.Kind, p.Key.ID[:], p.Field, p.Dot.Replica[:], bits(p.Dot.N), p.Covered, p.Refused)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *transaction) savePeers(e replica.Effects) error {
+	for _, q := range e.QuarantineOut {
+		if err := t.conn.exec(deleteHeldBack, t.building[:], q.Peer[:], q.Theirs, q.Key.Kind, q.Key.ID[:]); err != nil {
+			return err
+		}
+	}
+	for _, q := range e.Quarantine {
+		err := t.conn.exec(upsertHeldBack, t.building[:], q.Peer[:], q.Theirs, q.Key.Kind, q.Key.ID[:], q.Code, q.Detail, q.Since, orNull(q.Body))
+		if err != nil {
+			return err
+		}
+	}
+	if e.Cursor == nil {
+		return nil
+	}
+	c := e.Cursor.Cursor
+	return t.conn.exec(upsertCursor, t.building[:], e.Cursor.Peer[:], c.Generation[:], c.View[:], bits(c.Position))
+}
+
+// bits stores an unsigned number in SQLite's signed column; reading turns it back.
+func bits(n uint64) int64 { return int64(n) } //nolint:gosec // the bits are what is stored
+
+// orNull stores empty bytes as NULL.
+func orNull(b []byte) any {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}

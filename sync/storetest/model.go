@@ -1,0 +1,127 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"estate/sync/memstore"
+	"estate/sync/record"
+	"estate/sync/replica"
+	"estate/sync/wire"
+)
+
+// likeMemory drives the store and its in-memory twin with the same random transactions,
+// some of which fail, and compares what both answer.
+func likeMemory(t *testing.T, s replica.Store) {
+	const steps, seed = 120, 20260101
+	ctx, twin := testContext(t), memstore.New()
+	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a test's repeatable choices
+	for step := range steps {
+		building := []record.ID{building1, building2}[random.IntN(2)]
+		choices, fails := random.Uint64(), random.IntN(5) == 0
+		for _, store := range []replica.Store{twin, s} {
+			err := randomWrite(ctx, store, building, choices, fails)
+			if (err != nil) != fails {
+				t.Fatalf("step %d of seed %d: %v", step, seed, err)
+			}
+		}
+		need := randomNeed(random, building)
+		equal(t, fmt.Sprintf("load at step %d of seed %d", step, seed), flat(mustLoad(t, s, building, need)), flat(mustLoad(t, twin, building, need)))
+		after, limit := random.Uint64N(30), random.IntN(20)
+		got, err := s.Feed(ctx, building, after, limit, 600)
+		want, _ := twin.Feed(ctx, building, after, limit, 600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, fmt.Sprintf("feed at step %d of seed %d", step, seed), flatPage(got), flatPage(want))
+	}
+}
+
+func randomWrite(ctx context.Context, s replica.Store, building record.ID, choices uint64, fails bool) error {
+	random := rand.New(rand.NewPCG(choices, 0)) //nolint:gosec // a test's repeatable choices
+	return s.Update(ctx, building, func(tx replica.Tx) error {
+		random = rand.New(rand.NewPCG(choices, 0)) //nolint:gosec // fn may run more than once
+		have, err := tx.Load(ctx, replica.Need{})
+		if err != nil {
+			return err
+		}
+		w := &writer{have: have, effects: replica.Effects{State: have.State}}
+		written := map[record.ID]bool{}
+		for range random.IntN(4) {
+			if i := id("t", random.IntN(8)); !written[i] {
+				written[i] = true
+				w.record([]string{"ticket", "message"}[i[0]%2], i, fmt.Sprint(random.IntN(1000)))
+			}
+		}
+		from := id("replica", random.IntN(3))
+		n := random.Uint64N(9) + 1
+		position := uint64(0)
+		if random.IntN(3) > 0 {
+			position = w.position()
+		}
+		w.event(from, n, fmt.Sprint(choices), position)
+		w.effects.Chains = []replica.Chain{{Replica: from, Card: sampleCard(id("replica", random.IntN(3))), Held: random.Uint64N(9), Settled: random.Uint64N(3)}}
+		touch := replica.PhoneTouch{Key: record.Key{Building: building, Kind: "ticket", ID: id("t", random.IntN(8))}, Field: fmt.Sprint(random.IntN(2)),
+			Dot: record.Dot{Replica: from, N: n}, Covered: random.IntN(2) == 0, Refused: random.IntN(4) == 0}
+		held := replica.QuarantineRow{Key: touch.Key, Peer: id("peer", random.IntN(2)), Theirs: random.IntN(2) == 0, Code: "c", Since: random.Int64N(4)}
+		if random.IntN(3) > 0 {
+			w.effects.Touches, w.effects.Quarantine = []replica.PhoneTouch{touch}, []replica.QuarantineRow{held}
+		} else {
+			w.effects.TouchesGone, w.effects.QuarantineOut = []replica.PhoneTouch{touch}, []replica.QuarantineRow{held}
+		}
+		if random.IntN(2) == 0 {
+			w.effects.Cursor = &replica.PeerCursor{Peer: held.Peer, Cursor: wire.Cursor{Generation: from, Position: n}}
+		}
+		if err := tx.Save(ctx, w.effects); err != nil {
+			return err
+		}
+		if fails {
+			return errInjected
+		}
+		return nil
+	})
+}
+
+func randomNeed(random *rand.Rand, building record.ID) replica.Need {
+	need := replica.Need{Peer: id("peer", random.IntN(2)), Quarantine: random.IntN(5)}
+	for n := range 8 {
+		for _, kind := range []string{"ticket", "message"} {
+			if random.IntN(2) == 0 {
+				need.Keys = append(need.Keys, record.Key{Building: building, Kind: kind, ID: id("t", n)})
+			}
+		}
+	}
+	for r := range 3 {
+		for n := range uint64(10) {
+			need.Events = append(need.Events, record.Dot{Replica: id("replica", r), N: n})
+		}
+		need.Waiting, need.Unsettled = append(need.Waiting, id("replica", r)), append(need.Unsettled, id("replica", r))
+	}
+	need.Chains = []record.ReplicaID{id("replica", random.IntN(3))}
+	return need
+}
+
+// flat prints what was loaded with the content of what is pointed to.
+func flat(h replica.Have) string {
+	cards := map[record.ReplicaID]record.Card{}
+	for k, c := range h.Chains {
+		cards[k] = *c.Card
+		c.Card = nil
+		h.Chains[k] = c
+	}
+	return fmt.Sprintf("%+v %+v", h, cards)
+}
+
+func flatPage(p replica.FeedPage) string {
+	text := fmt.Sprintf("%+v %d", p.State, p.End)
+	for _, i := range p.Items {
+		var e replica.EventRow
+		if i.Event != nil {
+			e, i.Event = *i.Event, nil
+		}
+		text += fmt.Sprintf("\n%+v %+v", i, e)
+	}
+	return text
+}
