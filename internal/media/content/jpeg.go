@@ -46,14 +46,14 @@ func planJPEG(p *Plan, size int64) error {
 		}
 		mark := head[1]
 		switch {
-		case mark == 0xFF: // fill byte
-			p.keep(pos, 1)
+		case mark == 0xFF: // a fill byte means nothing
+			p.drop()
 			pos++
 			continue
 		case mark == markEOI:
 			return endOfJPEG(p, pos, size)
-		case mark == 0x01 || mark >= 0xD0 && mark <= 0xD7: // without a length
-			p.keep(pos, 2)
+		case mark == 0x01 || mark >= 0xD0 && mark <= 0xD7: // without a length, nor a meaning here
+			p.drop()
 			pos += 2
 			continue
 		}

@@ -17,6 +17,10 @@ const (
 // planPNG cleans EXIF chunks, leaves out text chunks that carry EXIF or XMP with GPS, and
 // cuts what follows the end chunk.
 func planPNG(p *Plan, size int64) error {
+	head, err := readAt(p.src, 0, pngHeaderBytes)
+	if err != nil || string(head) != "\x89PNG\r\n\x1a\n" {
+		return ErrDamaged
+	}
 	p.keep(0, pngHeaderBytes)
 	pos := int64(pngHeaderBytes)
 	for range chunksMax {

@@ -17,7 +17,7 @@ func planWebP(p *Plan, size int64) error {
 		return err
 	}
 	end := int64(binary.LittleEndian.Uint32(head[4:])) + 8
-	if end > size {
+	if string(head[:4]) != "RIFF" || string(head[8:]) != "WEBP" || end < webpHeaderBytes || end > size {
 		return ErrDamaged
 	}
 	p.keep(0, webpHeaderBytes)
