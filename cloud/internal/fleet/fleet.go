@@ -1,0 +1,184 @@
+// Package fleet keeps the edges that may replicate with the cloud: their one-time codes,
+// their keys, what they last reported, and who was revoked.
+//
+// It must never forget a node: a revoked edge's cards are still genuine.
+package fleet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"estate/internal/auth"
+	"estate/internal/problem"
+	"estate/sync/record"
+)
+
+// Edge is one enrolled box.
+type Edge struct {
+	Node       record.ID       `json:"node"`
+	Building   record.ID       `json:"building"`
+	EnrolledAt time.Time       `json:"enrolled_at"`
+	RevokedAt  *time.Time      `json:"revoked_at,omitempty"`
+	LastSeenAt *time.Time      `json:"last_seen_at,omitempty"`
+	State      json.RawMessage `json:"state"`
+
+	Public ed25519.PublicKey `json:"-"`
+}
+
+// Store keeps edges in PostgreSQL. It implements auth.EnrolStore and auth.Revocations and
+// is safe for concurrent use by many processes.
+type Store struct {
+	pool *pgxpool.Pool
+	now  func() time.Time
+}
+
+// New returns a store on a pool whose database is migrated.
+func New(pool *pgxpool.Pool, now func() time.Time) *Store { return &Store{pool: pool, now: now} }
+
+// CreateEnrolment implements auth.EnrolStore.
+func (s *Store) CreateEnrolment(ctx context.Context, e auth.Enrolment) error {
+	_, err := s.pool.Exec(ctx, `INSERT INTO enrolment (hash, building, created_by, created_at, expires_at) VALUES ($1,$2,$3,$4,$5)`,
+		e.Hash[:], [16]byte(e.Building), [16]byte(e.By), e.CreatedAt, e.ExpiresAt)
+	if err != nil {
+		return fmt.Errorf("create enrolment: %w", err)
+	}
+	return nil
+}
+
+// FindEnrolment implements auth.EnrolStore.
+func (s *Store) FindEnrolment(ctx context.Context, hash auth.TokenHash) (auth.Enrolment, error) {
+	e := auth.Enrolment{Hash: hash}
+	var building, by [16]byte
+	var used *time.Time
+	var usedBy *[16]byte
+	err := s.pool.QueryRow(ctx, `SELECT e.building, e.created_by, e.created_at, e.expires_at, e.used_at, e.used_by, n.public_key
+		FROM enrolment e LEFT JOIN edge_node n ON n.id = e.used_by WHERE e.hash=$1`, hash[:]).
+		Scan(&building, &by, &e.CreatedAt, &e.ExpiresAt, &used, &usedBy, (*[]byte)(&e.Public))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return auth.Enrolment{}, auth.ErrNoEnrolment
+	}
+	if err != nil {
+		return auth.Enrolment{}, fmt.Errorf("find enrolment: %w", err)
+	}
+	e.Building, e.By, e.CreatedAt, e.ExpiresAt = building, by, e.CreatedAt.UTC(), e.ExpiresAt.UTC()
+	if used != nil && usedBy != nil {
+		e.UsedAt, e.UsedBy = used.UTC(), *usedBy
+	}
+	return e, nil
+}
+
+// UseEnrolment implements auth.EnrolStore.
+func (s *Store) UseEnrolment(ctx context.Context, hash auth.TokenHash, node record.ID, public ed25519.PublicKey, at time.Time) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		var building [16]byte
+		var used *time.Time
+		err := tx.QueryRow(ctx, `SELECT building, used_at FROM enrolment WHERE hash=$1 FOR UPDATE`, hash[:]).Scan(&building, &used)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return auth.ErrNoEnrolment
+		case err != nil:
+			return err
+		case used != nil:
+			return auth.ErrEnrolmentUsed
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO edge_node (id, building, public_key, enrolled_at) VALUES ($1,$2,$3,$4)`, [16]byte(node), building, []byte(public), at)
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == "23505" {
+			return auth.ErrNodeExists
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE enrolment SET used_at=$2, used_by=$3 WHERE hash=$1`, hash[:], at, [16]byte(node))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("use enrolment: %w", err)
+	}
+	return nil
+}
+
+const edgeColumns = `id, building, public_key, enrolled_at, revoked_at, last_seen_at, state`
+
+func scanEdge(row pgx.CollectableRow) (Edge, error) {
+	var e Edge
+	var id, building [16]byte
+	err := row.Scan(&id, &building, (*[]byte)(&e.Public), &e.EnrolledAt, &e.RevokedAt, &e.LastSeenAt, &e.State)
+	e.Node, e.Building = id, building
+	return e, err
+}
+
+// Edge returns one edge. It returns problem node_unknown.
+func (s *Store) Edge(ctx context.Context, node record.ID) (Edge, error) {
+	rows, err := s.pool.Query(ctx, `SELECT `+edgeColumns+` FROM edge_node WHERE id=$1`, [16]byte(node))
+	if err != nil {
+		return Edge{}, fmt.Errorf("read edge: %w", err)
+	}
+	e, err := pgx.CollectExactlyOneRow(rows, scanEdge)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Edge{}, problem.New(problem.NodeUnknown, "")
+	}
+	if err != nil {
+		return Edge{}, fmt.Errorf("read edge: %w", err)
+	}
+	return e, nil
+}
+
+// List returns the edges of one building, or all for the zero building, the newest first.
+func (s *Store) List(ctx context.Context, building record.ID) ([]Edge, error) {
+	rows, err := s.pool.Query(ctx, `SELECT `+edgeColumns+` FROM edge_node WHERE building=$1 OR $2 ORDER BY enrolled_at DESC LIMIT 1000`, [16]byte(building), building.IsZero())
+	if err != nil {
+		return nil, fmt.Errorf("list edges: %w", err)
+	}
+	return pgx.CollectRows(rows, scanEdge)
+}
+
+// Revoke ends an edge's right to replicate. A second call changes nothing.
+func (s *Store) Revoke(ctx context.Context, node record.ID) error {
+	tag, err := s.pool.Exec(ctx, `UPDATE edge_node SET revoked_at=coalesce(revoked_at, $2) WHERE id=$1`, [16]byte(node), s.now())
+	if err != nil {
+		return fmt.Errorf("revoke edge: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return problem.New(problem.NodeUnknown, "")
+	}
+	return nil
+}
+
+// Revoked implements auth.Revocations.
+func (s *Store) Revoked(ctx context.Context, node record.ID) (bool, error) {
+	e, err := s.Edge(ctx, node)
+	if err != nil {
+		return false, err
+	}
+	return e.RevokedAt != nil, nil
+}
+
+// Genuine reports whether a node was ever enrolled for a building, revoked or not.
+func (s *Store) Genuine(ctx context.Context, building, node record.ID) (bool, error) {
+	e, err := s.Edge(ctx, node)
+	if problem.HasCode(err, problem.NodeUnknown) {
+		return false, nil
+	}
+	return err == nil && e.Building == building, err
+}
+
+// Seen notes that an edge was in touch, and what it reported of itself.
+func (s *Store) Seen(ctx context.Context, node record.ID, state any) error {
+	encoded, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("encode edge state: %w", err)
+	}
+	if _, err := s.pool.Exec(ctx, `UPDATE edge_node SET last_seen_at=$2, state=$3 WHERE id=$1`, [16]byte(node), s.now(), encoded); err != nil {
+		return fmt.Errorf("note edge: %w", err)
+	}
+	return nil
+}
