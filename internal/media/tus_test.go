@@ -170,6 +170,40 @@ func TestRefusedContent(t *testing.T) {
 	}
 }
 
+// TestLocationRemoved: the announced hash is that of the bytes sent, the stored name that
+// of the bytes kept; a building that allows locations keeps what was sent.
+func TestLocationRemoved(t *testing.T) {
+	t.Parallel()
+	for _, keep := range []bool{false, true} {
+		n := start(t)
+		n.uploader = media.Uploader{KeepLocation: keep}
+		plain := photo(t, 64, 48)
+		xmp := []byte("http://ns.adobe.com/xap/1.0/\x00<x exif:GPSLatitude='48.1'/>")
+		data := append([]byte{0xFF, 0xD8, 0xFF, 0xE1, 0, byte(len(xmp) + 2)}, xmp...)
+		data = append(data, plain[2:]...)
+		at := n.create(len(data), media.Metadata{"sha256": hashOf(data).String()})
+		wantStatus(t, n.patch(at, 0, data), http.StatusNoContent, "")
+		got := n.catalogue()[0]
+		want := plain
+		if keep {
+			want = data
+		}
+		if got.Sent != hashOf(data) || got.Blob != hashOf(want) || got.LocationRemoved == keep || !bytes.Equal(n.content(got.Blob), want) {
+			t.Errorf("keep %v: %+v", keep, got)
+		}
+		_, err := n.blobs.Stat(t.Context(), hashOf(data))
+		if present := err == nil; present != keep {
+			t.Errorf("keep %v: the bytes with the location are present: %v", keep, present)
+		}
+		// Sent again after a lost answer, it is known by what was sent.
+		again := n.call(http.MethodPost, "/media/uploads/", nil, "Upload-Length", strconv.Itoa(len(data)),
+			"Upload-Metadata", media.Metadata{"sha256": hashOf(data).String()}.Encode())
+		if again.Header.Get("Upload-Offset") != strconv.Itoa(len(data)) {
+			t.Errorf("keep %v: offset %s when sent again", keep, again.Header.Get("Upload-Offset"))
+		}
+	}
+}
+
 func TestDuplicate(t *testing.T) {
 	t.Parallel()
 	n := start(t)
