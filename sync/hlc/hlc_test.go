@@ -12,7 +12,7 @@ import (
 
 const noon = int64(1_800_000_000_000)
 
-// Cites SPEC R25.
+// Cites SPEC R16.
 func TestNext(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -42,7 +42,7 @@ func TestNext(t *testing.T) {
 }
 
 // TestLaws: stamps of one replica never repeat or go back, what was seen comes before what
-// is written next, and a clock far ahead drags nobody along. Cites SPEC R25.
+// is written next, and a clock far ahead drags nobody along. Cites SPEC R16.
 func TestLaws(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -13,7 +13,7 @@ import (
 // TestLaws holds the merge against random reachable histories: exact after every step
 // (nothing lost, nothing resurrected, nothing invented), commutative, associative,
 // idempotent, and convergent in any order of delivery. Cites SPEC R1, SPEC R2, SPEC R4,
-// SPEC R9, SPEC R19.
+// SPEC R8, SPEC R19.
 func TestLaws(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -10,7 +10,7 @@ import (
 
 // TestTraces2 holds the counter-examples of the second series (pruning, queues, forks,
 // seals, version skew, two automations) and our own v01. Cites SPEC R1, SPEC R4, SPEC R5,
-// SPEC R9, SPEC R19, SPEC R20, SPEC R27.
+// SPEC R8, SPEC R19, SPEC R20, SPEC R27.
 func TestTraces2(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

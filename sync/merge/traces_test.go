@@ -15,7 +15,7 @@ func base() record.Record {
 
 // TestTraces holds the minimal counter-examples to the tempting alternatives, first
 // series: each shows that the alternative loses and that the rule keeps. Cites SPEC R1,
-// SPEC R2, SPEC R4, SPEC R7, SPEC R8, SPEC R25.
+// SPEC R2, SPEC R4, SPEC R7, SPEC R8, SPEC R16, SPEC R25.
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

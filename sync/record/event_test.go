@@ -14,7 +14,7 @@ import (
 )
 
 // TestEventRoundTrip: events and details decode to what was encoded, byte for byte, and
-// any changed byte is refused or canonical. Cites SPEC R18, SPEC R23, SPEC R24.
+// any changed byte is refused or canonical. Cites SPEC R17, SPEC R18, SPEC R24.
 func TestEventRoundTrip(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -102,7 +102,7 @@ func second() record.Event {
 		Touches: []record.Touch{{Kind: "ticket", ID: two, Field: "note", Replaced: []record.Dot{{Replica: two, N: 1}}}}}
 }
 
-// TestDecodeEventRefuses. Cites SPEC R1, SPEC R18, SPEC R19, SPEC R23.
+// TestDecodeEventRefuses. Cites SPEC R1, SPEC R17, SPEC R18, SPEC R19.
 func TestDecodeEventRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(card, plain *record.Event){
@@ -192,7 +192,7 @@ func TestDetailsBindTheirSalt(t *testing.T) {
 }
 
 // TestDelta: only the event's own dot and the replaced ones, only in fields that the author
-// may write, and nothing of a value that is withheld. Cites SPEC R8, SPEC R7.
+// may write, and nothing of a value that is withheld. Cites SPEC R7, SPEC R24.
 func TestDelta(t *testing.T) {
 	t.Parallel()
 	key := record.Key{Building: two, Kind: "ticket", ID: two}
@@ -224,7 +224,7 @@ func TestDelta(t *testing.T) {
 }
 
 // TestSignatures: a head or receipt holds for one building, number, hash and key only.
-// Cites SPEC R10, SPEC R16, SPEC R23.
+// Cites SPEC R9, SPEC R13, SPEC R23.
 func TestSignatures(t *testing.T) {
 	t.Parallel()
 	h := record.SignHead(nodeKey(1), two, one, 7, record.Hash{7})
