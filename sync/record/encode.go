@@ -2,9 +2,12 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"unicode/utf8"
 
 	"estate/sync/hlc"
 )
@@ -23,7 +26,7 @@ const (
 // ErrRecord says that bytes are not a record in canonical form.
 var ErrRecord = errors.New("record: malformed record")
 
-// The encoded form. Replicas are listed once, in order, and cited by index: a ticket of a
+// The encoded form, as the decoder sees it. Replicas are listed once, in order, and cited by index: a ticket of a
 // dozen fields costs one replica id, not a dozen.
 type recordWire struct {
 	_        struct{} `cbor:",toarray"`
@@ -70,30 +73,24 @@ func (r Record) Encode() ([]byte, error) {
 		return nil, err
 	}
 	table := r.replicas()
-	index := func(id ReplicaID) uint64 {
-		i, _ := slices.BinarySearchFunc(table, id, ID.Compare)
-		return uint64(i)
-	}
-	w := recordWire{Version: recordVersion, Replicas: make([]byte, 0, len(table)*len(ID{})),
-		Fields: make([]fieldWire, len(r.Fields)), Vector: make([]entryWire, len(r.Context.Vector)), Dots: make([]dotWire, len(r.Context.Dots))}
+	b := make([]byte, 0, 64+len(table)*len(ID{})+16*(len(r.Context.Vector)+len(r.Context.Dots))+64*len(r.Fields))
+	b = appendHead(b, cborArray, recordParts)
+	b = appendHead(b, cborUint, recordVersion)
+	b = appendHead(b, cborBytes, uint64(len(table)*len(ID{})))
 	for _, id := range table {
-		w.Replicas = append(w.Replicas, id[:]...)
+		b = append(b, id[:]...)
 	}
-	for i, f := range r.Fields {
-		w.Fields[i] = fieldWire{Name: f.Name, Siblings: make([]siblingWire, len(f.Siblings))}
-		for j, s := range f.Siblings {
-			w.Fields[i].Siblings[j] = siblingWire{Replica: index(s.Dot.Replica), N: s.Dot.N, Stamp: s.Stamp, Class: s.Class, Value: s.Value}
-		}
+	b = appendHead(b, cborArray, uint64(len(r.Fields)))
+	for _, f := range r.Fields {
+		b = appendField(b, f, table)
 	}
-	for i, e := range r.Context.Vector {
-		w.Vector[i] = entryWire{Replica: index(e.Replica), N: e.N}
+	b = appendHead(b, cborArray, uint64(len(r.Context.Vector)))
+	for _, e := range r.Context.Vector {
+		b = appendDot(appendHead(b, cborArray, 2), e, table)
 	}
-	for i, d := range r.Context.Dots {
-		w.Dots[i] = dotWire{Field: d.Field, Replica: index(d.Dot.Replica), N: d.Dot.N}
-	}
-	b, err := Marshal(w)
-	if err != nil {
-		return nil, err
+	b = appendHead(b, cborArray, uint64(len(r.Context.Dots)))
+	for _, d := range r.Context.Dots {
+		b = appendDot(appendText(appendHead(b, cborArray, 3), d.Field), d.Dot, table)
 	}
 	if len(b) > RecordBytesMax {
 		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrRecord, len(b), RecordBytesMax)
@@ -101,8 +98,55 @@ func (r Record) Encode() ([]byte, error) {
 	return b, nil
 }
 
+// Records are written by hand rather than by reflection: every write, merge and decode
+// does it. The decoder stays the library's, so each checks the other.
+const (
+	cborUint  = 0 << 5
+	cborBytes = 2 << 5
+	cborText  = 3 << 5
+	cborArray = 4 << 5
+
+	recordParts  = 5
+	siblingParts = 5
+)
+
+// appendHead writes the head of one CBOR item, in its shortest form.
+func appendHead(b []byte, major byte, n uint64) []byte {
+	switch {
+	case n < 24:
+		return append(b, major|byte(n))
+	case n <= math.MaxUint8:
+		return append(b, major|24, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
+	case n <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
+	}
+	return binary.BigEndian.AppendUint64(append(b, major|27), n)
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(appendHead(b, cborText, uint64(len(s))), s...)
+}
+
+func appendDot(b []byte, d Dot, table []ReplicaID) []byte {
+	i, _ := slices.BinarySearchFunc(table, d.Replica, ID.Compare)
+	return appendHead(appendHead(b, cborUint, uint64(i)), cborUint, d.N)
+}
+
+func appendField(b []byte, f Field, table []ReplicaID) []byte {
+	b = appendText(appendHead(b, cborArray, 2), f.Name)
+	b = appendHead(b, cborArray, uint64(len(f.Siblings)))
+	for _, s := range f.Siblings {
+		b = appendDot(appendHead(b, cborArray, siblingParts), s.Dot, table)
+		b = appendHead(b, cborUint, uint64(s.Stamp))
+		b = append(appendHead(b, cborUint, uint64(s.Class)), s.Value...)
+	}
+	return b
+}
+
 func (r Record) replicas() []ReplicaID {
-	var ids []ReplicaID
+	ids := make([]ReplicaID, 0, len(r.Fields)+len(r.Context.Vector)+len(r.Context.Dots))
 	for _, f := range r.Fields {
 		for _, s := range f.Siblings {
 			ids = append(ids, s.Dot.Replica)
@@ -185,12 +229,15 @@ func (r Record) validate() error {
 		return fmt.Errorf("%w: beyond its limits", ErrRecord)
 	}
 	for i, f := range r.Fields {
-		if f.Name == "" || len(f.Name) > FieldNameMax || i > 0 && r.Fields[i-1].Name >= f.Name || len(f.Siblings) == 0 || len(f.Siblings) > SiblingsMax {
+		if !validName(f.Name) || i > 0 && r.Fields[i-1].Name >= f.Name || len(f.Siblings) == 0 || len(f.Siblings) > SiblingsMax {
 			return fmt.Errorf("%w: field %q", ErrRecord, f.Name)
 		}
 		for j, s := range f.Siblings {
 			if s.Dot.N == 0 || s.Class != Person && s.Class != Automation || len(s.Value) == 0 || len(s.Value) > ValueBytesMax || j > 0 && f.Siblings[j-1].CompareIdentity(s) >= 0 {
 				return fmt.Errorf("%w: sibling %d of %q", ErrRecord, j, f.Name)
+			}
+			if err := valueDecoding.Wellformed(s.Value); err != nil {
+				return fmt.Errorf("%w: sibling %d of %q: %w", ErrRecord, j, f.Name, err)
 			}
 		}
 	}
@@ -200,9 +247,11 @@ func (r Record) validate() error {
 		}
 	}
 	for i, d := range r.Context.Dots {
-		if d.Dot.N == 0 || d.Field == "" || len(d.Field) > FieldNameMax || i > 0 && r.Context.Dots[i-1].Compare(d) >= 0 {
+		if d.Dot.N == 0 || !validName(d.Field) || i > 0 && r.Context.Dots[i-1].Compare(d) >= 0 {
 			return fmt.Errorf("%w: dots", ErrRecord)
 		}
 	}
 	return nil
 }
+
+func validName(s string) bool { return s != "" && len(s) <= FieldNameMax && utf8.ValidString(s) }

@@ -159,12 +159,16 @@ func TestEncodeRefuses(t *testing.T) {
 		"ValueTooLong": with(func(r *record.Record) {
 			r.Fields[0].Siblings[0].Value = record.Bytes(make([]byte, record.ValueBytesMax))
 		}),
-		"FieldNameLong":   with(func(r *record.Record) { r.Fields[0].Name = strings.Repeat("f", record.FieldNameMax+1) }),
-		"FieldEmpty":      with(func(r *record.Record) { r.Fields[0].Siblings = nil }),
-		"VectorUnsorted":  with(func(r *record.Record) { slices.Reverse(r.Context.Vector) }),
-		"DotTwice":        with(func(r *record.Record) { r.Context.Dots = make([]record.FieldDot, 2) }),
-		"TooManySiblings": record.Record{}.With("f", many),
-		"TooManyBytes":    big,
+		"FieldNameLong":    with(func(r *record.Record) { r.Fields[0].Name = strings.Repeat("f", record.FieldNameMax+1) }),
+		"FieldNameNotUTF8": with(func(r *record.Record) { r.Fields[0].Name = "\xff" }),
+		"ValueMalformed":   with(func(r *record.Record) { r.Fields[0].Siblings[0].Value = record.Value{0x62, 0x61} }),
+		"ValueTwoItems":    with(func(r *record.Record) { r.Fields[0].Siblings[0].Value = record.Value{0x01, 0x02} }),
+		"ValueTooDeep":     with(func(r *record.Record) { r.Fields[0].Siblings[0].Value = append(bytes.Repeat([]byte{0x81}, 9), 1) }),
+		"FieldEmpty":       with(func(r *record.Record) { r.Fields[0].Siblings = nil }),
+		"VectorUnsorted":   with(func(r *record.Record) { slices.Reverse(r.Context.Vector) }),
+		"DotTwice":         with(func(r *record.Record) { r.Context.Dots = make([]record.FieldDot, 2) }),
+		"TooManySiblings":  record.Record{}.With("f", many),
+		"TooManyBytes":     big,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
