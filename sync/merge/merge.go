@@ -30,9 +30,11 @@ func (NoLineage) Card(record.ReplicaID) (record.Card, bool) { return record.Card
 // from it. Only replicas of one node are walked, so records of many writers stay cheap. A
 // node that signed cards in a circle gains nothing: the walk stops where it meets itself.
 func reach(from, to record.ReplicaID, lin Lineage) uint64 {
-	a, okA := lin.Card(from)
-	b, okB := lin.Card(to)
-	if !okA || !okB || a.Node != b.Node {
+	a, ok := lin.Card(from)
+	if !ok || a.Predecessor.N == 0 {
+		return 0
+	}
+	if b, ok := lin.Card(to); !ok || a.Node != b.Node {
 		return 0
 	}
 	// Brent's method: mark is a replica of the walk, moved ahead at each power of two.
@@ -75,7 +77,7 @@ func Covers(c record.Context, field string, d record.Dot, lin Lineage) bool {
 // Normalise returns the context in its one canonical form under a lineage: entries that
 // another entry covers are left out, and so are single dots that the vector covers.
 func Normalise(c record.Context, lin Lineage) record.Context {
-	var out record.Context
+	out := record.Context{Vector: sized[record.Dot](len(c.Vector))}
 	for i, e := range c.Vector {
 		covered := false
 		for j, o := range c.Vector {
@@ -96,9 +98,17 @@ func Normalise(c record.Context, lin Lineage) record.Context {
 	return out
 }
 
+// sized makes an empty slice with room; nil for none, so that empty has one form in Go too.
+func sized[T any](n int) []T {
+	if n == 0 {
+		return nil
+	}
+	return make([]T, 0, n)
+}
+
 // JoinContexts returns the least context that includes both.
 func JoinContexts(a, b record.Context, lin Lineage) record.Context {
-	var out record.Context
+	out := record.Context{Vector: sized[record.Dot](max(len(a.Vector), len(b.Vector)))}
 	i, j := 0, 0
 	for i < len(a.Vector) || j < len(b.Vector) {
 		switch {
@@ -128,7 +138,7 @@ func JoinContexts(a, b record.Context, lin Lineage) record.Context {
 // and the other's context does not cover its dot for that field; the contexts are joined.
 // It is commutative, associative, idempotent and convergent (SPEC R2).
 func Merge(a, b record.Record, lin Lineage) record.Record {
-	var out record.Record
+	out := record.Record{Fields: sized[record.Field](max(len(a.Fields), len(b.Fields)))}
 	i, j := 0, 0
 	for i < len(a.Fields) || j < len(b.Fields) {
 		var x, y record.Field
@@ -150,11 +160,17 @@ func Merge(a, b record.Record, lin Lineage) record.Record {
 			out.Fields = append(out.Fields, record.Field{Name: x.Name, Siblings: kept})
 		}
 	}
+	if len(out.Fields) == 0 {
+		out.Fields = nil
+	}
 	out.Context = JoinContexts(a.Context, b.Context, lin)
 	return out
 }
 
 func mergeField(x, y record.Field, cx, cy record.Context, lin Lineage) []record.Sibling {
+	if slices.EqualFunc(x.Siblings, y.Siblings, equal) {
+		return x.Siblings // most fields of most merges; siblings are never changed in place
+	}
 	var kept []record.Sibling
 	i, j := 0, 0
 	for i < len(x.Siblings) || j < len(y.Siblings) {
@@ -195,4 +211,8 @@ func same(a, b record.Sibling) record.Sibling {
 		return a
 	}
 	return b
+}
+
+func equal(a, b record.Sibling) bool {
+	return a.CompareIdentity(b) == 0 && a.Stamp == b.Stamp && a.Class == b.Class
 }

@@ -203,7 +203,10 @@ func (w recordWire) record() (Record, error) {
 		}
 		return ReplicaID(w.Replicas[i*16 : i*16+16])
 	}
-	r := Record{Fields: make([]Field, len(w.Fields))}
+	var r Record
+	if len(w.Fields) > 0 {
+		r.Fields = make([]Field, len(w.Fields))
+	}
 	for i, f := range w.Fields {
 		r.Fields[i] = Field{Name: f.Name, Siblings: make([]Sibling, len(f.Siblings))}
 		for j, s := range f.Siblings {
