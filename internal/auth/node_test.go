@@ -19,7 +19,7 @@ import (
 
 func newNode(t *testing.T) auth.NodeKey {
 	t.Helper()
-	k, err := auth.LoadNodeKey(filepath.Join(t.TempDir(), "node.key"), time.UnixMilli(1), rand.Reader)
+	k, err := auth.LoadNodeKey(filepath.Join(t.TempDir(), "node.key"), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestNodeKeyFile(t *testing.T) {
 	for i := range keys {
 		wg.Go(func() {
 			var err error
-			if keys[i], err = auth.LoadNodeKey(path, time.UnixMilli(1), rand.Reader); err != nil {
+			if keys[i], err = auth.LoadNodeKey(path, rand.Reader); err != nil {
 				t.Error(err)
 			}
 		})
@@ -78,14 +78,14 @@ func TestNodeKeyFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := auth.LoadNodeKey(p, time.UnixMilli(1), rand.Reader); err == nil {
+		if _, err := auth.LoadNodeKey(p, rand.Reader); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 		if after, err := os.ReadFile(p); err != nil || !slices.Equal(before, after) {
 			t.Errorf("%s: the file was replaced", name)
 		}
 	}
-	if _, err := auth.LoadNodeKey(filepath.Join(dir, "missing", "node.key"), time.UnixMilli(1), rand.Reader); err == nil {
+	if _, err := auth.LoadNodeKey(filepath.Join(dir, "missing", "node.key"), rand.Reader); err == nil {
 		t.Error("a key was made that is stored nowhere")
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"estate/sync/record"
 )
@@ -25,8 +24,9 @@ const (
 	keyFileMode     = fs.FileMode(0o600)
 )
 
-// NodeKey is a node's identity: its id and its Ed25519 key. The private half leaves this
-// type only as signatures.
+// NodeKey is a node's identity: its Ed25519 key and its id, which is derived from the key.
+// The private half leaves this type as signatures, and to the replication core, which signs
+// heads and receipts.
 type NodeKey struct {
 	id record.ID
 	// key is behind a function, so that no fmt verb can print it for whatever holds a NodeKey.
@@ -37,12 +37,12 @@ type NodeKey struct {
 // processes that start at once on one path, both get the same identity. It refuses, and never
 // replaces, a file that others may read or that is not whole: losing a key means enrolling
 // again, which is the operator's choice.
-func LoadNodeKey(path string, now time.Time, random io.Reader) (NodeKey, error) {
+func LoadNodeKey(path string, random io.Reader) (NodeKey, error) {
 	k, err := readNodeKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
-	if k, err = newNodeKey(now, random); err != nil {
+	if k, err = newNodeKey(random); err != nil {
 		return NodeKey{}, err
 	}
 	if err := k.createFile(path); err != nil {
@@ -54,17 +54,19 @@ func LoadNodeKey(path string, now time.Time, random io.Reader) (NodeKey, error) 
 	return k, nil
 }
 
-func newNodeKey(now time.Time, random io.Reader) (NodeKey, error) {
-	id, err := record.NewID(now.UnixMilli(), random)
-	if err != nil {
-		return NodeKey{}, fmt.Errorf("make node id: %w", err)
-	}
+func newNodeKey(random io.Reader) (NodeKey, error) {
 	seed, err := randomBytes(random, ed25519.SeedSize)
 	if err != nil {
 		return NodeKey{}, fmt.Errorf("make node key: %w", err)
 	}
+	return nodeKeyOf(seed), nil
+}
+
+func nodeKeyOf(seed []byte) NodeKey {
 	key := ed25519.NewKeyFromSeed(seed)
-	return NodeKey{id: id, key: func() ed25519.PrivateKey { return key }}, nil
+	k := NodeKey{key: func() ed25519.PrivateKey { return key }}
+	k.id = record.NodeID(k.Public())
+	return k
 }
 
 func readNodeKey(path string) (NodeKey, error) {
@@ -99,12 +101,11 @@ func parseNodeKey(text []byte) (NodeKey, error) {
 	if block == nil || block.Type != keyBlockType || len(block.Bytes) != ed25519.SeedSize || len(bytes.TrimSpace(rest)) != 0 {
 		return NodeKey{}, errors.New("file is not one whole node key")
 	}
-	id, err := record.ParseID(block.Headers[keyHeader])
-	if err != nil || id.IsZero() {
-		return NodeKey{}, errors.New("file names no node")
+	k := nodeKeyOf(block.Bytes)
+	if id, err := record.ParseID(block.Headers[keyHeader]); err != nil || id != k.id {
+		return NodeKey{}, errors.New("file names another node than its key's")
 	}
-	key := ed25519.NewKeyFromSeed(block.Bytes)
-	return NodeKey{id: id, key: func() ed25519.PrivateKey { return key }}, nil
+	return k, nil
 }
 
 // createFile writes the whole file under another name and links it into place, which fails
@@ -139,6 +140,9 @@ func (k NodeKey) Public() ed25519.PublicKey {
 	public, _ := k.key().Public().(ed25519.PublicKey)
 	return public
 }
+
+// Replication is the key itself, for the replication core and nothing else.
+func (k NodeKey) Replication() ed25519.PrivateKey { return k.key() }
 
 // Sign signs a message, which must begin with a label of its own sort ("estate … v1"), so
 // that no signature can be passed off as another's.
