@@ -1,0 +1,126 @@
+package synclink
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/zstd"
+
+	"estate/sync/wire"
+)
+
+// windowBytes bounds the history that zstd keeps on both sides.
+const windowBytes = 1 << 20
+
+// prefixBytes is the length before each frame in the body of a POST.
+const prefixBytes = 4
+
+// Codec turns messages into frames and back, compressed where it pays. It is safe for
+// concurrent use, and one serves all links of a process.
+type Codec struct {
+	compress *zstd.Encoder
+	expand   *zstd.Decoder
+}
+
+// NewCodec builds a codec.
+func NewCodec() (*Codec, error) {
+	compress, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(windowBytes), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, fmt.Errorf("build compressor: %w", err)
+	}
+	expand, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(wire.FrameBytesMax), zstd.WithDecoderMaxWindow(windowBytes), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, fmt.Errorf("build expander: %w", err)
+	}
+	return &Codec{compress: compress, expand: expand}, nil
+}
+
+// Encode builds a message's frame. It returns wire.ErrTooLarge for one beyond the limit,
+// measured before compression, so that every receiver can expand it.
+func (c *Codec) Encode(m wire.Message) ([]byte, error) {
+	frame, err := wire.Encode(m)
+	if err != nil || len(frame) <= compressOver {
+		return frame, err
+	}
+	t, _, payload, err := wire.Unwrap(frame)
+	if err != nil {
+		return nil, err
+	}
+	small := c.compress.EncodeAll(payload, nil)
+	if len(small) >= len(payload) {
+		return frame, nil
+	}
+	return wire.Wrap(t, wire.FlagCompressed, small)
+}
+
+// Decode reads a frame. It returns wire.ErrFrame, wire.ErrTooLarge or wire.ErrUnknown.
+func (c *Codec) Decode(frame []byte) (wire.Message, error) {
+	t, flags, payload, err := wire.Unwrap(frame)
+	if err != nil {
+		return nil, err
+	}
+	switch flags {
+	case 0:
+	case wire.FlagCompressed:
+		payload, err = c.expand.DecodeAll(payload, nil)
+		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(payload) > wire.FrameBytesMax {
+			return nil, fmt.Errorf("%w: expands beyond it", wire.ErrTooLarge)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: expand: %w", wire.ErrFrame, err)
+		}
+	default:
+		return nil, fmt.Errorf("%w: flags %#x", wire.ErrFrame, flags)
+	}
+	return wire.DecodePayload(t, payload)
+}
+
+// AppendFrame adds a message to the body of a POST.
+func (c *Codec) AppendFrame(body *bytes.Buffer, m wire.Message) error {
+	frame, err := c.Encode(m)
+	if err != nil {
+		return err
+	}
+	var prefix [prefixBytes]byte
+	binary.BigEndian.PutUint32(prefix[:], uint32(len(frame))) //nolint:gosec // at most FrameBytesMax
+	body.Write(prefix[:])
+	body.Write(frame)
+	return nil
+}
+
+// ReadFrame reads the next message of a body and its size; io.EOF at its clean end.
+// Unknown frame types are returned as wire.ErrUnknown and may be skipped.
+func (c *Codec) ReadFrame(body io.Reader) (wire.Message, int, error) {
+	var prefix [prefixBytes]byte
+	if _, err := io.ReadFull(body, prefix[:]); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, 0, fmt.Errorf("%w: cut off", wire.ErrFrame)
+		}
+		return nil, 0, err
+	}
+	size := binary.BigEndian.Uint32(prefix[:])
+	if size > wire.FrameBytesMax {
+		return nil, 0, fmt.Errorf("%w: %d bytes", wire.ErrTooLarge, size)
+	}
+	// The buffer grows with what arrives: a length alone costs nothing.
+	var frame bytes.Buffer
+	if n, err := io.CopyN(&frame, body, int64(size)); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, 0, fmt.Errorf("%w: cut off after %d of %d bytes", wire.ErrFrame, n, size)
+		}
+		return nil, 0, err
+	}
+	m, err := c.Decode(frame.Bytes())
+	return m, int(size) + prefixBytes, err
+}
+
+// frameCode is the wire code of a decoding error.
+func frameCode(err error) string {
+	if errors.Is(err, wire.ErrTooLarge) {
+		return wire.CodeFrameTooLarge
+	}
+	return wire.CodeFrameMalformed
+}

@@ -1,0 +1,282 @@
+package synclink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"estate/sync/record"
+	"estate/sync/replica"
+	"estate/sync/wire"
+)
+
+// line is one WebSocket between two nodes. Its goroutines: one reader, one writer, one
+// worker per direction of pages and one that saves acknowledgements, a watcher of the own
+// feed, and the loop, which alone touches the session and never waits for any of them.
+type line struct {
+	node     Node
+	watch    Watch
+	building record.ID
+	peer     replica.Peer
+	codec    *Codec
+	hooks    Hooks
+	log      *slog.Logger
+	now      func() time.Time
+	conn     *websocket.Conn
+	// status is told after each step; it must not block. May be nil.
+	status func(replica.SessionStatus)
+	// recheck looks every recheckEvery whether the peer is still welcome. May be nil.
+	recheck func(ctx context.Context) error
+
+	events chan replica.SessionEvent
+	out    *outbox
+	read   chan replica.SessionEffect
+	apply  chan replica.SessionEffect
+	save   chan replica.SessionEffect
+}
+
+// ending says why a line ended.
+type ending struct {
+	code     string
+	detail   string
+	streamed bool // both hellos were exchanged
+	synced   bool // at some time, everything was acknowledged
+}
+
+// run drives the line until it ends; stop is a coded reason to end it from outside. When
+// it returns, no goroutine of the line is left and the socket is closed.
+func (l *line) run(ctx context.Context, stop <-chan replica.Stopped) ending {
+	l.events = make(chan replica.SessionEvent)
+	l.out = newOutbox()
+	l.read, l.apply, l.save = make(chan replica.SessionEffect, 1), make(chan replica.SessionEffect, 1), make(chan replica.SessionEffect, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	written := make(chan struct{})
+	running.Go(func() { l.receive(ctx) })
+	running.Go(func() { defer close(written); l.write(ctx) })
+	for _, effects := range []chan replica.SessionEffect{l.read, l.apply, l.save} {
+		running.Go(func() { l.work(ctx, effects) })
+	}
+	running.Go(func() { l.follow(ctx) })
+	if l.recheck != nil {
+		running.Go(func() { l.recheckLoop(ctx) })
+	}
+	end := l.loop(ctx, stop)
+	l.out.close()
+	l.awaitWritten(ctx, written)
+	cancel()
+	_ = l.conn.Close() // ends the reader; what mattered was acknowledged above it
+	running.Wait()
+	return end
+}
+
+// awaitWritten gives the goodbye a moment to leave.
+func (l *line) awaitWritten(ctx context.Context, written <-chan struct{}) {
+	timer := time.NewTimer(closeWait)
+	defer timer.Stop()
+	select {
+	case <-written:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end ending) {
+	session := replica.NewSession(replica.SessionConfig{Building: l.building, Peer: l.peer})
+	hello, err := l.node.Hello(ctx, l.building, l.peer)
+	if err != nil {
+		return ending{code: wire.CodeStoreFailed, detail: fmt.Sprintf("prepare hello: %v", err)}
+	}
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	start := l.now()
+	event := replica.SessionEvent(replica.Opened{Hello: hello})
+	for {
+		// One millisecond after zero, so that "at zero" means "never".
+		effects := session.Step(l.now().Sub(start).Milliseconds()+1, event)
+		status := session.Status()
+		end.streamed = end.streamed || status.Streaming
+		end.synced = end.synced || status.Synced
+		if l.status != nil {
+			l.status(status)
+		}
+		for _, e := range effects {
+			if closed, ok := e.(replica.DoClose); ok {
+				end.code, end.detail = closed.Code, closed.Detail
+				return end
+			}
+			if !l.start(e) {
+				end.code, end.detail = wire.CodeTooManyInFlight, "the other side does not read its answers"
+				return end
+			}
+		}
+		select {
+		case event = <-l.events:
+		case <-ticker.C:
+			event = replica.Ticked{}
+		case event = <-stop:
+		case <-ctx.Done():
+			return end
+		}
+		if lost, ok := event.(lineLost); ok {
+			end.detail = lost.err.Error()
+			return end
+		}
+	}
+}
+
+// lineLost is the reader's last word; it never reaches the session.
+type lineLost struct {
+	replica.Ticked
+	err error
+}
+
+// start hands an effect to who does it; each takes at most one at a time, so nothing
+// waits here.
+func (l *line) start(e replica.SessionEffect) bool {
+	switch e := e.(type) {
+	case replica.DoSend:
+		return l.out.put(e.Message)
+	case replica.DoGreet, replica.DoReadPage, replica.DoReadEvents:
+		l.read <- e
+	case replica.DoApplyPage:
+		l.apply <- e
+	case replica.DoSaveAck:
+		l.save <- e
+	}
+	return true
+}
+
+// report hands an event to the loop, or gives up when the line ends.
+func (l *line) report(ctx context.Context, e replica.SessionEvent) bool {
+	select {
+	case l.events <- e:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (l *line) receive(ctx context.Context) {
+	for {
+		frame, err := l.readFrame()
+		if err != nil && !errors.Is(err, wire.ErrTooLarge) {
+			l.report(ctx, lineLost{err: fmt.Errorf("read: %w", err)})
+			return
+		}
+		l.hooks.frameIn(len(frame))
+		var m wire.Message
+		if err == nil {
+			m, err = l.codec.Decode(frame)
+		}
+		var event replica.SessionEvent = replica.Received{Message: m}
+		if err != nil {
+			event = replica.Garbled{Unknown: errors.Is(err, wire.ErrUnknown), Code: frameCode(err), Detail: err.Error()}
+		}
+		if !l.report(ctx, event) {
+			return
+		}
+	}
+}
+
+// readFrame reads one binary message within the limit. The socket's own read limit would
+// close without a reason.
+func (l *line) readFrame() ([]byte, error) {
+	if err := l.conn.SetReadDeadline(l.now().Add(readWait)); err != nil {
+		return nil, err
+	}
+	kind, r, err := l.conn.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	frame, err := io.ReadAll(io.LimitReader(r, wire.FrameBytesMax+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(frame) > wire.FrameBytesMax {
+		return nil, fmt.Errorf("%w: more than %d bytes", wire.ErrTooLarge, wire.FrameBytesMax)
+	}
+	if kind != websocket.BinaryMessage {
+		return nil, nil // decodes as a malformed frame
+	}
+	return frame, nil
+}
+
+func (l *line) write(ctx context.Context) {
+	for {
+		messages, open := l.out.take()
+		for _, m := range messages {
+			if err := l.writeMessage(m); err != nil {
+				l.report(ctx, lineLost{err: fmt.Errorf("write: %w", err)})
+				return
+			}
+		}
+		if !open {
+			_ = l.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), l.now().Add(closeWait))
+			return
+		}
+		select {
+		case <-l.out.wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *line) writeMessage(m wire.Message) error {
+	switch p := m.(type) {
+	case wire.Ping:
+		p.Time = l.now().UnixMilli()
+		m = p
+	case wire.Pong:
+		p.Time = l.now().UnixMilli()
+		m = p
+	}
+	frame, err := l.codec.Encode(m)
+	if err != nil {
+		return err
+	}
+	l.hooks.frameOut(len(frame))
+	if err := l.conn.SetWriteDeadline(l.now().Add(writeWait)); err != nil {
+		return err
+	}
+	return l.conn.WriteMessage(websocket.BinaryMessage, frame)
+}
+
+// follow reports that the own feed moved.
+func (l *line) follow(ctx context.Context) {
+	moved, stop := l.watch(l.building)
+	defer stop()
+	for {
+		select {
+		case <-moved:
+			if !l.report(ctx, replica.FeedMoved{}) {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *line) recheckLoop(ctx context.Context) {
+	ticker := time.NewTicker(recheckEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := l.recheck(ctx); err != nil && unwelcome(err) {
+				l.report(ctx, stoppedFor(err))
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

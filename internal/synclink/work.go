@@ -1,0 +1,101 @@
+package synclink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"estate/internal/problem"
+	"estate/sync/replica"
+	"estate/sync/wire"
+)
+
+// work does one sort of effects, one after the other, and reports each.
+func (l *line) work(ctx context.Context, effects <-chan replica.SessionEffect) {
+	for {
+		select {
+		case e := <-effects:
+			event, err := l.perform(ctx, e)
+			if err != nil {
+				failed := failure(e, err)
+				if !failed.Busy && ctx.Err() == nil {
+					l.log.ErrorContext(ctx, "link effect failed", slog.String("building", l.building.String()), slog.String("peer", l.peer.Node.String()), slog.Any("error", err))
+				}
+				event = failed
+			}
+			if !l.report(ctx, event) {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (replica.SessionEvent, error) {
+	switch e := effect.(type) {
+	case replica.DoGreet:
+		g, err := l.node.Greet(ctx, l.building, l.peer, e.Hello)
+		if err != nil {
+			return nil, fmt.Errorf("greet: %w", err)
+		}
+		l.hooks.alarms(l.building, l.peer.Node, greetingAlarms(g))
+		return replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants}, nil
+	case replica.DoReadPage:
+		p, err := l.node.ReadPage(ctx, l.building, e.After, e.Held, e.Skips)
+		return replica.PageRead{Page: p}, err
+	case replica.DoReadEvents:
+		p, err := l.node.ReadEvents(ctx, l.building, e.Want)
+		return replica.PageRead{Page: p}, err
+	case replica.DoApplyPage:
+		a, err := l.node.ApplyPage(ctx, l.building, l.peer, e.Page)
+		if err != nil {
+			return nil, fmt.Errorf("apply page from %d to %d: %w", e.Page.From, e.Page.To, err)
+		}
+		l.hooks.alarms(l.building, l.peer.Node, a.Alarms)
+		return replica.PageApplied{Ack: a.Ack, Echoes: a.Echoes, Wants: a.Wants, Held: a.Held}, nil
+	case replica.DoSaveAck:
+		return replica.AckSaved{}, l.node.ApplyAck(ctx, l.building, l.peer, e.Ack)
+	}
+	return nil, fmt.Errorf("synclink: effect %T has no worker", effect)
+}
+
+// failure sorts an effect's error: try again, a reason of the protocol, or ours.
+func failure(e replica.SessionEffect, err error) replica.EffectFailed {
+	return replica.EffectFailed{
+		Effect: e, Busy: errors.Is(err, replica.ErrBusy) || errors.Is(err, replica.ErrUnsure),
+		Code: refusalCode(err), Detail: refusalDetail(err),
+	}
+}
+
+// refusalCode is what the peer is told of an error: the protocol's code, else that this
+// side's store failed.
+func refusalCode(err error) string {
+	if code := replica.RefusalCode(err); code != "" {
+		return code
+	}
+	return wire.CodeStoreFailed
+}
+
+// refusalDetail is what the peer is told beside the code; internal errors stay inside.
+func refusalDetail(err error) string {
+	var r *replica.Refusal
+	if errors.As(err, &r) {
+		return r.Detail
+	}
+	return "the store could not do it"
+}
+
+// unwelcome reports whether an error speaks against the peer, and not only of a look-up
+// that did not work.
+func unwelcome(err error) bool {
+	p := problem.From(err)
+	return p.Code != problem.Internal && p.Code != problem.Unavailable
+}
+
+// stoppedFor turns the refusal of a peer into the session's end.
+func stoppedFor(err error) replica.Stopped {
+	p := problem.From(err)
+	return replica.Stopped{Code: string(p.Code), Detail: p.Message()}
+}
