@@ -131,7 +131,7 @@ func (n *Node) compare(l *ledger, g *Greeting, h wire.Hello, chains []Chain) {
 		if held.Receipted > c.Held {
 			g.Rewound = true // this store gave a receipt for more than it holds now
 		}
-		for p := held.Predecessor; p.N > 0; {
+		for p, steps := held.Predecessor, 0; p.N > 0 && steps < lineageMax; steps++ {
 			g.Held[p.Replica] = max(g.Held[p.Replica], p.N)
 			before := l.chains[p.Replica]
 			if before == nil || before.Card == nil {

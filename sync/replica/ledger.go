@@ -41,6 +41,10 @@ type work struct {
 	touched bool // its state or its touches may have changed
 }
 
+// lineageMax bounds a walk along cards: a phone that starts a hundred times a day needs
+// years to reach it, and a node that signs cards in a circle gains nothing.
+const lineageMax = 1 << 18
+
 func newLedger(n *Node, building, boot record.ID, have Have) *ledger {
 	l := &ledger{node: n, building: building, boot: boot, state: have.State, before: have.State,
 		chains: map[record.ReplicaID]*Chain{}, known: have.Events, waiting: have.Waiting, records: map[record.Key]*work{},
@@ -283,7 +287,7 @@ func (l *ledger) raise(k record.Key, w *work) record.Context {
 }
 
 func (l *ledger) complete(d record.Dot, w *work, c record.Context) bool {
-	for {
+	for range lineageMax {
 		chain := l.chains[d.Replica]
 		if chain == nil || chain.Card == nil || chain.Held < d.N {
 			return false
@@ -297,4 +301,5 @@ func (l *ledger) complete(d record.Dot, w *work, c record.Context) bool {
 			return true
 		}
 	}
+	return false
 }

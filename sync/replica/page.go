@@ -46,6 +46,9 @@ type candidate struct {
 // (SPEC R14). It returns ErrBusy when the store cannot take anything now, and a Refusal
 // when the page as a whole does not fit.
 func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p wire.Page) (Applied, error) {
+	if len(p.Events) > 2*wire.PageItemsMax || len(p.Records) > 2*wire.PageItemsMax || len(p.Heads) > wire.HeldMax || len(p.Receipts) > wire.HeldMax {
+		return Applied{}, refuse(wire.CodeFrameTooLarge, "page of %d events and %d records", len(p.Events), len(p.Records))
+	}
 	events, codes := decodeEvents(building, p.Events)
 	events, distrusted, err := n.trustCards(ctx, building, events)
 	if err != nil {
