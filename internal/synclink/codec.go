@@ -12,7 +12,8 @@ import (
 	"estate/sync/wire"
 )
 
-// windowBytes bounds the history that zstd keeps on both sides.
+// windowBytes bounds the history that our compressor keeps. Another's may be as large as
+// the content, so the expander accepts that.
 const windowBytes = 1 << 20
 
 // prefixBytes is the length before each frame in the body of a POST.
@@ -31,7 +32,7 @@ func NewCodec() (*Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build compressor: %w", err)
 	}
-	expand, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(wire.FrameBytesMax), zstd.WithDecoderMaxWindow(windowBytes), zstd.WithDecoderConcurrency(1))
+	expand, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(wire.FrameBytesMax), zstd.WithDecoderMaxWindow(wire.FrameBytesMax), zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, fmt.Errorf("build expander: %w", err)
 	}
@@ -66,7 +67,7 @@ func (c *Codec) Decode(frame []byte) (wire.Message, error) {
 	case 0:
 	case wire.FlagCompressed:
 		payload, err = c.expand.DecodeAll(payload, nil)
-		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || len(payload) > wire.FrameBytesMax {
+		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) || len(payload) > wire.FrameBytesMax {
 			return nil, fmt.Errorf("%w: expands beyond it", wire.ErrTooLarge)
 		}
 		if err != nil {
