@@ -14,6 +14,11 @@ const (
 	Conflict        Code = "conflict"
 	Unavailable     Code = "unavailable"
 
+	ContentType      Code = "content_type"
+	NotUTF8          Code = "not_utf8"
+	BodyTimeout      Code = "body_timeout"
+	MethodNotAllowed Code = "method_not_allowed"
+
 	SignInFailed     Code = "sign_in_failed"
 	AccountDisabled  Code = "account_disabled"
 	PasswordTooWeak  Code = "password_too_weak"
@@ -64,6 +69,11 @@ var table = map[Code]row{
 	RateLimited:     {http.StatusTooManyRequests, "Too many requests", "Wait for the time in Retry-After and try again."},
 	Conflict:        {http.StatusConflict, "The request conflicts with the current state", "Read the current state and decide again."},
 	Unavailable:     {http.StatusServiceUnavailable, "The service cannot answer now", "Try again in a few seconds."},
+
+	ContentType:      {http.StatusUnsupportedMediaType, "The body has the wrong content type", "Send JSON with Content-Type: application/json."},
+	NotUTF8:          {http.StatusBadRequest, "The body is not valid UTF-8", "Send JSON in UTF-8."},
+	BodyTimeout:      {http.StatusRequestTimeout, "The body did not arrive in time", "Send it again, over a better connection if there is one."},
+	MethodNotAllowed: {http.StatusMethodNotAllowed, "This address does not take that method", "See the documentation at /docs/."},
 
 	SignInFailed:     {http.StatusUnauthorized, "The e-mail address or the password is wrong", "Check both and try again, or ask a manager to reset the password."},
 	AccountDisabled:  {http.StatusForbidden, "This account is disabled", "Ask a manager of your building to enable it."},
