@@ -29,6 +29,7 @@ type Call[T any] struct {
 // Try runs the call on a transaction; on an error the batch must undo what it did there.
 // It may be called again on a fresh transaction.
 func (c *Call[T]) Try(tx T) (err error) {
+	c.panicked = nil
 	defer func() {
 		if p := recover(); p != nil {
 			c.panicked, err = p, errPanicked
@@ -43,6 +44,9 @@ func (c *Call[T]) Try(tx T) (err error) {
 
 // Failed reports whether the last Try returned an error.
 func (c *Call[T]) Failed() bool { return c.err != nil }
+
+// Fail sets the call's outcome: nil for success, or to have it count as not run yet.
+func (c *Call[T]) Fail(err error) { c.err = err }
 
 // Queue collects calls. Set the fields before first use; it is safe for concurrent use.
 type Queue[T any] struct {

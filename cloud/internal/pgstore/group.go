@@ -1,0 +1,240 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"estate/internal/groupcommit"
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// A group is one transaction in which several callers write to one building:
+//
+//	BEGIN, lock the building's row            one round trip
+//	call 1: Load                              one round trip for each Load that needs rows
+//	        Save                              none: its statements wait
+//	call 2: Load                              sends what waits, then reads
+//	…
+//	what waits, pg_notify, COMMIT             one round trip
+//
+// A call that fails takes its waiting statements with it. If they were sent already (it
+// read after it wrote), the transaction is rolled back and the other calls run again.
+type group struct {
+	store    *Store
+	conn     *pgx.Conn
+	ctx      context.Context //nolint:containedctx // the transaction's own deadline, not a caller's
+	building record.ID
+	state    replica.State
+	stored   bool
+	xid      string
+	waiting  []statement
+	moved    bool
+	mark     int   // how many of the waiting statements are of earlier calls
+	sent     bool  // statements of the running call were sent
+	broken   error // the transaction cannot go on, or the running call's Save failed
+	aborted  bool  // broken concerns the whole transaction
+	foreign  bool  // it may be the fault of a call before the running one
+}
+
+type statement struct {
+	text string
+	args []any
+}
+
+const (
+	beginStatement = `BEGIN ISOLATION LEVEL READ COMMITTED`
+	lockStatement  = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored, pg_current_xact_id()::text FROM building_state WHERE building = $1 FOR UPDATE`
+	firstStatement = `INSERT INTO building_state (building, boot, replica, n, head, stamp, clock_offset, position)
+		VALUES ($1, $2, $2, 0, '', 0, 0, 0) ON CONFLICT DO NOTHING`
+	notifyStatement = `SELECT pg_notify('` + feedChannel + `', $1)`
+	statusStatement = `SELECT coalesce(pg_xact_status($1::text::xid8), 'unknown')`
+)
+
+// errRedo says that the calls must run again in another transaction, without those that
+// failed.
+var errRedo = errors.New("pgstore: run again")
+
+// commit runs a batch. Calls whose fate is shared by accident run again, at the end each
+// alone, so that one bad write fails nobody else's.
+func (s *Store) commit(building record.ID, batch []*groupcommit.Call[*group]) error {
+	err := s.attempt(building, batch)
+	for errors.Is(err, errRedo) && len(batch) > 1 {
+		var rest []*groupcommit.Call[*group]
+		for _, call := range batch {
+			if !call.Failed() {
+				rest = append(rest, call)
+			}
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		if len(rest) == len(batch) {
+			for _, call := range rest {
+				call.Fail(s.attempt(building, []*groupcommit.Call[*group]{call}))
+			}
+			return nil
+		}
+		batch = rest
+		err = s.attempt(building, batch)
+	}
+	return err
+}
+
+// attempt runs the calls in one transaction. An error other than errRedo is the outcome of
+// every call that has none yet.
+func (s *Store) attempt(building record.ID, calls []*groupcommit.Call[*group]) error {
+	ctx, cancel := context.WithTimeout(context.Background(), updateTimeout)
+	defer cancel()
+	g, release, err := s.begin(ctx, building)
+	if err != nil {
+		return fmt.Errorf("%w: lock building %s: %w", replica.ErrBusy, building, err)
+	}
+	defer release()
+	for _, call := range calls {
+		state, waiting, moved := g.state, len(g.waiting), g.moved
+		g.mark, g.sent, g.broken = waiting, false, nil
+		err := call.Try(g)
+		if g.aborted && lostConnection(g.broken) {
+			return translate(g.broken)
+		}
+		if g.foreign {
+			call.Fail(nil) // each runs alone now, which shows whose fault it was
+		}
+		if g.aborted || err != nil && g.sent {
+			return g.rollBack(calls)
+		}
+		if err != nil {
+			g.state, g.waiting, g.moved = state, g.waiting[:min(waiting, len(g.waiting))], moved
+		}
+	}
+	return g.commit(calls)
+}
+
+// begin opens the transaction and locks the building, on another connection if the first
+// turns out to be a dead one of before a restart.
+func (s *Store) begin(ctx context.Context, building record.ID) (*group, func(), error) {
+	for retried := false; ; retried = true {
+		c, err := s.pool.Acquire(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		g := &group{store: s, conn: c.Conn(), ctx: ctx, building: building, state: replica.State{Building: building}}
+		if err = g.lock(); err == nil {
+			return g, c.Release, nil // a connection inside a transaction is closed by the pool
+		}
+		dead := c.Conn().IsClosed()
+		g.end()
+		c.Release()
+		if !dead || retried || ctx.Err() != nil {
+			return nil, nil, err
+		}
+		s.pool.Reset()
+	}
+}
+
+func (g *group) lock() error {
+	found := false
+	b := &pgx.Batch{}
+	b.Queue(beginStatement)
+	g.queueLock(b, &found)
+	if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil || found {
+		return err
+	}
+	b = &pgx.Batch{}
+	b.Queue(firstStatement, [16]byte(g.building), [16]byte{})
+	g.queueLock(b, &found)
+	return g.conn.SendBatch(g.ctx, b).Close()
+}
+
+func (g *group) queueLock(b *pgx.Batch, found *bool) {
+	b.Queue(lockStatement, [16]byte(g.building)).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			*found = true
+			if err := scanState(rows, &g.state, &g.stored, &g.xid); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+// Boot implements replica.Booter.
+func (g *group) Boot() record.ID { return bootOf(g.conn) }
+
+// send runs what waits and then the batch's own queries, in one round trip.
+func (g *group) send(queries *pgx.Batch) error {
+	if g.aborted {
+		return g.broken
+	}
+	b := &pgx.Batch{}
+	for _, s := range g.waiting {
+		b.Queue(s.text, s.args...)
+	}
+	b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
+	foreign := g.mark > 0
+	g.sent = g.sent || len(g.waiting) > g.mark
+	g.waiting, g.mark = g.waiting[:0], 0
+	if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil {
+		g.broken, g.aborted, g.foreign = err, true, foreign
+		return err
+	}
+	return nil
+}
+
+// rollBack gives up the transaction and has the calls that did not fail run again.
+func (g *group) rollBack(calls []*groupcommit.Call[*group]) error {
+	g.end()
+	if len(calls) == 1 {
+		return translate(g.broken) // kept only where the call itself had no error
+	}
+	return errRedo
+}
+
+// end rolls back; where that fails the pool drops the connection, which does the same.
+func (g *group) end() { _, _ = g.conn.Exec(g.ctx, "ROLLBACK") }
+
+func (g *group) commit(calls []*groupcommit.Call[*group]) error {
+	b := &pgx.Batch{}
+	if g.moved {
+		b.Queue(notifyStatement, g.building.String())
+	}
+	b.Queue("COMMIT")
+	err := g.send(b)
+	var refused *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && !g.conn.IsClosed():
+		g.broken = err
+		return g.rollBack(calls)
+	default:
+		return g.store.outcome(g.xid, g.Boot(), err)
+	}
+}
+
+// outcome finds out what became of a commit whose answer never came. Within one run of the
+// server its status is certain; after a restart a lost number may have been given out anew.
+func (s *Store) outcome(xid string, boot record.ID, cause error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), updateTimeout)
+	defer cancel()
+	var status string
+	err := s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) error {
+		if bootOf(c.Conn()) != boot {
+			return errors.New("the server restarted")
+		}
+		return c.QueryRow(ctx, statusStatement, xid).Scan(&status)
+	})
+	switch {
+	case err == nil && status == "committed":
+		return nil
+	case err == nil && status == "aborted":
+		return fmt.Errorf("%w: commit: %w", replica.ErrBusy, cause)
+	}
+	return fmt.Errorf("%w: commit: %w", replica.ErrUnsure, errors.Join(cause, err))
+}

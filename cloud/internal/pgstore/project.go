@@ -1,0 +1,279 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"estate/internal/projection"
+	"estate/schema"
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+const (
+	// projectChunk is how many records one transaction projects again: the building is
+	// locked for writers meanwhile.
+	projectChunk = 500
+	// projectLock is the advisory lock under which one process shapes the tables of kinds.
+	projectLock = 0x65737461746501
+)
+
+const (
+	selectFingerprint = `SELECT coalesce(max(fingerprint), '') FROM projection WHERE kind = $1`
+	upsertFingerprint = `INSERT INTO projection (kind, fingerprint) VALUES ($1, $2) ON CONFLICT (kind) DO UPDATE SET fingerprint = excluded.fingerprint`
+	selectColumns     = `SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = $1`
+	selectChunk       = `SELECT id, position, body FROM record WHERE building = $1 AND kind = $2 AND id > $3 ORDER BY id LIMIT $4`
+	lockBuilding      = `SELECT 1 FROM building_state WHERE building = $1 FOR UPDATE`
+)
+
+// tableText is one kind's table with its statement, made once at the start.
+type tableText struct {
+	projection.Table
+	upsert string
+}
+
+func newTableText(t projection.Table) tableText {
+	names, values := []string{"building", "id", "position"}, []string{"$1", "u.id", "u.position"}
+	arrays, aliases := []string{"$2::uuid[]", "$3::bigint[]"}, []string{"id", "position"}
+	sets := []string{"position = excluded.position"}
+	for i, c := range t.Columns {
+		alias := "c" + strconv.Itoa(i)
+		names, aliases = append(names, quote(c.Name)), append(aliases, alias)
+		sets = append(sets, quote(c.Name)+" = excluded."+quote(c.Name))
+		sent, value := columnType(c), "u."+alias
+		if c.Set {
+			sent, value = "text", value+"::jsonb"
+		}
+		values = append(values, value)
+		arrays = append(arrays, "$"+strconv.Itoa(i+4)+"::"+sent+"[]")
+	}
+	return tableText{Table: t, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
+		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(aliases, ", ") + ") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
+}
+
+// upsertRows is the statement that projects records of this kind.
+func (t tableText) upsertRows(building record.ID, rows []replica.RecordRow) statement {
+	ids, at := make([]record.ID, len(rows)), make([]int64, len(rows))
+	columns := make([]column, len(t.Columns))
+	for i, c := range t.Columns {
+		columns[i] = newColumn(c, len(rows))
+	}
+	for i, r := range rows {
+		ids[i], at[i] = r.Key.ID, bits(r.Position)
+		for j, v := range t.Row(r.Record) {
+			columns[j].set(i, v)
+		}
+	}
+	args := append(make([]any, 0, len(columns)+3), [16]byte(building), uuids(ids), at)
+	for _, c := range columns {
+		args = append(args, c.array())
+	}
+	return statement{t.upsert, args}
+}
+
+// column collects one column's values as a typed array with nulls.
+type column interface {
+	set(i int, v any)
+	array() any
+}
+
+type pointers[T any] []*T
+
+func (p pointers[T]) set(i int, v any) {
+	if v, ok := v.(T); ok {
+		p[i] = &v
+	}
+}
+func (p pointers[T]) array() any { return []*T(p) }
+
+type uuidColumn []pgtype.UUID
+
+func (c uuidColumn) set(i int, v any) {
+	if id, ok := v.(record.ID); ok {
+		c[i] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+}
+func (c uuidColumn) array() any { return []pgtype.UUID(c) }
+
+type bytesColumn [][]byte
+
+func (c bytesColumn) set(i int, v any) { c[i], _ = v.([]byte) }
+func (c bytesColumn) array() any       { return [][]byte(c) }
+
+func newColumn(c projection.Column, rows int) column {
+	if c.Set {
+		return make(pointers[string], rows)
+	}
+	switch c.Type {
+	case schema.Int, schema.Time:
+		return make(pointers[int64], rows)
+	case schema.Float:
+		return make(pointers[float64], rows)
+	case schema.Bool:
+		return make(pointers[bool], rows)
+	case schema.ID:
+		return make(uuidColumn, rows)
+	case schema.Digest, schema.Blob:
+		return make(bytesColumn, rows)
+	case schema.Text, schema.Enum:
+	}
+	return make(pointers[string], rows)
+}
+
+func columnType(c projection.Column) string {
+	if c.Set {
+		return "jsonb"
+	}
+	switch c.Type {
+	case schema.Int, schema.Time:
+		return "bigint"
+	case schema.Float:
+		return "double precision"
+	case schema.Bool:
+		return "boolean"
+	case schema.ID:
+		return "uuid"
+	case schema.Digest, schema.Blob:
+		return "bytea"
+	case schema.Text, schema.Enum:
+	}
+	return "text"
+}
+
+// project makes the tables of kinds fit this release: what is new or shown differently is
+// made again from the records. Columns are only ever added, so that an older release can
+// go on writing beside this one.
+func (s *Store) project(ctx context.Context, tables []projection.Table) error {
+	s.tables = map[string]tableText{}
+	for _, t := range tables {
+		s.tables[t.Kind] = newTableText(t)
+	}
+	return s.pool.AcquireFunc(ctx, func(pooled *pgxpool.Conn) (err error) {
+		c := pooled.Conn()
+		// Another process may project a large database: wait for as long as that takes.
+		if _, err := c.Exec(ctx, "SELECT set_config('lock_timeout', '0', false), pg_advisory_lock($1)", projectLock); err != nil {
+			return fmt.Errorf("wait to shape the tables of kinds: %w", err)
+		}
+		defer func() {
+			_, end := c.Exec(ctx, "SELECT set_config('lock_timeout', $2, false), pg_advisory_unlock($1)", projectLock, lockTimeout)
+			err = errors.Join(err, end)
+		}()
+		for _, t := range tables {
+			if err := projectKind(ctx, c, s.tables[t.Kind]); err != nil {
+				return fmt.Errorf("project kind %s: %w", t.Kind, err)
+			}
+		}
+		return nil
+	})
+}
+
+func projectKind(ctx context.Context, c *pgx.Conn, t tableText) error {
+	var have string
+	if err := c.QueryRow(ctx, selectFingerprint, t.Kind).Scan(&have); err != nil || have == t.Fingerprint {
+		return err
+	}
+	if err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return shape(ctx, tx, t) }); err != nil {
+		return err
+	}
+	rows, err := c.Query(ctx, selectBuildings)
+	if err != nil {
+		return err
+	}
+	buildings, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
+	if err != nil {
+		return err
+	}
+	for _, b := range buildings {
+		last := &record.ID{}
+		for last != nil {
+			err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) (err error) {
+				last, err = projectSome(ctx, tx, t, b, *last)
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("building %s: %w", record.ID(b), err)
+			}
+		}
+	}
+	_, err = c.Exec(ctx, upsertFingerprint, t.Kind, t.Fingerprint)
+	return err
+}
+
+// shape makes the table, its missing columns and its indexes.
+func shape(ctx context.Context, tx pgx.Tx, t tableText) error {
+	table := quote(t.Kind)
+	_, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (building uuid NOT NULL, id uuid NOT NULL, position bigint NOT NULL, PRIMARY KEY (building, id))")
+	if err != nil {
+		return err
+	}
+	rows, err := tx.Query(ctx, selectColumns, t.Kind)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	have := map[string]bool{}
+	for _, n := range names {
+		have[n] = true
+	}
+	if !have["building"] || !have["id"] || !have["position"] {
+		return errors.New("its name is that of another table")
+	}
+	for _, column := range t.Columns {
+		name := quote(column.Name)
+		if !have[column.Name] {
+			if _, err := tx.Exec(ctx, "ALTER TABLE "+table+" ADD COLUMN "+name+" "+columnType(column)); err != nil {
+				return err
+			}
+		}
+		if column.Indexed && !column.Set {
+			_, err := tx.Exec(ctx, "CREATE INDEX IF NOT EXISTS "+quote(t.Kind+"_by_"+column.Name)+" ON "+table+" (building, "+name+")")
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// projectSome projects the records after one id under the building's lock, and returns the
+// last of them; nil when there are no more.
+func projectSome(ctx context.Context, tx pgx.Tx, t tableText, building, after record.ID) (*record.ID, error) {
+	if _, err := tx.Exec(ctx, lockBuilding, [16]byte(building)); err != nil {
+		return nil, err
+	}
+	found, err := tx.Query(ctx, selectChunk, [16]byte(building), t.Kind, [16]byte(after), projectChunk)
+	if err != nil {
+		return nil, err
+	}
+	var rows []replica.RecordRow
+	for found.Next() {
+		r := replica.RecordRow{Key: record.Key{Building: building, Kind: t.Kind}}
+		if err := found.Scan((*[16]byte)(&r.Key.ID), (*int64bits)(&r.Position), &r.Body); err != nil {
+			return nil, err
+		}
+		if r.Record, err = record.Decode(r.Body); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", replica.ErrCorrupt, r.Key, err)
+		}
+		rows = append(rows, r)
+	}
+	if err := found.Err(); err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	s := t.upsertRows(building, rows)
+	if _, err := tx.Exec(ctx, s.text, s.args...); err != nil {
+		return nil, err
+	}
+	return &rows[len(rows)-1].Key.ID, nil
+}
+
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }

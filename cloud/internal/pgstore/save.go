@@ -1,0 +1,244 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// The statements of Save: one for each part, whatever its size.
+const (
+	updateState   = `UPDATE building_state SET boot = $2, replica = $3, n = $4, head = $5, stamp = $6, clock_offset = $7, position = $8, stored = true WHERE building = $1`
+	upsertRecords = `INSERT INTO record (building, kind, id, position, body) SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::bytea[])
+		ON CONFLICT (building, kind, id) DO UPDATE SET position = excluded.position, body = excluded.body`
+	upsertEvents = `INSERT INTO event (building, replica, n, hash, body, details, position)
+		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[])
+		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
+	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, settled)
+		SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bigint[])
+		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, settled = excluded.settled`
+	upsertTouches = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused)
+		SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::boolean[], $8::boolean[])
+		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
+	deleteTouches = `DELETE FROM phone_touch t USING unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[]) AS k (kind, id, field, replica, n)
+		WHERE t.building = $1 AND t.kind = k.kind AND t.id = k.id AND t.field = k.field AND t.replica = k.replica AND t.n = k.n`
+	upsertHeldBack = `INSERT INTO quarantine (building, peer, theirs, kind, id, code, detail, since, body)
+		SELECT $1, * FROM unnest($2::uuid[], $3::boolean[], $4::text[], $5::uuid[], $6::text[], $7::text[], $8::bigint[], $9::bytea[])
+		ON CONFLICT (building, peer, theirs, kind, id) DO UPDATE SET code = excluded.code, detail = excluded.detail, since = excluded.since, body = excluded.body`
+	deleteHeldBack = `DELETE FROM quarantine q USING unnest($2::uuid[], $3::boolean[], $4::text[], $5::uuid[]) AS k (peer, theirs, kind, id)
+		WHERE q.building = $1 AND q.peer = k.peer AND q.theirs = k.theirs AND q.kind = k.kind AND q.id = k.id`
+	upsertCursor = `INSERT INTO peer_cursor (building, peer, generation, view, position) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (building, peer) DO UPDATE SET generation = excluded.generation, view = excluded.view, position = excluded.position`
+)
+
+// Save implements replica.Tx. The statements wait for the next round trip.
+func (g *group) Save(ctx context.Context, e replica.Effects) error {
+	statements, err := g.statements(ctx, e)
+	if err != nil {
+		g.broken = err
+		return err
+	}
+	g.waiting = append(g.waiting, statements...)
+	g.state, g.stored = e.State, true
+	g.moved = g.moved || len(e.Records)+len(e.Events) > 0
+	return nil
+}
+
+func (g *group) statements(ctx context.Context, e replica.Effects) ([]statement, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%w: save: %w", replica.ErrBusy, err)
+	}
+	if err := e.Check(g.building); err != nil {
+		return nil, err
+	}
+	of, s := [16]byte(g.building), e.State
+	out := []statement{{updateState, []any{of, [16]byte(s.Boot), [16]byte(s.Replica), bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position)}}}
+	records, err := g.saveRecords(e.Records)
+	if err != nil {
+		return nil, err
+	}
+	chains, err := saveChains(of, e.Chains)
+	if err != nil {
+		return nil, err
+	}
+	out = append(append(append(out, records...), saveEvents(of, e.Events)...), chains...)
+	out = append(append(out, saveTouches(of, e.TouchesGone, e.Touches)...), saveHeldBack(of, e.QuarantineOut, e.Quarantine)...)
+	if e.Cursor != nil {
+		c := e.Cursor.Cursor
+		out = append(out, statement{upsertCursor, []any{of, [16]byte(e.Cursor.Peer), [16]byte(c.Generation), c.View[:], bits(c.Position)}})
+	}
+	return out, nil
+}
+
+func (g *group) saveRecords(rows []replica.RecordRow) ([]statement, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	rows = lastOf(rows, func(r replica.RecordRow) record.Key { return r.Key })
+	kinds, ids, at, bodies := make([]string, len(rows)), make([]record.ID, len(rows)), make([]int64, len(rows)), make([][]byte, len(rows))
+	var order []string
+	byKind := map[string][]replica.RecordRow{}
+	for i, r := range rows {
+		if r.Position == 0 {
+			return nil, fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, r.Key)
+		}
+		kinds[i], ids[i], at[i], bodies[i] = r.Key.Kind, r.Key.ID, bits(r.Position), r.Body
+		if len(byKind[r.Key.Kind]) == 0 {
+			order = append(order, r.Key.Kind)
+		}
+		byKind[r.Key.Kind] = append(byKind[r.Key.Kind], r)
+	}
+	out := []statement{{upsertRecords, []any{[16]byte(g.building), kinds, uuids(ids), at, bodies}}}
+	for _, kind := range order {
+		if table, ok := g.store.tables[kind]; ok {
+			out = append(out, table.upsertRows(g.building, byKind[kind]))
+		}
+	}
+	return out, nil
+}
+
+func saveEvents(of [16]byte, rows []replica.EventRow) []statement {
+	if len(rows) == 0 {
+		return nil
+	}
+	rows = lastOf(rows, func(r replica.EventRow) record.Dot { return record.Dot{Replica: r.Replica, N: r.N} })
+	ids, numbers, at := make([]record.ID, len(rows)), make([]int64, len(rows)), make([]int64, len(rows))
+	hashes, bodies, details := make([][]byte, len(rows)), make([][]byte, len(rows)), make([][]byte, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		ids[i], numbers[i], at[i], hashes[i], bodies[i], details[i] = r.Replica, bits(r.N), bits(r.Position), r.Hash[:], r.Body, orNull(r.Details)
+	}
+	return []statement{{upsertEvents, []any{of, uuids(ids), numbers, hashes, bodies, details, at}}}
+}
+
+func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	rows = lastOf(rows, func(c replica.Chain) record.ID { return c.Replica })
+	n := len(rows)
+	ids, before := make([]record.ID, n), make([]pgtype.UUID, n)
+	cards, hashes, signed := make([][]byte, n), make([][]byte, n), make([][]byte, n)
+	held, receipted, settled := make([]int64, n), make([]int64, n), make([]int64, n)
+	for i := range rows {
+		c := &rows[i]
+		ids[i], hashes[i], held[i], receipted[i], settled[i] = c.Replica, c.Hash[:], bits(c.Held), bits(c.Receipted), bits(c.Settled)
+		var err error
+		if c.Card != nil {
+			if cards[i], err = record.Marshal(c.Card); err != nil {
+				return nil, err
+			}
+			p := c.Card.Predecessor.Replica
+			before[i] = pgtype.UUID{Bytes: p, Valid: !p.IsZero()}
+		}
+		if c.Signed != nil {
+			if signed[i], err = record.Marshal(c.Signed); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return []statement{{upsertChains, []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, settled}}}, nil
+}
+
+func saveTouches(of [16]byte, gone, rows []replica.PhoneTouch) []statement {
+	type key struct {
+		key   record.Key
+		field string
+		dot   record.Dot
+	}
+	columns := func(rows []replica.PhoneTouch) []any {
+		kinds, ids, fields := make([]string, len(rows)), make([]record.ID, len(rows)), make([]string, len(rows))
+		from, numbers := make([]record.ID, len(rows)), make([]int64, len(rows))
+		for i, p := range rows {
+			kinds[i], ids[i], fields[i], from[i], numbers[i] = p.Key.Kind, p.Key.ID, p.Field, p.Dot.Replica, bits(p.Dot.N)
+		}
+		return []any{of, kinds, uuids(ids), fields, uuids(from), numbers}
+	}
+	var out []statement
+	if len(gone) > 0 {
+		out = append(out, statement{deleteTouches, columns(gone)})
+	}
+	if len(rows) > 0 {
+		rows = lastOf(rows, func(p replica.PhoneTouch) key { return key{p.Key, p.Field, p.Dot} })
+		covered, refused := make([]bool, len(rows)), make([]bool, len(rows))
+		for i, p := range rows {
+			covered[i], refused[i] = p.Covered, p.Refused
+		}
+		out = append(out, statement{upsertTouches, append(columns(rows), covered, refused)})
+	}
+	return out
+}
+
+func saveHeldBack(of [16]byte, gone, rows []replica.QuarantineRow) []statement {
+	type key struct {
+		key    record.Key
+		peer   record.ID
+		theirs bool
+	}
+	columns := func(rows []replica.QuarantineRow) []any {
+		peers, theirs, kinds, ids := make([]record.ID, len(rows)), make([]bool, len(rows)), make([]string, len(rows)), make([]record.ID, len(rows))
+		for i, q := range rows {
+			peers[i], theirs[i], kinds[i], ids[i] = q.Peer, q.Theirs, q.Key.Kind, q.Key.ID
+		}
+		return []any{of, uuids(peers), theirs, kinds, uuids(ids)}
+	}
+	var out []statement
+	if len(gone) > 0 {
+		out = append(out, statement{deleteHeldBack, columns(gone)})
+	}
+	if len(rows) > 0 {
+		rows = lastOf(rows, func(q replica.QuarantineRow) key { return key{q.Key, q.Peer, q.Theirs} })
+		codes, details, since, bodies := make([]string, len(rows)), make([]string, len(rows)), make([]int64, len(rows)), make([][]byte, len(rows))
+		for i, q := range rows {
+			codes[i], details[i], since[i], bodies[i] = q.Code, q.Detail, q.Since, orNull(q.Body)
+		}
+		out = append(out, statement{upsertHeldBack, append(columns(rows), codes, details, since, bodies)})
+	}
+	return out
+}
+
+// lastOf keeps the last of rows with equal keys: one statement may write a row only once.
+func lastOf[R any, K comparable](rows []R, key func(R) K) []R {
+	at := make(map[K]int, len(rows))
+	for i, r := range rows {
+		at[key(r)] = i
+	}
+	if len(at) == len(rows) {
+		return rows
+	}
+	var out []R
+	for i, r := range rows {
+		if at[key(r)] == i {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func uuids(ids []record.ID) []pgtype.UUID {
+	out := make([]pgtype.UUID, len(ids))
+	for i, id := range ids {
+		out[i] = pgtype.UUID{Bytes: id, Valid: true}
+	}
+	return out
+}
+
+// bits stores an unsigned number in PostgreSQL's signed type; int64bits turns it back.
+func bits(n uint64) int64 { return int64(n) } //nolint:gosec // the bits are what is stored
+
+func orNull(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
+func toHash(b []byte) (h record.Hash) {
+	copy(h[:], b)
+	return h
+}

@@ -1,0 +1,175 @@
+// Package pgstore keeps the cloud's buildings in one PostgreSQL database that any number
+// of cloud processes share.
+//
+// A building's row in building_state is its lock; writers of one process share commits.
+// The package must never decide anything about records (that is sync/replica's) and must
+// keep nothing in memory that another process could have changed.
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"estate/internal/groupcommit"
+	"estate/internal/projection"
+	"estate/schema"
+	"estate/sync/record"
+	"estate/sync/replica"
+	"estate/sync/watch"
+)
+
+const (
+	// batchMax bounds how many writers of one process share a commit, and so how long the
+	// building stays locked for other processes.
+	batchMax = 64
+	// updateTimeout and readTimeout are for a server that hangs. They are the store's own:
+	// a caller's cancelled context must not cost a connection.
+	updateTimeout = 30 * time.Second
+	readTimeout   = 30 * time.Second
+	// lockTimeout ends a wait for a building that another process has locked.
+	lockTimeout = "15s"
+	// idleTimeout ends a transaction whose process hangs, and frees its building.
+	idleTimeout = "60s"
+)
+
+// Options configure a store. The zero value is fit for use.
+type Options struct {
+	Log *slog.Logger
+	// Kinds is the table of kinds to project; nil means this release's.
+	Kinds []schema.Kind
+	// ConnectionsMax bounds the pool; zero leaves it to the URL's pool_max_conns.
+	ConnectionsMax int32
+}
+
+// Store is a replica.Store in PostgreSQL. It is safe for concurrent use, here and in other
+// processes.
+type Store struct {
+	log      *slog.Logger
+	pool     *pgxpool.Pool
+	tables   map[string]tableText
+	watchers watch.Set
+	stop     context.CancelFunc
+	stopped  chan struct{}
+
+	mu     sync.Mutex
+	queues map[record.ID]*groupcommit.Queue[*group]
+}
+
+var _ replica.Store = (*Store)(nil)
+
+// Open connects to the database at url, migrates it (one process at a time), projects kinds
+// that this release knows better than the last, and starts listening for commits of other
+// processes.
+func Open(ctx context.Context, url string, options Options) (*Store, error) {
+	if options.Log == nil {
+		options.Log = slog.New(slog.DiscardHandler)
+	}
+	if options.Kinds == nil {
+		options.Kinds = schema.Kinds()
+	}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, errors.New("open store: the database URL cannot be read") // the cause would show its password
+	}
+	if options.ConnectionsMax > 0 {
+		config.MaxConns = options.ConnectionsMax
+	}
+	config.ConnConfig.RuntimeParams["lock_timeout"] = lockTimeout
+	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleTimeout
+	config.AfterConnect = greet
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	s := &Store{log: options.Log, pool: pool, stopped: make(chan struct{}), queues: map[record.ID]*groupcommit.Queue[*group]{}}
+	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	first, err := s.prepare(ctx, projection.Tables(options.Kinds))
+	if err != nil {
+		stop()
+		pool.Close()
+		return nil, fmt.Errorf("open store: %w", translate(err))
+	}
+	go s.listen(listening, first)
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context, tables []projection.Table) (*pgx.Conn, error) {
+	if err := s.migrate(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.project(ctx, tables); err != nil {
+		return nil, err
+	}
+	return s.dialListener(ctx)
+}
+
+// Close stops listening and closes the pool, waiting for transactions under way.
+func (s *Store) Close() error {
+	s.stop()
+	<-s.stopped
+	s.pool.Close()
+	return nil
+}
+
+// Pool gives connections for queries over the tables of kinds and for the cloud's own
+// tables. Replicated tables are written by Update only.
+func (s *Store) Pool() *pgxpool.Pool { return s.pool }
+
+// Update implements replica.Store.
+func (s *Store) Update(ctx context.Context, building record.ID, fn func(replica.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: update: %w", replica.ErrBusy, err)
+	}
+	ran := false
+	err := s.queue(building).Do(ctx, func(g *group) error {
+		ran = true
+		if err := fn(g); err != nil {
+			return err
+		}
+		return g.broken
+	})
+	if err != nil && !ran && !errors.Is(err, replica.ErrBusy) {
+		return fmt.Errorf("%w: update: %w", replica.ErrBusy, err)
+	}
+	return err
+}
+
+// queue is where writers of one building wait for each other. It stays for as long as the
+// process: a deployment has few buildings.
+func (s *Store) queue(building record.ID) *groupcommit.Queue[*group] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, ok := s.queues[building]
+	if !ok {
+		q = &groupcommit.Queue[*group]{Max: batchMax, Run: func(batch []*groupcommit.Call[*group]) error { return s.commit(building, batch) }}
+		s.queues[building] = q
+	}
+	return q
+}
+
+// Watch implements replica.Store. Commits of all processes wake it, this one's included.
+func (s *Store) Watch(building record.ID) (moved <-chan struct{}, stop func()) {
+	return s.watchers.Add(building)
+}
+
+// Boot is the server's present run: State.Boot of a write made now. It changes when the
+// server restarts, is restored or promoted, or when another database takes this one's place.
+func (s *Store) Boot(ctx context.Context) (record.ID, error) {
+	var boot record.ID
+	err := s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) (err error) {
+		boot, err = readBoot(ctx, c.Conn())
+		return err
+	})
+	if err != nil {
+		return boot, fmt.Errorf("read the server's boot: %w", translate(err))
+	}
+	return boot, nil
+}
