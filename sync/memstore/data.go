@@ -165,6 +165,8 @@ type transaction struct {
 	data  *data
 	undo  []func()
 	saved bool
+	// broken is the first Save that failed: a caller that overlooks it keeps nothing.
+	broken error
 }
 
 // Load implements replica.Tx.
@@ -177,6 +179,12 @@ func (t *transaction) Load(ctx context.Context, need replica.Need) (replica.Have
 
 // Save implements replica.Tx.
 func (t *transaction) Save(ctx context.Context, e replica.Effects) error {
+	err := t.save(ctx, e)
+	t.broken = cmp.Or(t.broken, err)
+	return err
+}
+
+func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	if err := cancelled(ctx, "save"); err != nil {
 		return err
 	}

@@ -69,6 +69,9 @@ func (s *Store) Update(ctx context.Context, building record.ID, fn func(replica.
 	if err := fn(tx); err != nil {
 		return err
 	}
+	if tx.broken != nil {
+		return tx.broken
+	}
 	if s.FailCommit != nil {
 		if err := s.FailCommit(building); err != nil {
 			return fmt.Errorf("%w: commit: %w", replica.ErrBusy, err)

@@ -331,6 +331,18 @@ func rollBack(t *testing.T, s replica.Store) {
 	equal(t, "feed", shown(t, mustFeed(t, s, building1, 0)), map[record.ID]string{id("t", 1): "before", id("t", 2): "after"})
 }
 
+// overlooked swallows the error of a Save that failed halfway.
+func overlooked(t *testing.T, s replica.Store) {
+	ctx := testContext(t)
+	e := everything(replica.State{Building: building1})
+	e.Records[1].Position = 0
+	wantError(t, s.Update(ctx, building1, func(tx replica.Tx) error {
+		_ = tx.Save(ctx, e)
+		return nil
+	}), replica.ErrCorrupt)
+	equal(t, "kept", mustLoad(t, s, building1, needOf(e)), replica.Have{State: replica.State{Building: building1}})
+}
+
 func panics(t *testing.T, s replica.Store) {
 	ctx := testContext(t)
 	func() {

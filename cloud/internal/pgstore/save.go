@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -40,7 +41,7 @@ const (
 func (g *group) Save(ctx context.Context, e replica.Effects) error {
 	statements, err := g.statements(ctx, e)
 	if err != nil {
-		g.broken = err
+		g.broken = cmp.Or(g.broken, err)
 		return err
 	}
 	g.waiting = append(g.waiting, statements...)

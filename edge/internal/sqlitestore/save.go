@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -36,6 +37,8 @@ type transaction struct {
 	*session
 	building record.ID
 	tables   map[string]tableText
+	// broken is the first Save that failed: a caller that overlooks it keeps nothing.
+	broken error
 }
 
 // Load implements replica.Tx.
@@ -48,6 +51,12 @@ func (t *transaction) Load(ctx context.Context, need replica.Need) (replica.Have
 
 // Save implements replica.Tx.
 func (t *transaction) Save(ctx context.Context, e replica.Effects) error {
+	err := t.save(ctx, e)
+	t.broken = cmp.Or(t.broken, err)
+	return err
+}
+
+func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: save: %w", replica.ErrBusy, err)
 	}

@@ -137,7 +137,11 @@ func (s *Store) Local(ctx context.Context, fn func(*sql.Tx) error) error {
 // Update implements replica.Store.
 func (s *Store) Update(ctx context.Context, building record.ID, fn func(replica.Tx) error) error {
 	return s.do(ctx, "update", func(t *session) error {
-		return fn(&transaction{session: t, building: building, tables: s.tables})
+		tx := &transaction{session: t, building: building, tables: s.tables}
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return tx.broken
 	})
 }
 
