@@ -1,0 +1,89 @@
+package cloud
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"time"
+)
+
+// Config is the cloud's configuration: file, environment (ESTATE_CLOUD_*) and flags, in
+// rising precedence. Unknown keys are refused by whoever reads them.
+type Config struct {
+	// Listen is the address of the API, host:port.
+	Listen string `env:"LISTEN" json:"listen"`
+	// DatabaseURL names the PostgreSQL database that all processes share.
+	DatabaseURL string `env:"DATABASE_URL" json:"database_url"`
+	// Data is the folder of blobs and unfinished uploads. Processes on several machines
+	// need it on shared storage.
+	Data string `env:"DATA" json:"data"`
+	// BootstrapAdminEmail and the password in BootstrapAdminPasswordFile make the first
+	// administrator where no account exists.
+	BootstrapAdminEmail        string `env:"BOOTSTRAP_ADMIN_EMAIL" json:"bootstrap_admin_email"`
+	BootstrapAdminPasswordFile string `env:"BOOTSTRAP_ADMIN_PASSWORD_FILE" json:"bootstrap_admin_password_file"`
+	// TrustedProxies are the networks whose X-Forwarded-For counts.
+	TrustedProxies []string `env:"TRUSTED_PROXIES" json:"trusted_proxies"`
+	// AllowedOrigins are the web origins other than its own that may call the API.
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS" json:"allowed_origins"`
+	// DatabaseConnectionsMax bounds the pool of this process.
+	DatabaseConnectionsMax int32 `env:"DATABASE_CONNECTIONS_MAX" json:"database_connections_max"`
+	// ShutdownMax is how long open requests may take to end.
+	ShutdownMax time.Duration `env:"SHUTDOWN_MAX" json:"-"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel slog.Level `env:"LOG_LEVEL" json:"log_level"`
+
+	// Version is the build's, for the log and the health page.
+	Version string       `env:"-" json:"-"`
+	Log     *slog.Logger `env:"-" json:"-"`
+}
+
+// Defaults that suit one process on a small machine.
+const (
+	defaultListen      = "127.0.0.1:8080"
+	defaultConnections = 16
+	defaultShutdown    = 10 * time.Second
+)
+
+// WithDefaults fills what was left out.
+func (c Config) WithDefaults() Config {
+	if c.Listen == "" {
+		c.Listen = defaultListen
+	}
+	if c.DatabaseConnectionsMax == 0 {
+		c.DatabaseConnectionsMax = defaultConnections
+	}
+	if c.ShutdownMax == 0 {
+		c.ShutdownMax = defaultShutdown
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate says what is missing or wrong, all of it at once.
+func (c Config) Validate() error {
+	var errs []error
+	if c.DatabaseURL == "" {
+		errs = append(errs, errors.New("database_url is empty: give the PostgreSQL database that all cloud processes share"))
+	} else if _, err := url.Parse(c.DatabaseURL); err != nil {
+		errs = append(errs, errors.New("database_url is not a URL"))
+	}
+	if c.Data == "" {
+		errs = append(errs, errors.New("data is empty: give the folder for photos and uploads"))
+	}
+	for _, p := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			errs = append(errs, fmt.Errorf("trusted_proxies: %q is not a network such as 10.0.0.0/8", p))
+		}
+	}
+	if (c.BootstrapAdminEmail == "") != (c.BootstrapAdminPasswordFile == "") {
+		errs = append(errs, errors.New("bootstrap_admin_email and bootstrap_admin_password_file go together"))
+	}
+	if c.DatabaseConnectionsMax < 4 {
+		errs = append(errs, errors.New("database_connections_max must be at least 4: one listens, others write and read"))
+	}
+	return errors.Join(errs...)
+}
