@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"estate/internal/auth"
 	"estate/internal/problem"
@@ -221,6 +222,8 @@ func (x *exchange) push(ctx context.Context, admit replica.Admit, p wire.Push) e
 		return fmt.Errorf("apply push: %w", err)
 	}
 	pushed.ID = p.ID
+	// Gaps of other chains are not this phone's to fill, or to know of.
+	pushed.Wants = slices.DeleteFunc(pushed.Wants, func(w wire.Want) bool { return w.Replica != p.Head.Replica })
 	return x.server.codec.AppendFrame(&x.out, pushed)
 }
 

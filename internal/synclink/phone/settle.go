@@ -1,0 +1,273 @@
+package phone
+
+import (
+	"fmt"
+	"slices"
+
+	"estate/sync/hlc"
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/replica"
+	"estate/sync/wire"
+)
+
+// pushBytesGoal keeps one push far below the frame limit.
+const pushBytesGoal = 1 << 20
+
+// Hello opens an exchange with a server.
+func (o *Outbox) Hello(now int64, schema uint64) wire.Hello {
+	return wire.Hello{Protocol: wire.Protocol, Schema: schema, Building: o.config.Building, Node: o.Node(), Tier: record.TierPhone, Time: now + o.state.offset}
+}
+
+// Pushes lists what to send to a server: transactions that the cloud has not settled and
+// that the server is not known to hold, in number order, at most pushesMax pushes. A
+// replica with nothing to send but something unsettled sends its head alone, to be told
+// how far it is settled.
+func (o *Outbox) Pushes(server string, pushesMax int) []wire.Push {
+	var out []wire.Push
+	for _, id := range o.unsettledReplicas() {
+		for _, batch := range batches(o.unsent(server, id)) {
+			if len(out) == pushesMax {
+				return out
+			}
+			p := wire.Push{ID: uint64(len(out) + 1), Transactions: batch}
+			last := o.lastOf(id)
+			if len(batch) > 0 {
+				last = batch[len(batch)-1].N
+			}
+			p.Head = record.SignHead(o.config.Key, o.config.Building, id, last, o.state.hashes[record.Dot{Replica: id, N: last}])
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// unsent lists what a server may not hold yet of an own replica. The card goes first to
+// every server that is not known to have it, settled or not: nobody can judge what follows
+// without it.
+func (o *Outbox) unsent(server string, id record.ReplicaID) []wire.EventItem {
+	upTo := o.held[server].upTo[id]
+	var out []wire.EventItem
+	for _, t := range o.state.transactions {
+		if t.event.Replica == id && t.event.N > upTo && (!t.settled || t.event.Card != nil) {
+			out = append(out, wire.EventItem{Body: t.body, Details: t.encoded, Replica: id, N: t.event.N})
+		}
+	}
+	return out
+}
+
+// batches cuts transactions into pushes within the limits; one empty batch for none.
+func batches(items []wire.EventItem) [][]wire.EventItem {
+	var out [][]wire.EventItem
+	start, size := 0, 0
+	for i, item := range items {
+		n := len(item.Body) + len(item.Details)
+		if i > start && (i-start >= wire.PushItemsMax || size+n > pushBytesGoal) {
+			out = append(out, items[start:i])
+			start, size = i, 0
+		}
+		size += n
+	}
+	return append(out, items[start:])
+}
+
+func (o *Outbox) lastOf(id record.ReplicaID) uint64 {
+	last := uint64(0)
+	for _, t := range o.state.transactions {
+		if t.event.Replica == id {
+			last = max(last, t.event.N)
+		}
+	}
+	return last
+}
+
+func (o *Outbox) unsettledReplicas() []record.ReplicaID {
+	var out []record.ReplicaID
+	for _, t := range o.state.transactions {
+		if !t.settled && !slices.Contains(out, t.event.Replica) {
+			out = append(out, t.event.Replica)
+		}
+	}
+	return out
+}
+
+// Pull asks for the next page of a server's view.
+func (o *Outbox) Pull(server string) wire.Pull { return wire.Pull{Cursor: o.state.cursors[server]} }
+
+// Met notes a server's hello. It reports whether what was known of the server in this run
+// no longer holds, so that everything unsettled must be offered again.
+func (o *Outbox) Met(server string, h wire.Hello) (again bool) {
+	known, ok := o.held[server]
+	if ok && known.generation == h.Generation {
+		return false
+	}
+	o.held[server] = heldBy{generation: h.Generation, upTo: map[record.ReplicaID]uint64{}, asked: map[wire.Want]struct{}{}}
+	return ok
+}
+
+// TakePushed takes a server's answer to a push. Values that were refused for the phone's
+// clock are written again with the server's time, author and event time kept.
+func (o *Outbox) TakePushed(server string, now int64, p wire.Pushed) error {
+	var late []int
+	known := o.held[server]
+	for _, result := range p.Results {
+		if known.upTo != nil {
+			// Answered is enough: a gap before it is the server's to ask about.
+			known.upTo[result.Dot.Replica] = max(known.upTo[result.Dot.Replica], result.Dot.N)
+		}
+		at := slices.IndexFunc(o.state.transactions, func(t transaction) bool { return t.event.Dot() == result.Dot })
+		if at < 0 {
+			continue // settled by another path meanwhile
+		}
+		for _, part := range result.Refused {
+			if o.refuse(o.state.transactions[at], part) && part.Code == wire.CodeClockAhead && !slices.Contains(late, at) {
+				late = append(late, at)
+			}
+		}
+	}
+	if p.Receipt != nil {
+		if err := o.TakeReceipt(server, *p.Receipt); err != nil {
+			return err
+		}
+	}
+	for _, w := range p.Wants {
+		// Once each: what this phone has let go of, the cloud has.
+		if _, again := known.asked[w]; !again && known.upTo[w.Replica] >= w.From && w.From > 0 {
+			known.asked[w] = struct{}{}
+			known.upTo[w.Replica] = w.From - 1
+		}
+	}
+	if len(late) > 0 && p.Time > 0 {
+		o.state.offset = p.Time - now
+		o.state.stamp = hlc.At(p.Time)
+		for _, at := range late {
+			if err := o.reissue(now, o.state.transactions[at]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// refuse keeps a refusal with its value; false if it was known.
+func (o *Outbox) refuse(t transaction, part wire.RefusedPart) bool {
+	r := Refusal{Dot: t.event.Dot(), Kind: part.Kind, ID: part.ID, Field: part.Field, Code: part.Code}
+	if slices.ContainsFunc(o.state.refusals, func(k Refusal) bool {
+		return k.Dot == r.Dot && k.Kind == r.Kind && k.ID == r.ID && k.Field == r.Field
+	}) {
+		return false
+	}
+	for i, touch := range t.event.Touches {
+		if touch.Kind == r.Kind && touch.ID == r.ID && touch.Field == r.Field && i < len(t.details) {
+			r.Value = append(r.Value, t.details[i].New...)
+		}
+	}
+	o.state.refusals = append(o.state.refusals, r)
+	return true
+}
+
+// reissue writes the refused values of a transaction again.
+func (o *Outbox) reissue(now int64, t transaction) error {
+	var changes []Change
+	for i, touch := range t.event.Touches {
+		key := record.Key{Building: o.config.Building, Kind: touch.Kind, ID: touch.ID}
+		if !o.refused(t.event.Dot(), key, touch.Field) {
+			continue
+		}
+		rule, _ := o.config.Rules.Field(touch.Kind, touch.Field)
+		f := replica.FieldWrite{Field: touch.Field}
+		switch {
+		case rule.Policy.Kind == merge.Set:
+			f.Add, f.Remove = t.details[i].New, t.details[i].Old
+		case len(t.details[i].New) > 0:
+			f.Value = t.details[i].New[0]
+		}
+		changes = append(changes, Change{Kind: touch.Kind, ID: touch.ID, Fields: []replica.FieldWrite{f}})
+	}
+	dot, err := o.Write(now, t.event.Action, t.event.EventTime, changes...)
+	if err != nil {
+		return fmt.Errorf("write %d again: %w", t.event.N, err)
+	}
+	for i, r := range o.state.refusals {
+		if r.Dot == t.event.Dot() && r.Code == wire.CodeClockAhead {
+			o.state.refusals[i].Reissued = dot
+		}
+	}
+	return nil
+}
+
+// TakeReceipt takes a statement about an own replica. Only the cloud's, signed, settles;
+// any server's saves pushing again. A receipt for another history than this phone's is an
+// error: the key was copied, or the server is not honest.
+func (o *Outbox) TakeReceipt(server string, r record.Receipt) error {
+	own, ok := o.state.hashes[record.Dot{Replica: r.Replica, N: r.N}]
+	if !ok {
+		return nil // of another node, or from before this phone was restored
+	}
+	if own != r.Hash {
+		return &replica.Refusal{Code: wire.CodeChainFork, Detail: fmt.Sprintf("the receipt for event %d is of another one", r.N)}
+	}
+	if known, ok := o.held[server]; ok {
+		known.upTo[r.Replica] = max(known.upTo[r.Replica], r.N)
+	}
+	if r.Issuer != record.NodeID(o.config.Cloud) {
+		return nil
+	}
+	if err := r.Verify(o.config.Building, o.config.Cloud); err != nil {
+		return &replica.Refusal{Code: wire.CodeBadSignature, Detail: err.Error()}
+	}
+	for i, t := range o.state.transactions {
+		if t.event.Replica == r.Replica && t.event.N <= r.Settled {
+			o.state.transactions[i].settled = true
+		}
+	}
+	return nil
+}
+
+// TakePage merges a page of a server's view and lets go of transactions that the cloud
+// has settled and that what was pulled covers. It reports whether there was more.
+func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err error) {
+	for _, item := range p.Events {
+		e, err := record.DecodeEvent(item.Body)
+		if err != nil || e.Building != o.config.Building || e.Card == nil || e.Card.Validate() != nil {
+			continue // a phone has no use for other events
+		}
+		if _, known := o.state.cards[e.Replica]; !known {
+			o.state.cards[e.Replica] = *e.Card
+		}
+	}
+	for _, item := range p.Records {
+		r, err := record.Decode(item.Body)
+		if err != nil {
+			return false, fmt.Errorf("pulled %s %s: %w", item.Kind, item.ID, err)
+		}
+		key := record.Key{Building: o.config.Building, Kind: item.Kind, ID: item.ID}
+		o.state.pulled[key] = merge.Merge(o.state.pulled[key], r, o)
+		for _, f := range r.Fields {
+			for _, s := range f.Siblings {
+				o.state.stamp = hlc.Observe(o.state.stamp, s.Stamp, now+o.state.offset)
+			}
+		}
+	}
+	for _, r := range p.Receipts {
+		if err := o.TakeReceipt(server, r); err != nil {
+			return false, err
+		}
+	}
+	o.state.cursors[server] = wire.Cursor{Generation: p.Generation, View: p.View, Position: p.To}
+	o.state.transactions = slices.DeleteFunc(o.state.transactions, func(t transaction) bool {
+		return t.event.Card == nil && t.settled && o.covered(t)
+	})
+	return !p.Last && p.To > p.From, nil
+}
+
+// covered reports whether what was pulled includes every admitted part of a transaction.
+func (o *Outbox) covered(t transaction) bool {
+	for _, touch := range t.event.Touches {
+		key := record.Key{Building: o.config.Building, Kind: touch.Kind, ID: touch.ID}
+		if !o.refused(t.event.Dot(), key, touch.Field) && !merge.Covers(o.state.pulled[key].Context, touch.Field, t.event.Dot(), o) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,187 @@
+package phone
+
+import (
+	"fmt"
+	"slices"
+
+	"estate/sync/hlc"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// state is what survives a restart.
+type state struct {
+	replica      record.ReplicaID // last written under
+	n            uint64
+	head         record.Hash
+	stamp        hlc.Stamp
+	offset       int64 // added to the phone's clock, learnt from the tier above
+	transactions []transaction
+	hashes       map[record.Dot]record.Hash // of all own events, for good
+	refusals     []Refusal
+	pulled       map[record.Key]record.Record
+	cards        map[record.ReplicaID]record.Card
+	cursors      map[string]wire.Cursor // per server address
+}
+
+// transaction is one own event with its values.
+type transaction struct {
+	event   record.Event
+	details record.Details
+	body    []byte
+	encoded []byte // the details
+	settled bool   // by the cloud
+}
+
+func (t transaction) touches(k record.Key) bool {
+	return slices.ContainsFunc(t.event.Touches, func(o record.Touch) bool { return o.Kind == k.Kind && o.ID == k.ID })
+}
+
+func newState() state {
+	return state{hashes: map[record.Dot]record.Hash{}, pulled: map[record.Key]record.Record{}, cards: map[record.ReplicaID]record.Card{}, cursors: map[string]wire.Cursor{}}
+}
+
+const savedVersion = 1
+
+// The saved form, in deterministic CBOR.
+type (
+	savedState struct {
+		Version      uint64             `cbor:"1,keyasint"`
+		Building     record.ID          `cbor:"2,keyasint"`
+		Node         record.ID          `cbor:"3,keyasint"`
+		Replica      record.ReplicaID   `cbor:"4,keyasint"`
+		N            uint64             `cbor:"5,keyasint"`
+		Head         record.Hash        `cbor:"6,keyasint"`
+		Stamp        hlc.Stamp          `cbor:"7,keyasint"`
+		Offset       int64              `cbor:"8,keyasint"`
+		Transactions []savedTransaction `cbor:"9,keyasint"`
+		Hashes       []savedHash        `cbor:"10,keyasint"`
+		Refusals     []savedRefusal     `cbor:"11,keyasint"`
+		Pulled       []savedRecord      `cbor:"12,keyasint"`
+		Cards        []savedCard        `cbor:"13,keyasint"`
+		Cursors      []savedCursor      `cbor:"14,keyasint"`
+	}
+	savedTransaction struct {
+		Body    []byte `cbor:"1,keyasint"`
+		Details []byte `cbor:"2,keyasint"`
+		Settled bool   `cbor:"3,keyasint"`
+	}
+	savedHash struct {
+		Dot  record.Dot  `cbor:"1,keyasint"`
+		Hash record.Hash `cbor:"2,keyasint"`
+	}
+	savedRefusal struct {
+		Dot      record.Dot     `cbor:"1,keyasint"`
+		Kind     string         `cbor:"2,keyasint"`
+		ID       record.ID      `cbor:"3,keyasint"`
+		Field    string         `cbor:"4,keyasint"`
+		Code     string         `cbor:"5,keyasint"`
+		Value    []record.Value `cbor:"6,keyasint"`
+		Reissued record.Dot     `cbor:"7,keyasint"`
+	}
+	savedRecord struct {
+		Kind string    `cbor:"1,keyasint"`
+		ID   record.ID `cbor:"2,keyasint"`
+		Body []byte    `cbor:"3,keyasint"`
+	}
+	savedCard struct {
+		Replica record.ReplicaID `cbor:"1,keyasint"`
+		Card    record.Card      `cbor:"2,keyasint"`
+	}
+	savedCursor struct {
+		Server string      `cbor:"1,keyasint"`
+		Cursor wire.Cursor `cbor:"2,keyasint"`
+	}
+)
+
+// Save gives the whole outbox as bytes. What a write or an exchange changed is durable
+// once these bytes are.
+func (o *Outbox) Save() ([]byte, error) {
+	s := o.state
+	out := savedState{Version: savedVersion, Building: o.config.Building, Node: o.Node(), Replica: s.replica, N: s.n, Head: s.head, Stamp: s.stamp, Offset: s.offset}
+	for _, t := range s.transactions {
+		out.Transactions = append(out.Transactions, savedTransaction{Body: t.body, Details: t.encoded, Settled: t.settled})
+	}
+	for d, h := range s.hashes {
+		out.Hashes = append(out.Hashes, savedHash{d, h})
+	}
+	slices.SortFunc(out.Hashes, func(a, b savedHash) int { return a.Dot.Compare(b.Dot) })
+	for _, r := range s.refusals {
+		out.Refusals = append(out.Refusals, savedRefusal(r))
+	}
+	for k, r := range s.pulled {
+		body, err := r.Encode()
+		if err != nil {
+			return nil, fmt.Errorf("save %s: %w", k, err)
+		}
+		out.Pulled = append(out.Pulled, savedRecord{k.Kind, k.ID, body})
+	}
+	slices.SortFunc(out.Pulled, func(a, b savedRecord) int {
+		return record.Key{Kind: a.Kind, ID: a.ID}.Compare(record.Key{Kind: b.Kind, ID: b.ID})
+	})
+	for id, c := range s.cards {
+		out.Cards = append(out.Cards, savedCard{id, c})
+	}
+	slices.SortFunc(out.Cards, func(a, b savedCard) int { return a.Replica.Compare(b.Replica) })
+	for server, c := range s.cursors {
+		out.Cursors = append(out.Cursors, savedCursor{server, c})
+	}
+	slices.SortFunc(out.Cursors, func(a, b savedCursor) int { return compareText(a.Server, b.Server) })
+	return record.Marshal(out)
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func (o *Outbox) load(saved []byte) error {
+	var in savedState
+	if err := record.Unmarshal(saved, &in); err != nil {
+		return fmt.Errorf("%w: %w", ErrState, err)
+	}
+	if in.Version != savedVersion || in.Building != o.config.Building || in.Node != o.Node() {
+		return fmt.Errorf("%w: version %d of node %s in building %s", ErrState, in.Version, in.Node, in.Building)
+	}
+	s := newState()
+	s.replica, s.n, s.head, s.stamp, s.offset = in.Replica, in.N, in.Head, in.Stamp, in.Offset
+	for _, t := range in.Transactions {
+		event, err := record.DecodeEvent(t.Body)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrState, err)
+		}
+		var details record.Details
+		if len(t.Details) > 0 {
+			if details, err = record.DecodeDetails(t.Details); err != nil {
+				return fmt.Errorf("%w: %w", ErrState, err)
+			}
+		}
+		s.transactions = append(s.transactions, transaction{event: event, details: details, body: t.Body, encoded: t.Details, settled: t.Settled})
+	}
+	for _, h := range in.Hashes {
+		s.hashes[h.Dot] = h.Hash
+	}
+	for _, r := range in.Refusals {
+		s.refusals = append(s.refusals, Refusal(r))
+	}
+	for _, p := range in.Pulled {
+		r, err := record.Decode(p.Body)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrState, err)
+		}
+		s.pulled[record.Key{Building: in.Building, Kind: p.Kind, ID: p.ID}] = r
+	}
+	for _, c := range in.Cards {
+		s.cards[c.Replica] = c.Card
+	}
+	for _, c := range in.Cursors {
+		s.cursors[c.Server] = c.Cursor
+	}
+	o.state = s
+	return nil
+}
