@@ -6,16 +6,11 @@ import (
 	"io"
 	"time"
 
-	"estate/schema"
 	"estate/sync/record"
-	"estate/sync/replica"
 )
 
 var errBody = errors.New("desk: body follows")
 
-func (d *Desk) Viewer(ctx context.Context, c Caller, building record.ID) (schema.Viewer, error) {
-	return schema.Viewer{}, errBody
-}
 func (d *Desk) Buildings(ctx context.Context, c Caller) ([]Building, error) { return nil, errBody }
 func (d *Desk) Building(ctx context.Context, c Caller, building record.ID) (Building, error) {
 	return Building{}, errBody
@@ -37,49 +32,6 @@ func (d *Desk) RegisterNode(ctx context.Context, building record.ID, n Node) err
 func (d *Desk) RevokeNode(ctx context.Context, building, node record.ID) error     { return errBody }
 func (d *Desk) NodeOf(ctx context.Context, building, node record.ID) (Node, error) {
 	return Node{}, errBody
-}
-
-func (d *Desk) CreateTicket(ctx context.Context, c Caller, building record.ID, in NewTicket) (TicketResult, error) {
-	return TicketResult{}, errBody
-}
-func (d *Desk) Tickets(ctx context.Context, c Caller, building record.ID, f TicketFilter, p Page) (List[Ticket], error) {
-	return List[Ticket]{}, errBody
-}
-func (d *Desk) Ticket(ctx context.Context, c Caller, building, id record.ID) (Ticket, error) {
-	return Ticket{}, errBody
-}
-func (d *Desk) UpdateTicket(ctx context.Context, c Caller, building, id record.ID, in TicketChange) (Ticket, error) {
-	return Ticket{}, errBody
-}
-func (d *Desk) DeleteTicket(ctx context.Context, c Caller, building, id record.ID, seen string) error {
-	return errBody
-}
-func (d *Desk) Messages(ctx context.Context, c Caller, building, ticket record.ID, p Page) (List[Message], error) {
-	return List[Message]{}, errBody
-}
-func (d *Desk) AddMessage(ctx context.Context, c Caller, building, ticket record.ID, in NewMessage) (Message, error) {
-	return Message{}, errBody
-}
-func (d *Desk) Notes(ctx context.Context, c Caller, building, ticket record.ID, p Page) (List[Message], error) {
-	return List[Message]{}, errBody
-}
-func (d *Desk) AddNote(ctx context.Context, c Caller, building, ticket record.ID, in NewMessage) (Message, error) {
-	return Message{}, errBody
-}
-func (d *Desk) MediaOf(ctx context.Context, c Caller, building, ticket record.ID, p Page) (List[Media], error) {
-	return List[Media]{}, errBody
-}
-func (d *Desk) Media(ctx context.Context, c Caller, building, id record.ID) (Media, error) {
-	return Media{}, errBody
-}
-func (d *Desk) AddMedia(ctx context.Context, c Caller, building, ticket record.ID, in NewMedia) (Media, error) {
-	return Media{}, errBody
-}
-func (d *Desk) MayReadBlob(ctx context.Context, c Caller, building record.ID, digest record.Hash) (Media, error) {
-	return Media{}, errBody
-}
-func (d *Desk) MayWriteTo(ctx context.Context, c Caller, building, ticket record.ID) error {
-	return errBody
 }
 
 func (d *Desk) Units(ctx context.Context, c Caller, building record.ID, p Page) (List[Unit], error) {
@@ -106,28 +58,10 @@ func (d *Desk) AdoptDevice(ctx context.Context, c Caller, building, id record.ID
 func (d *Desk) UpdateDevice(ctx context.Context, c Caller, building, id record.ID, in DeviceChange) (Device, error) {
 	return Device{}, errBody
 }
-func (d *Desk) Alarms(ctx context.Context, c Caller, building record.ID, f AlarmFilter, p Page) (List[Alarm], error) {
-	return List[Alarm]{}, errBody
-}
-func (d *Desk) AcknowledgeAlarm(ctx context.Context, c Caller, building, id record.ID) (Alarm, error) {
-	return Alarm{}, errBody
-}
 func (d *Desk) Readings(ctx context.Context, c Caller, building, device record.ID, since time.Time, p Page) (List[Reading], error) {
 	return List[Reading]{}, errBody
 }
 
-func (d *Desk) RaiseAlarm(ctx context.Context, building record.ID, in AlarmInput) (Alarm, Ticket, error) {
-	return Alarm{}, Ticket{}, errBody
-}
-func (d *Desk) ClearAlarm(ctx context.Context, building record.ID, in AlarmEnd) (Alarm, error) {
-	return Alarm{}, errBody
-}
-func (d *Desk) MarkFlapping(ctx context.Context, building record.ID, in AlarmInput) (Alarm, error) {
-	return Alarm{}, errBody
-}
-func (d *Desk) OpenAlarms(ctx context.Context, building record.ID) ([]Alarm, error) {
-	return nil, errBody
-}
 func (d *Desk) DeviceByHardware(ctx context.Context, building record.ID, hardware string) (Device, error) {
 	return Device{}, errBody
 }
@@ -162,9 +96,6 @@ func (d *Desk) AuditExport(ctx context.Context, c Caller, building record.ID, w 
 func (d *Desk) SyncState(ctx context.Context, c Caller, building record.ID) (SyncState, error) {
 	return SyncState{}, errBody
 }
-func (d *Desk) PhoneView(ctx context.Context, c Caller, building record.ID) (replica.View, replica.Admit, error) {
-	return replica.View{}, nil, errBody
-}
 func (d *Desk) Changes(ctx context.Context, c Caller, building record.ID, after uint64) (Changes, error) {
 	return Changes{}, errBody
 }
@@ -172,5 +103,3 @@ func (d *Desk) Position(ctx context.Context, building record.ID) (uint64, error)
 func (d *Desk) Watch(building record.ID) (moved <-chan struct{}, stop func()) {
 	return d.node.Store.Watch(building)
 }
-
-type conflictIndex struct{}

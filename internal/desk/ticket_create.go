@@ -1,0 +1,238 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	"estate/internal/problem"
+	"estate/schema"
+	"estate/sync/hlc"
+	"estate/sync/record"
+)
+
+// joinWindow is how long a report of the same thing joins an open ticket: a day later it
+// is rather a new failure, or one that was not repaired.
+const joinWindow = 24 * time.Hour
+
+// joinCandidatesMax bounds the open tickets of one unit and category, or open alarms of a
+// unit, that are looked at. More than a few are a sign of trouble of another kind.
+const joinCandidatesMax = 20
+
+// CreateTicket opens a ticket. A tenant's report of what is already being dealt with joins
+// the open ticket instead: the tenant is added to its reports, the text becomes a message.
+func (d *Desk) CreateTicket(ctx context.Context, c Caller, building record.ID, in NewTicket) (TicketResult, error) {
+	v, have, err := d.open(ctx, c, building)
+	if err != nil {
+		return TicketResult{}, err
+	}
+	if in.Title == "" {
+		return TicketResult{}, invalid("title", "is required")
+	}
+	if len(in.Tags) > tagsMax {
+		return TicketResult{}, invalid("tags", "at most %d", tagsMax)
+	}
+	id, err := d.ticketID(building, c, v, in)
+	if err != nil {
+		return TicketResult{}, err
+	}
+	defer d.lockMaking(building)()
+	prefix := d.fields(have.item(buildingKey(building))).text("code")
+	n := newTicket{NewTicket: in, desk: d, caller: c, building: building, id: id,
+		key: key(building, "ticket", id), report: key(building, "message", record.DerivedID("report", id.String()))}
+	if n.code, err = d.mintCode(ctx, building, prefix, id); err != nil {
+		return TicketResult{}, err
+	}
+	if v.Role == schema.Tenant {
+		if n.candidates, err = d.joinable(ctx, v, in); err != nil {
+			return TicketResult{}, err
+		}
+	}
+	if err := n.write(ctx); err != nil {
+		return TicketResult{}, err
+	}
+	t, err := d.Ticket(ctx, c, building, n.result)
+	return TicketResult{Ticket: t, Joined: n.result != id}, err
+}
+
+// tagsMax bounds the tags of one request.
+const tagsMax = 32
+
+func (d *Desk) ticketID(building record.ID, c Caller, v schema.Viewer, in NewTicket) (record.ID, error) {
+	if in.ExternalRef != "" && in.ID.IsZero() && isStaff(v.Role) {
+		return record.DerivedID("import", building.String(), in.ExternalRef), nil
+	}
+	return d.newID(in.ID, c, in.IdempotencyKey, "ticket")
+}
+
+// joinable lists open tickets that a tenant's report may be about: of the same unit and
+// category, or of an active alarm in the unit where the report names no other category.
+func (d *Desk) joinable(ctx context.Context, v schema.Viewer, in NewTicket) ([]record.Key, error) {
+	if in.Unit.IsZero() {
+		return nil, nil
+	}
+	var keys []record.Key
+	unit := []record.Value{record.IDValue(in.Unit)}
+	if in.Category != "" {
+		f := TicketFilter{Open: true, Unit: in.Unit, Category: []string{in.Category}}
+		filters, err := f.filters()
+		if err != nil {
+			return nil, err
+		}
+		items, _, err := d.selectItems(ctx, Selection{Shape: shapeTickets, Building: v.Building, Filters: filters, Limit: joinCandidatesMax})
+		if err != nil {
+			return nil, err
+		}
+		for _, it := range items {
+			keys = append(keys, it.key)
+		}
+	}
+	states := []record.Value{record.Text("active"), record.Text("acknowledged")}
+	items, _, err := d.selectItems(ctx, Selection{Shape: shapeAlarms, Building: v.Building, Limit: joinCandidatesMax,
+		Filters: map[string][]record.Value{"unit": unit, "state": states}})
+	if err != nil {
+		return nil, err
+	}
+	for _, it := range items {
+		f := d.fields(it)
+		if id := f.id("ticket"); !id.IsZero() && (in.Category == "" || in.Category == "other" || in.Category == traitsOf(f.text("cause")).category) {
+			keys = append(keys, key(v.Building, "ticket", id))
+		}
+	}
+	return keys, nil
+}
+
+// newTicket is one run of CreateTicket.
+type newTicket struct {
+	NewTicket
+	desk       *Desk
+	caller     Caller
+	building   record.ID
+	id         record.ID
+	key        record.Key // of the ticket, if it becomes one
+	report     record.Key // of the message, if it joins another
+	code       string
+	candidates []record.Key
+	result     record.ID
+}
+
+func (n *newTicket) write(ctx context.Context) error {
+	reads := append([]record.Key{n.key, n.report}, n.candidates...)
+	for kind, id := range map[string]record.ID{"unit": n.Unit, "device": n.Device} {
+		if !id.IsZero() {
+			reads = append(reads, key(n.building, kind, id))
+		}
+	}
+	if !n.Assignee.IsZero() {
+		reads = append(reads, memberKey(n.building, n.Assignee))
+	}
+	return n.desk.write(ctx, n.caller, n.building, "ticket.create", n.ReportedAt, reads, func(x *draft) error {
+		n.result = n.id
+		if done, err := n.again(x); done || err != nil {
+			return err
+		}
+		if err := x.checkRefs(n.Unit, n.Device, n.Assignee); err != nil {
+			return err
+		}
+		for _, k := range n.candidates {
+			if n.mayJoin(x, k) {
+				return n.join(x, k)
+			}
+		}
+		return n.open(x)
+	})
+}
+
+// again reports whether this request was already carried out.
+func (n *newTicket) again(x *draft) (bool, error) {
+	if t := x.item(n.key); hasContent(t) {
+		if x.desk.fields(t).id("reporter") != n.caller.Person && !(n.ExternalRef != "" && isStaff(x.viewer.Role)) {
+			return true, problem.New(problem.Conflict, "a ticket with this id exists")
+		}
+		return true, nil
+	}
+	if m := x.item(n.report); hasContent(m) {
+		n.result = x.desk.fields(m).id("ticket")
+		return true, nil
+	}
+	return false, nil
+}
+
+func (n *newTicket) mayJoin(x *draft, k record.Key) bool {
+	it, err := x.readable(k)
+	if err != nil || !isOpen(x.desk.fields(it).text("status")) {
+		return false
+	}
+	at := x.desk.fields(it).time("reported_at")
+	return at == nil || x.eventTime().Sub(*at).Abs() < joinWindow
+}
+
+func (n *newTicket) join(x *draft, k record.Key) error {
+	n.result = k.ID
+	x.intent.Action = "ticket.join"
+	if x.fields(k).id("reporter") != n.caller.Person {
+		if err := x.members(k, "reports", []record.Value{record.IDValue(n.caller.Person)}, nil); err != nil {
+			return err
+		}
+	}
+	text := n.Title
+	if n.Description != "" {
+		text += "\n\n" + n.Description
+	}
+	x.parents[n.report] = k
+	return x.setAll(n.report, idPair("ticket", k.ID), idPair("person", n.caller.Person), textPair("text", text), pair{"sent_at", timeValue(x.eventTime())})
+}
+
+func (n *newTicket) open(x *draft) error {
+	status := n.Status
+	if status == "" {
+		status = "new"
+		if !n.Assignee.IsZero() {
+			status = "assigned"
+		}
+	}
+	for field, at := range map[string]*time.Time{"started_at": n.StartedAt, "resolved_at": n.ResolvedAt} {
+		if at != nil && at.UnixMilli() > x.current.Now+hlc.AheadMax {
+			return invalid(field, "must be a time in the past")
+		}
+	}
+	err := x.setAll(n.key, textPair("code", n.code), textPair("title", n.Title), textPair("description", n.Description), textPair("status", status),
+		textPair("priority", n.Priority), textPair("category", n.Category), idPair("unit", n.Unit), idPair("reporter", n.caller.Person),
+		idPair("assignee", n.Assignee), idPair("device", n.Device), pair{"reported_at", timeValue(x.eventTime())}, timePair("started_at", n.StartedAt),
+		timePair("resolved_at", n.ResolvedAt), textPair("resolution", n.Resolution), textPair("external_ref", n.ExternalRef))
+	if err != nil {
+		return err
+	}
+	return x.members(n.key, "tags", texts(n.Tags), nil)
+}
+
+func texts(in []string) []record.Value {
+	var out []record.Value
+	for _, s := range in {
+		if s != "" {
+			out = append(out, record.Text(s))
+		}
+	}
+	return out
+}
+
+// checkRefs holds that what a ticket names exists here: stores have no foreign keys.
+func (x *draft) checkRefs(unit, device, assignee record.ID) error {
+	b := x.viewer.Building
+	if !unit.IsZero() {
+		if _, err := x.readable(key(b, "unit", unit)); err != nil {
+			return invalid("unit", "there is no such unit, or it is not yours")
+		}
+	}
+	if !device.IsZero() {
+		if _, err := x.readable(key(b, "device", device)); err != nil {
+			return invalid("device", "there is no such device")
+		}
+	}
+	if !assignee.IsZero() {
+		f := x.fields(memberKey(b, assignee))
+		if !f.bool("active") || !isStaff(schema.Role(f.text("role"))) {
+			return invalid("assignee", "must be somebody who works for this building")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package desk
+
+import (
+	"context"
+
+	"estate/schema"
+	"estate/sync/record"
+)
+
+func openStates() []string {
+	return []string{"new", "triaged", "assigned", "in_progress", "waiting"}
+}
+
+func isOpen(status string) bool {
+	for _, s := range openStates() {
+		if s == status {
+			return true
+		}
+	}
+	return false
+}
+
+// Tickets lists a building's tickets, the latest reported first.
+func (d *Desk) Tickets(ctx context.Context, c Caller, building record.ID, f TicketFilter, p Page) (List[Ticket], error) {
+	v, err := d.Viewer(ctx, c, building)
+	if err != nil {
+		return List[Ticket]{}, err
+	}
+	filters, err := f.filters()
+	if err != nil {
+		return List[Ticket]{}, err
+	}
+	s := Selection{Shape: shapeTickets, Building: building, Filters: filters, Scope: scope(v), Text: f.Query}
+	keep := func(it item) bool { return d.table.MayRead(v, it.key, it.record, record.Record{}) }
+	return list(ctx, d, s, p, keep, d.ticketViews)
+}
+
+func (f TicketFilter) filters() (map[string][]record.Value, error) {
+	m := map[string][]record.Value{}
+	for field, values := range map[string][]string{"status": f.Status, "priority": f.Priority, "category": f.Category} {
+		if len(values) > filterValuesMax {
+			return nil, invalid(field, "at most %d values", filterValuesMax)
+		}
+		for _, s := range values {
+			m[field] = append(m[field], record.Text(s))
+		}
+	}
+	for field, id := range map[string]record.ID{"unit": f.Unit, "assignee": f.Assignee, "reporter": f.Reporter, "device": f.Device} {
+		if !id.IsZero() {
+			m[field] = []record.Value{record.IDValue(id)}
+		}
+	}
+	if f.ExternalRef != "" {
+		m["external_ref"] = []record.Value{record.Text(f.ExternalRef)}
+	}
+	if f.Open && len(f.Status) == 0 {
+		for _, s := range openStates() {
+			m["status"] = append(m["status"], record.Text(s))
+		}
+	}
+	return m, nil
+}
+
+// filterValuesMax is more than any list of values has.
+const filterValuesMax = 32
+
+// Ticket reads one ticket; not_found where the caller may not see it or it is deleted.
+func (d *Desk) Ticket(ctx context.Context, c Caller, building, id record.ID) (Ticket, error) {
+	_, it, err := d.openTicket(ctx, c, building, id)
+	if err != nil {
+		return Ticket{}, err
+	}
+	return d.ticketView(ctx, it)
+}
+
+// openTicket reads a ticket that the caller may see.
+func (d *Desk) openTicket(ctx context.Context, c Caller, building, id record.ID) (schema.Viewer, item, error) {
+	k := key(building, "ticket", id)
+	v, have, err := d.open(ctx, c, building, k)
+	if err != nil {
+		return v, item{}, err
+	}
+	it := have.item(k)
+	if !hasContent(it) || !d.table.MayRead(v, k, it.record, record.Record{}) || d.fields(it).bool("deleted") {
+		return v, it, notFound("ticket")
+	}
+	return v, it, nil
+}
+
+func (d *Desk) ticketView(ctx context.Context, it item) (Ticket, error) {
+	views, err := d.ticketViews(ctx, []item{it})
+	if err != nil {
+		return Ticket{}, err
+	}
+	return views[0], nil
+}
+
+// ticketViews turns records into what screens show, with the names of people and units.
+func (d *Desk) ticketViews(ctx context.Context, items []item) ([]Ticket, error) {
+	if len(items) == 0 {
+		return nil, nil
+	}
+	names := d.refs(items[0].key.Building)
+	for _, it := range items {
+		f := d.fields(it)
+		names.wantPerson(f.id("reporter"), f.id("assignee"))
+		names.wantPerson(f.ids("reports")...)
+		names.want("unit", f.id("unit"))
+	}
+	if err := names.read(ctx); err != nil {
+		return nil, err
+	}
+	out := make([]Ticket, 0, len(items))
+	for _, it := range items {
+		out = append(out, d.oneTicket(it, names))
+	}
+	return out, nil
+}
+
+func (d *Desk) oneTicket(it item, names *refs) Ticket {
+	f := d.fields(it)
+	t := Ticket{
+		ID: it.key.ID, Building: it.key.Building, Code: f.text("code"), Title: f.text("title"), Description: f.text("description"),
+		Status: f.text("status"), Priority: f.text("priority"), AIPriority: f.text("ai_priority"), Category: f.text("category"),
+		Unit: f.id("unit"), UnitName: names.name("unit", f.id("unit")), Reporter: names.person(f.id("reporter")), Assignee: names.person(f.id("assignee")),
+		Device: f.id("device"), Alarm: f.id("alarm"), Tags: f.texts("tags"), ReportedAt: f.time("reported_at"), StartedAt: f.time("started_at"),
+		Resolution: f.text("resolution"), ExternalRef: f.text("external_ref"), Conflicts: f.conflicts(), Seen: seen(it.record), Position: it.position,
+	}
+	if t.Status == "resolved" || t.Status == "closed" {
+		t.ResolvedAt = f.time("resolved_at") // a reopened ticket keeps the old time as history only
+	}
+	for _, id := range f.ids("reports") {
+		t.Reports = append(t.Reports, *names.person(id))
+	}
+	return t
+}
