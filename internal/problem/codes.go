@@ -28,6 +28,7 @@ const (
 	EnrolCodeInvalid Code = "enrol_code_invalid"
 	EnrolCodeUsed    Code = "enrol_code_used"
 	EnrolCodeExpired Code = "enrol_code_expired"
+	NotEnrolled      Code = "not_enrolled"
 	NodeUnknown      Code = "node_unknown"
 	NodeRevoked      Code = "node_revoked"
 	NodeProofInvalid Code = "node_proof_invalid"
@@ -84,6 +85,7 @@ var table = map[Code]row{
 	EnrolCodeInvalid: {http.StatusBadRequest, "The enrolment code is not valid", "Check the code for typing errors, or ask an admin for a new one."},
 	EnrolCodeUsed:    {http.StatusConflict, "The enrolment code has already been used", "Ask an admin for a new code."},
 	EnrolCodeExpired: {http.StatusGone, "The enrolment code has expired", "Ask an admin for a new code; it lives 24 hours."},
+	NotEnrolled:      {http.StatusServiceUnavailable, "This box is not enrolled", "Run estate-edge enrol with a one-time code from the operator."},
 	NodeUnknown:      {http.StatusUnauthorized, "This node is not enrolled here", "Enrol it with a one-time code."},
 	NodeRevoked:      {http.StatusForbidden, "This node has been revoked", "Enrol the box again as a new node, with a new code."},
 	NodeProofInvalid: {http.StatusUnauthorized, "The node did not prove that it holds its key", "Check that the node talks to the server it was enrolled at, and that its key file is intact."},
