@@ -163,16 +163,18 @@ func (p *poster) compose(ctx context.Context) (*bytes.Buffer, *outgoing, error) 
 	return body, sent, nil
 }
 
-// take handles the answer. It reports whether the server's last page was in it.
+// take handles the answer, which holds at least one page. It reports whether the server's last page was in it.
 func (p *poster) take(ctx context.Context, answer io.Reader, sent *outgoing) (last bool, err error) {
 	u := p.uplink
-	for first := true; ; first = false {
+	for whole := false; ; {
 		m, size, err := u.codec.ReadFrame(answer)
 		u.bytesIn.Add(uint64(size)) //nolint:gosec // a length
 		u.config.Hooks.frameIn(size)
 		switch {
-		case errors.Is(err, io.EOF) && !first:
+		case errors.Is(err, io.EOF) && whole:
 			return last, nil
+		case errors.Is(err, io.EOF):
+			return false, refusef(wire.CodeFrameMalformed, "the answer was cut off")
 		case errors.Is(err, wire.ErrUnknown):
 			continue
 		case err != nil:
@@ -193,7 +195,7 @@ func (p *poster) take(ctx context.Context, answer io.Reader, sent *outgoing) (la
 				p.open = append(p.open, m)
 			}
 		case wire.Page:
-			last, err = m.Last, p.apply(ctx, m)
+			whole, last, err = true, m.Last, p.apply(ctx, m)
 		default:
 			err = refusef(wire.CodeFrameUnexpected, "%T in an answer", m)
 		}

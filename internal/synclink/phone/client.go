@@ -166,10 +166,14 @@ func (c *Client) compose(server string) (body *bytes.Buffer, sent int, err error
 	return body, sent, nil
 }
 
+// take works through an answer, which ends with the page that was asked for; one that
+// ends before it was cut off on its way.
 func (c *Client) take(server string, answer io.Reader, out *Exchanged) (again bool, err error) {
-	for {
+	for whole := false; ; {
 		m, _, err := c.codec.ReadFrame(answer)
 		switch {
+		case errors.Is(err, io.EOF) && !whole:
+			return false, &replica.Refusal{Code: wire.CodeFrameMalformed, Detail: "the answer was cut off"}
 		case errors.Is(err, io.EOF):
 			return again, nil
 		case errors.Is(err, wire.ErrUnknown):
@@ -191,7 +195,7 @@ func (c *Client) take(server string, answer io.Reader, out *Exchanged) (again bo
 			var more bool
 			more, err = c.outbox.TakePage(server, c.now(), m)
 			out.Pulled += len(m.Records)
-			again = again || more
+			again, whole = again || more, true
 		}
 		if err != nil {
 			return false, err
