@@ -77,13 +77,9 @@ func (x *draft) updateTicket(k record.Key, in TicketChange) error {
 	if in.Title != nil && *in.Title == "" {
 		return invalid("title", "must not be empty")
 	}
-	for _, f := range []struct {
-		name string
-		text *string
-	}{{"title", in.Title}, {"description", in.Description}, {"priority", in.Priority}, {"category", in.Category}, {"resolution", in.Resolution}} {
-		if err := x.change(k, f.name, f.text, func(s string) record.Value { return textPair(f.name, s).value }); err != nil {
-			return err
-		}
+	if err := x.changeAll(k, nil, text{"title", in.Title}, text{"description", in.Description}, text{"priority", in.Priority},
+		text{"category", in.Category}, text{"resolution", in.Resolution}); err != nil {
+		return err
 	}
 	for _, f := range []struct {
 		name string
@@ -99,14 +95,6 @@ func (x *draft) updateTicket(k record.Key, in TicketChange) error {
 		return err
 	}
 	return x.moveTicket(k, in)
-}
-
-// change sets a text field that was given; an empty text clears it.
-func (x *draft) change(k record.Key, field string, text *string, value func(string) record.Value) error {
-	if text == nil {
-		return nil
-	}
-	return x.set(k, field, value(*text))
 }
 
 // editable returns nil where the caller may see a record, or saw it before somebody
