@@ -173,7 +173,9 @@ func (l *ledger) admitReceipt(r record.Receipt, peer Peer) string {
 		return wire.CodeChainFork
 	}
 	before := *c
-	c.Receipted = max(c.Receipted, r.N)
+	if peer.Tier < l.node.Tier {
+		c.Receipted = max(c.Receipted, r.N) // several lower ones hold different parts
+	}
 	if peer.Tier == record.TierCloud {
 		c.Settled = max(c.Settled, r.Settled)
 	}

@@ -25,7 +25,8 @@ func (n *Node) Hello(ctx context.Context, building record.ID, peer Peer) (wire.H
 }
 
 // held lists chains, less those that a successor's card covers whole: a node of many
-// starts sends one entry, not one for each.
+// starts sends one entry, not one for each. A predecessor that is not held as far as a card
+// names it is listed as it is, even where nothing of it is held.
 func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
 	covered := map[record.ReplicaID]uint64{}
 	for _, c := range chains {
@@ -44,6 +45,11 @@ func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
 			h.Predecessor = c.Card.Predecessor
 		}
 		out = append(out, h)
+	}
+	for r := range covered {
+		if !slices.ContainsFunc(chains, func(c Chain) bool { return c.Replica == r && c.Held > 0 }) {
+			out = append(out, wire.Held{Replica: r})
+		}
 	}
 	slices.SortFunc(out, func(a, b wire.Held) int { return a.Replica.Compare(b.Replica) })
 	return out
@@ -88,6 +94,14 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	case len(h.Held) > wire.HeldMax:
 		return g, refuse(wire.CodeFrameTooLarge, "%d chains", len(h.Held))
 	}
+	chains, err := n.Store.Chains(ctx, building)
+	if err != nil {
+		return g, fmt.Errorf("list chains: %w", err)
+	}
+	mine := map[record.ReplicaID]uint64{}
+	for _, c := range chains {
+		mine[c.Replica] = c.Held
+	}
 	need := Need{Peer: peer.Node}
 	for _, held := range h.Held {
 		need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.N})
@@ -95,14 +109,13 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 		if !held.Predecessor.Replica.IsZero() {
 			need.Chains = append(need.Chains, held.Predecessor.Replica)
 		}
-	}
-	chains, err := n.Store.Chains(ctx, building)
-	if err != nil {
-		return g, fmt.Errorf("list chains: %w", err)
+		if held.N > mine[held.Replica] {
+			need.Waiting = append(need.Waiting, held.Replica) // the peer can fill a gap
+		}
 	}
 	err = n.step(ctx, building, need, nil, func(l *ledger) error {
-		g.From, g.Rewound, g.Forks = 0, false, nil
-		n.compare(l, &g, h, chains)
+		g = Greeting{Held: map[record.ReplicaID]uint64{}}
+		n.compare(l, &g, peer, h, chains)
 		if !g.Rewound && h.Cursor.Generation == l.boot && h.Cursor.View.IsZero() && h.Cursor.Position <= l.state.Position {
 			g.From = h.Cursor.Position
 		}
@@ -112,7 +125,11 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	return g, err
 }
 
-func (n *Node) compare(l *ledger, g *Greeting, h wire.Hello, chains []Chain) {
+func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains []Chain) {
+	listed := map[record.ReplicaID]bool{}
+	for _, held := range h.Held {
+		listed[held.Replica] = true
+	}
 	for _, held := range h.Held {
 		c := l.chains[held.Replica]
 		if c == nil {
@@ -127,24 +144,36 @@ func (n *Node) compare(l *ledger, g *Greeting, h wire.Hello, chains []Chain) {
 			g.Forks = append(g.Forks, held.Replica)
 			continue
 		}
-		g.Held[held.Replica] = max(g.Held[held.Replica], held.N)
-		if held.Receipted > c.Held {
-			g.Rewound = true // this store gave a receipt for more than it holds now
-		}
-		for p, steps := held.Predecessor, 0; p.N > 0 && steps < lineageMax; steps++ {
+		g.Held[held.Replica] = held.N
+		// Less than a receipt, or less of its own chain than others hold: a rewound store.
+		g.Rewound = g.Rewound || held.Receipted > c.Held || n.short(c, peer, held.N)
+		for p, steps := held.Predecessor, 0; p.N > 0 && !listed[p.Replica] && steps < lineageMax; steps++ {
 			g.Held[p.Replica] = max(g.Held[p.Replica], p.N)
 			before := l.chains[p.Replica]
 			if before == nil || before.Card == nil {
 				break
 			}
+			g.Rewound = g.Rewound || n.short(before, peer, p.N)
 			p = before.Card.Predecessor
 		}
 	}
 	for _, c := range chains {
-		if c.Receipted > g.Held[c.Replica] && !slices.Contains(g.Forks, c.Replica) {
+		// A chain that is missing may be covered by one whose cards are not known here yet,
+		// unless it is this node's own: those are all known.
+		held, told := g.Held[c.Replica]
+		own := c.Card != nil && c.Card.Node == n.ID()
+		if (told || own) && c.Receipted > held && !slices.Contains(g.Forks, c.Replica) {
 			g.Rewound = true // the peer gave a receipt for more than it holds now
 		}
 	}
+}
+
+// short reports whether one side holds less of a chain that it wrote than the other.
+func (n *Node) short(c *Chain, peer Peer, theirs uint64) bool {
+	if c.Card == nil {
+		return false
+	}
+	return c.Card.Node == peer.Node && theirs < c.Held || c.Card.Node == n.ID() && theirs > c.Held
 }
 
 // ReadPage reads the next stretch of this node's feed for a peer that holds the whole

@@ -28,6 +28,7 @@ type ledger struct {
 	cursor      wire.Cursor
 	quarantined []QuarantineRow
 	records     map[record.Key]*work
+	unread      error // a record was asked for that was not loaded
 	order       []record.Key
 	out         Effects
 }
@@ -45,7 +46,7 @@ type work struct {
 // years to reach it, and a node that signs cards in a circle gains nothing.
 const lineageMax = 1 << 18
 
-func newLedger(n *Node, building, boot record.ID, have Have) *ledger {
+func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) *ledger {
 	l := &ledger{node: n, building: building, boot: boot, state: have.State, before: have.State,
 		chains: map[record.ReplicaID]*Chain{}, known: have.Events, waiting: have.Waiting, records: map[record.Key]*work{},
 		cursor: have.Cursor, quarantined: have.Quarantine}
@@ -53,6 +54,9 @@ func newLedger(n *Node, building, boot record.ID, have Have) *ledger {
 	l.now = n.Now() + have.State.ClockOffset
 	for id, c := range have.Chains {
 		l.chains[id] = &c
+	}
+	for _, k := range keys {
+		l.records[k] = &work{}
 	}
 	for k, s := range have.Records {
 		l.records[k] = &work{stored: s, record: s.Record}
@@ -81,6 +85,9 @@ func (l *ledger) Card(r record.ReplicaID) (record.Card, bool) {
 func (l *ledger) work(k record.Key) *work {
 	w := l.records[k]
 	if w == nil {
+		// What was not loaded looks empty, and saving it would take the place of what is
+		// stored: the decision must fail.
+		l.unread = fmt.Errorf("replica: decision on %s, which it did not read", k)
 		w = &work{}
 		l.records[k] = w
 	}
@@ -221,6 +228,9 @@ func (l *ledger) observe(r record.Record) {
 // changed record one new position, after the events that it cites, and lists what is to be
 // stored. changed is false if the store already holds all of it.
 func (l *ledger) effects() (out Effects, changed bool, err error) {
+	if l.unread != nil {
+		return out, false, l.unread
+	}
 	for _, k := range l.order {
 		if err := l.settle(k, l.records[k]); err != nil {
 			return out, false, err

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"estate/sync/record"
@@ -98,10 +99,14 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 		if b, ok := tx.(Booter); ok {
 			boot = b.Boot()
 		}
+		keys, err := loadRest(ctx, tx.Load, building, need.Keys, &have)
+		if err != nil {
+			return err
+		}
 		if err := loadChains(ctx, tx.Load, &have, chains); err != nil {
 			return err
 		}
-		l := newLedger(n, building, boot, have)
+		l := newLedger(n, building, boot, have, keys)
 		if err := decide(l); err != nil {
 			return err
 		}
@@ -121,6 +126,55 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 
 type loader func(context.Context, Need) (Have, error)
 
+// loadRest completes a Have with the records that it leads to: those that waiting events
+// name, and those that are held back and may be released. It returns all keys that were
+// read.
+func loadRest(ctx context.Context, load loader, building record.ID, read []record.Key, have *Have) ([]record.Key, error) {
+	var rest []record.Key
+	for _, rows := range have.Waiting {
+		for _, row := range rows {
+			if e, err := record.DecodeEvent(row.Body); err == nil {
+				rest = append(rest, keysOf(building, e)...)
+			}
+		}
+	}
+	for _, q := range have.Quarantine {
+		if !q.Theirs {
+			rest = append(rest, q.Key)
+		}
+	}
+	slices.SortFunc(rest, record.Key.Compare)
+	rest = slices.DeleteFunc(slices.Compact(rest), func(k record.Key) bool { return slices.Contains(read, k) })
+	if len(rest) == 0 {
+		return read, nil
+	}
+	more, err := load(ctx, Need{Keys: rest})
+	if err != nil {
+		return nil, fmt.Errorf("load records: %w", err)
+	}
+	have.Records, have.Touches = joined(have.Records, more.Records), joined(have.Touches, more.Touches)
+	return append(slices.Clone(read), rest...), nil
+}
+
+// keysOf lists the records that an event names.
+func keysOf(building record.ID, e record.Event) []record.Key {
+	var out []record.Key
+	for _, t := range e.Touches {
+		out = append(out, record.Key{Building: building, Kind: t.Kind, ID: t.ID})
+	}
+	for _, r := range e.Refusals {
+		out = append(out, record.Key{Building: building, Kind: r.Kind, ID: r.ID})
+	}
+	return out
+}
+
+func joined[K comparable, V any](a, b map[K]V) map[K]V {
+	out := map[K]V{}
+	maps.Copy(out, a)
+	maps.Copy(out, b)
+	return out
+}
+
 // loadChains completes a Have with the chains of every replica that its records' contexts
 // cite, the node's own, and extra ones, ancestors included.
 func loadChains(ctx context.Context, load loader, have *Have, extra []record.ReplicaID) error {
@@ -131,6 +185,13 @@ func loadChains(ctx context.Context, load loader, have *Have, extra []record.Rep
 	for _, s := range have.Records {
 		for _, d := range s.Record.Context.Reaches() {
 			ids = append(ids, d.Replica)
+		}
+	}
+	for _, q := range have.Quarantine {
+		if r, err := record.Decode(q.Body); err == nil {
+			for _, d := range r.Context.Reaches() {
+				ids = append(ids, d.Replica)
+			}
 		}
 	}
 	slices.SortFunc(ids, record.ID.Compare)

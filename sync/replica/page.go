@@ -14,8 +14,9 @@ import (
 )
 
 // quarantineRetry is how many held-back records a page tries again: what they waited for
-// may have come with it.
-const quarantineRetry = 64
+// may have come with it. It is far beyond any quarantine that an operator leaves alone:
+// what lies beyond it waits for its turn, and a newer state of it is not joined to it.
+const quarantineRetry = 1024
 
 // Applied says what became of a page. Everything in it is durable.
 type Applied struct {
@@ -26,7 +27,8 @@ type Applied struct {
 	Echoes []uint64
 	// Wants are events to ask the peer for.
 	Wants []wire.Want
-	// Held is how far the chains of the page's events are held now; the peer holds them too.
+	// Held is how far the peer holds the chains of the page's events. This node may hold
+	// more of them, by another way.
 	Held map[record.ReplicaID]uint64
 	// Alarms are codes that an operator must see, such as chain_fork.
 	Alarms []string
@@ -59,7 +61,10 @@ func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p w
 		candidates[i] = decodeRecord(building, item)
 	}
 	a := &application{node: n, building: building, peer: peer, page: p, events: events, alarms: append(codes, distrusted...)}
-	if err := a.run(ctx, candidates, true); err != nil {
+	if err := a.run(ctx, candidates); err != nil {
+		return Applied{}, err
+	}
+	if err := a.again(ctx); err != nil {
 		return Applied{}, err
 	}
 	if err := a.receipts(ctx); err != nil {
@@ -108,6 +113,7 @@ type application struct {
 	alarms   []string
 	// phones are the replicas whose settled number may have risen with the page's records.
 	phones []record.ReplicaID
+	failed bool // something of the peer's broke the store before
 	out    Applied
 }
 
@@ -123,8 +129,11 @@ func (a *application) receipts(ctx context.Context) error {
 	}
 	a.out.Ack.Receipts = receipts
 	a.out.Held = map[record.ReplicaID]uint64{}
-	for _, r := range receipts {
-		a.out.Held[r.Replica] = r.N
+	if a.page.To == 0 {
+		return nil // answers to a want: the peer may hold them behind a gap of its own
+	}
+	for _, e := range a.events {
+		a.out.Held[e.row.Replica] = max(a.out.Held[e.row.Replica], e.row.N)
 	}
 	return nil
 }
@@ -160,35 +169,82 @@ func (n *Node) receipts(ctx context.Context, building record.ID, ids []record.Re
 	return out, nil
 }
 
-// run applies records in one transaction, and in halves where that fails. whole carries
-// the page's events, heads, receipts and cursor and is tried first with all of it.
-func (a *application) run(ctx context.Context, records []candidate, whole bool) error {
-	got, err := a.once(ctx, records, whole, nil)
-	switch {
-	case err == nil:
-		a.add(got)
-		return nil
-	case ctx.Err() != nil || errors.Is(err, ErrBusy) || errors.Is(err, ErrCorrupt) || RefusalCode(err) != "":
+// part is what one transaction of the application does, in this order.
+type part struct {
+	open    bool // events, heads and receipts
+	records []candidate
+	bad     []candidate // to be quarantined
+	retry   bool        // look again at what is held back
+	close   bool        // move the cursor
+}
+
+// run applies the page in one transaction. Where that fails, it opens the page, merges its
+// records in halves until the bad ones are alone, and moves the cursor last: cards still
+// precede what cites them, and nothing is passed by.
+func (a *application) run(ctx context.Context, records []candidate) error {
+	err := a.do(ctx, part{open: true, records: records, retry: true, close: true})
+	if err == nil || final(ctx, err) {
 		return err
-	case whole && len(records) > 0:
-		// The cursor moves only when every part is stored, so it goes last.
-		if err := a.run(ctx, records, false); err != nil {
-			return err
-		}
-		return a.run(ctx, nil, true)
-	case len(records) > 1:
-		if err := a.run(ctx, records[:len(records)/2], false); err != nil {
-			return err
-		}
-		return a.run(ctx, records[len(records)/2:], false)
-	case len(records) == 1:
+	}
+	if err := a.do(ctx, part{open: true}); err != nil {
+		return err
+	}
+	if err := a.halve(ctx, records); err != nil {
+		return err
+	}
+	return a.do(ctx, part{close: true})
+}
+
+func (a *application) halve(ctx context.Context, records []candidate) error {
+	if len(records) == 0 {
+		return nil
+	}
+	err := a.do(ctx, part{records: records})
+	if err == nil || final(ctx, err) {
+		return err
+	}
+	if len(records) == 1 {
 		bad := records[0]
 		bad.code = wire.CodeStoreFailed
-		got, err := a.once(ctx, nil, false, []candidate{bad})
-		if err == nil {
-			a.add(got)
-		}
+		return a.do(ctx, part{bad: []candidate{bad}})
+	}
+	if err := a.halve(ctx, records[:len(records)/2]); err != nil {
 		return err
+	}
+	return a.halve(ctx, records[len(records)/2:])
+}
+
+// again tries records that the store could not take before, each by itself, so that one
+// that still breaks the store breaks nothing else.
+func (a *application) again(ctx context.Context) error {
+	if !a.failed {
+		return nil
+	}
+	have, err := a.node.Store.Load(ctx, a.building, Need{Peer: a.peer.Node, Quarantine: quarantineRetry})
+	if err != nil {
+		return fmt.Errorf("load quarantine: %w", err)
+	}
+	for _, q := range have.Quarantine {
+		fresh := slices.ContainsFunc(a.out.Ack.Quarantined, func(w wire.Quarantined) bool { return w.Kind == q.Key.Kind && w.ID == q.Key.ID })
+		if q.Theirs || q.Code != wire.CodeStoreFailed || fresh {
+			continue
+		}
+		if err := a.do(ctx, part{records: []candidate{held(q)}}); err != nil && final(ctx, err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// final reports whether a smaller part would fail as well.
+func final(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, ErrBusy) || errors.Is(err, ErrUnsure) || errors.Is(err, ErrCorrupt) || RefusalCode(err) != ""
+}
+
+func (a *application) do(ctx context.Context, p part) error {
+	out, err := a.once(ctx, p)
+	if err == nil {
+		a.add(out)
 	}
 	return err
 }
@@ -204,35 +260,40 @@ func (a *application) add(got Applied) {
 }
 
 // once is one transaction of the application.
-func (a *application) once(ctx context.Context, records []candidate, whole bool, bad []candidate) (Applied, error) {
+func (a *application) once(ctx context.Context, p part) (Applied, error) {
 	var out Applied
-	need, chains := a.need(records, whole)
+	need, chains := a.need(p.records, p.open)
 	err := a.node.step(ctx, a.building, need, chains, func(l *ledger) error {
 		out = Applied{}
-		if whole {
-			if err := a.open(l, &out); err != nil {
+		if p.open || p.close {
+			if err := a.follows(l); err != nil {
 				return err
 			}
 		}
-		for _, c := range bad {
+		if p.open {
+			a.open(l, &out)
+		}
+		for _, c := range p.bad {
 			a.quarantine(l, &out, c)
 		}
-		for _, c := range records {
+		for _, c := range p.records {
 			a.merge(l, &out, c)
 		}
-		if whole || len(records) > 0 {
+		if p.retry {
 			a.retry(l, &out)
 		}
-		if whole {
+		if p.open {
 			out.Wants = l.gaps()
+		}
+		if p.close {
 			a.close(l)
 		}
 		return nil
-	}, func(l *ledger) { a.echoes(l, &out, records) })
+	}, func(l *ledger) { a.echoes(l, &out, p.records) })
 	return out, err
 }
 
-func (a *application) need(records []candidate, whole bool) (Need, []record.ReplicaID) {
+func (a *application) need(records []candidate, open bool) (Need, []record.ReplicaID) {
 	need := Need{Peer: a.peer.Node, Quarantine: quarantineRetry}
 	var chains []record.ReplicaID
 	for _, c := range records {
@@ -241,16 +302,14 @@ func (a *application) need(records []candidate, whole bool) (Need, []record.Repl
 			chains = append(chains, d.Replica)
 		}
 	}
-	if whole {
+	if open {
 		for _, e := range a.events {
 			need.Events = append(need.Events, e.event.Dot())
 			chains = append(chains, e.row.Replica)
-			for _, t := range e.event.Touches {
-				need.Keys = append(need.Keys, record.Key{Building: a.building, Kind: t.Kind, ID: t.ID})
+			if card := e.event.Card; card != nil && card.Predecessor.N > 0 {
+				chains = append(chains, card.Predecessor.Replica)
 			}
-			for _, r := range e.event.Refusals {
-				need.Keys = append(need.Keys, record.Key{Building: a.building, Kind: r.Kind, ID: r.ID})
-			}
+			need.Keys = append(need.Keys, keysOf(a.building, e.event)...)
 		}
 		for _, h := range a.page.Heads {
 			need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N})
@@ -263,7 +322,7 @@ func (a *application) need(records []candidate, whole bool) (Need, []record.Repl
 	}
 	slices.SortFunc(chains, record.ID.Compare)
 	chains = slices.Compact(chains)
-	if whole {
+	if open {
 		need.Waiting = chains
 	}
 	slices.SortFunc(need.Keys, record.Key.Compare)
@@ -271,14 +330,19 @@ func (a *application) need(records []candidate, whole bool) (Need, []record.Repl
 	return need, chains
 }
 
-// open admits what precedes the records: events, heads, receipts.
-func (a *application) open(l *ledger, out *Applied) error {
+// follows holds the page to the cursor: only the end of the contiguous prefix moves it.
+func (a *application) follows(l *ledger) error {
 	if a.page.To > 0 && a.page.From > 0 {
 		at := l.cursor
 		if at.Generation != a.page.Generation || at.View != a.page.View || at.Position < a.page.From {
 			return refuse(wire.CodeFrameUnexpected, "page from %d does not follow %d", a.page.From, at.Position)
 		}
 	}
+	return nil
+}
+
+// open admits what precedes the records: events, heads, receipts.
+func (a *application) open(l *ledger, out *Applied) {
 	for _, e := range a.events {
 		if code := l.admitEvent(e); code != "" {
 			out.Alarms = append(out.Alarms, code)
@@ -294,7 +358,6 @@ func (a *application) open(l *ledger, out *Applied) error {
 			out.Alarms = append(out.Alarms, code)
 		}
 	}
-	return nil
 }
 
 // close moves the cursor to the end of the contiguous prefix.
@@ -314,30 +377,68 @@ func (a *application) merge(l *ledger, out *Applied, c candidate) {
 		c.code = a.check(l, c)
 	}
 	if c.code != "" {
-		a.quarantine(l, out, c)
+		if !c.retried {
+			a.quarantine(l, out, c)
+		}
 		return
 	}
 	l.join(c.key, c.record)
 	l.observe(c.record)
-	for _, q := range l.quarantined {
-		if q.Key == c.key && !q.Theirs {
-			l.out.QuarantineOut = append(l.out.QuarantineOut, q)
-			out.Ack.Released = append(out.Ack.Released, wire.Quarantined{Kind: q.Key.Kind, ID: q.Key.ID, Code: q.Code})
-		}
+	if q, ok := l.heldBack(c.key); ok {
+		a.release(l, out, c, q)
 	}
 }
 
+// release ends a quarantine where a later state of the record was merged: what is held
+// back joins it if it passes now, and may go if the later state includes it. Otherwise it
+// stays: after a rewind of the peer it may be nowhere else.
+func (a *application) release(l *ledger, out *Applied, c candidate, q QuarantineRow) {
+	if h := held(q); h.code == "" {
+		if a.check(l, h) == "" {
+			l.join(h.key, h.record)
+			l.observe(h.record)
+		} else if both := merge.Merge(c.record, h.record, l); !equalRecords(both, c.record) {
+			return
+		}
+	}
+	l.out.QuarantineOut = append(l.out.QuarantineOut, q)
+	out.Ack.Released = append(out.Ack.Released, wire.Quarantined{Kind: q.Key.Kind, ID: q.Key.ID, Code: q.Code})
+}
+
+func equalRecords(a, b record.Record) bool {
+	x, errX := a.Encode()
+	y, errY := b.Encode()
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+// held makes a candidate of a record that was held back.
+func held(q QuarantineRow) candidate {
+	c := decodeRecord(q.Key.Building, wire.RecordItem{Kind: q.Key.Kind, ID: q.Key.ID, Body: q.Body})
+	c.retried = true
+	return c
+}
+
+// heldBack finds the peer's record of a key in the quarantine, unless this decision has
+// released it.
+func (l *ledger) heldBack(k record.Key) (QuarantineRow, bool) {
+	for _, q := range l.quarantined {
+		if q.Key == k && !q.Theirs && !slices.ContainsFunc(l.out.QuarantineOut, func(o QuarantineRow) bool { return o.Key == k }) {
+			return q, true
+		}
+	}
+	return QuarantineRow{}, false
+}
+
 // retry looks again at records of this peer that were held back: what they waited for may
-// be here now.
+// be here now. What broke the store is tried by itself (again).
 func (a *application) retry(l *ledger, out *Applied) {
 	for _, q := range l.quarantined {
-		if q.Theirs || slices.ContainsFunc(l.out.QuarantineOut, func(o QuarantineRow) bool { return o.Key == q.Key }) || l.fresh(q.Key) {
+		if q.Theirs || q.Code == wire.CodeStoreFailed || l.fresh(q.Key) {
+			a.failed = a.failed || !q.Theirs && q.Code == wire.CodeStoreFailed
 			continue
 		}
-		c := decodeRecord(a.building, wire.RecordItem{Kind: q.Key.Kind, ID: q.Key.ID, Body: q.Body})
-		c.retried = true
-		if c.code == "" && a.check(l, c) == "" {
-			a.merge(l, out, c)
+		if _, waits := l.heldBack(q.Key); waits {
+			a.merge(l, out, held(q))
 		}
 	}
 }
@@ -347,12 +448,22 @@ func (l *ledger) fresh(k record.Key) bool {
 	return slices.ContainsFunc(l.out.Quarantine, func(q QuarantineRow) bool { return q.Key == k })
 }
 
+// quarantine holds a record back, joined with what is held back of it already.
 func (a *application) quarantine(l *ledger, out *Applied, c candidate) {
-	body := c.body
-	if len(body) > record.RecordBytesMax {
-		body = nil // beyond the limit of any record; the peer keeps it and is told
+	row := QuarantineRow{Key: c.key, Peer: a.peer.Node, Code: c.code, Since: l.now, Body: c.body}
+	if q, ok := l.heldBack(c.key); ok {
+		row.Since = q.Since
+		if h := held(q); h.code == "" {
+			row.Body = q.Body
+			if body, err := merge.Merge(h.record, c.record, l).Encode(); err == nil {
+				row.Body = body
+			}
+		}
 	}
-	l.out.Quarantine = append(l.out.Quarantine, QuarantineRow{Key: c.key, Peer: a.peer.Node, Code: c.code, Since: l.now, Body: body})
+	if len(row.Body) > record.RecordBytesMax {
+		row.Body = nil // beyond the limit of any record; the peer keeps it and is told
+	}
+	l.out.Quarantine = append(l.out.Quarantine, row)
 	out.Ack.Quarantined = append(out.Ack.Quarantined, wire.Quarantined{Kind: c.key.Kind, ID: c.key.ID, Code: c.code})
 }
 

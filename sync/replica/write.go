@@ -115,7 +115,30 @@ func (l *ledger) write(in Intent) (record.Dot, error) {
 	if len(changes) == 0 {
 		return record.Dot{}, nil
 	}
-	return l.commit(in, changes)
+	changes, more := oneElement(changes)
+	dot, err := l.commit(in, changes)
+	for _, c := range more {
+		if err == nil {
+			_, err = l.commit(in, []change{c})
+		}
+	}
+	return dot, err
+}
+
+// oneElement leaves at most one new element of a set to a transaction and returns the
+// others, one transaction each: a dot could not name one of two when a phone removes it
+// (SPEC R4).
+func oneElement(changes []change) (first, more []change) {
+	for _, c := range changes {
+		if len(c.values) > 1 {
+			for _, v := range c.values[1:] {
+				more = append(more, change{key: c.key, field: c.field, values: []record.Value{v}, secret: c.secret})
+			}
+			c.values = c.values[:1]
+		}
+		first = append(first, c)
+	}
+	return first, more
 }
 
 func (l *ledger) commit(in Intent, changes []change) (record.Dot, error) {
@@ -166,14 +189,8 @@ func (l *ledger) changes(w RecordWrite, class record.Class) ([]change, error) {
 		return nil, refuse(wire.CodeKindNotYours, "%s is written at the cloud", w.Key.Kind)
 	}
 	current := l.work(w.Key).record
-	fields := w.Fields
-	if kind.Deletable && class == record.Person && !slices.ContainsFunc(fields, func(f FieldWrite) bool { return f.Field == "deleted" }) {
-		// A person's edit says that the record is not deleted, so that it wins over a
-		// deletion made without knowing of it (SPEC R6).
-		fields = append(slices.Clone(fields), FieldWrite{Field: "deleted", Value: record.Bool(false)})
-	}
 	var out []change
-	for _, f := range fields {
+	for _, f := range w.Fields {
 		c, need, err := l.change(w, f, current, kind, class)
 		if err != nil {
 			return nil, err
@@ -182,10 +199,24 @@ func (l *ledger) changes(w RecordWrite, class record.Class) ([]change, error) {
 			out = append(out, c)
 		}
 	}
-	if len(out) == 1 && len(fields) > 1 && out[0].field == "deleted" && len(current.Siblings("deleted")) == 0 && len(w.Fields) > 0 {
-		return nil, nil // nothing but the implied field would change
+	if len(out) == 0 || !kind.Deletable || class != record.Person || slices.ContainsFunc(w.Fields, func(f FieldWrite) bool { return f.Field == "deleted" }) {
+		return out, nil
 	}
-	return out, nil
+	// A person's edit says that the record is not deleted, even where that stands already:
+	// so it wins over a deletion made without knowing of it (SPEC R6).
+	return append(out, change{key: w.Key, field: "deleted", secret: kind.Secret,
+		replaced: l.seen(w, "deleted", current), values: []record.Value{record.Bool(false)}}), nil
+}
+
+// seen lists the siblings of a field that the author was shown.
+func (l *ledger) seen(w RecordWrite, field string, current record.Record) []record.Sibling {
+	var out []record.Sibling
+	for _, s := range current.Siblings(field) {
+		if w.Seen == nil || merge.Covers(*w.Seen, field, s.Dot, l) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (l *ledger) change(w RecordWrite, f FieldWrite, current record.Record, kind KindRule, class record.Class) (change, bool, error) {
@@ -193,12 +224,7 @@ func (l *ledger) change(w RecordWrite, f FieldWrite, current record.Record, kind
 	if !ok {
 		return change{}, false, refuse(wire.CodeFieldUnknown, "%s.%s", w.Key.Kind, f.Field)
 	}
-	var seen []record.Sibling
-	for _, s := range current.Siblings(f.Field) {
-		if w.Seen == nil || merge.Covers(*w.Seen, f.Field, s.Dot, l) {
-			seen = append(seen, s)
-		}
-	}
+	seen := l.seen(w, f.Field, current)
 	c := change{key: w.Key, field: f.Field, secret: kind.Secret}
 	if rule.Policy.Kind == merge.Set {
 		c.setChange(f, seen)
@@ -226,14 +252,12 @@ func (l *ledger) change(w RecordWrite, f FieldWrite, current record.Record, kind
 // the one named, and nothing else is touched (SPEC R4).
 func (c *change) setChange(f FieldWrite, seen []record.Sibling) {
 	for _, v := range f.Add {
-		standing := slices.ContainsFunc(seen, func(s record.Sibling) bool { return bytes.Equal(s.Value, v) })
-		twice := slices.ContainsFunc(c.values, func(o record.Value) bool { return bytes.Equal(o, v) })
-		if !standing && !twice {
+		if !slices.ContainsFunc(c.values, func(o record.Value) bool { return bytes.Equal(o, v) }) {
 			c.values = append(c.values, v)
 		}
 	}
 	for _, s := range seen {
-		if slices.ContainsFunc(f.Remove, func(v record.Value) bool { return bytes.Equal(v, s.Value) }) {
+		if slices.ContainsFunc(append(slices.Clone(f.Add), f.Remove...), func(v record.Value) bool { return bytes.Equal(v, s.Value) }) {
 			c.replaced = append(c.replaced, s)
 		}
 	}

@@ -1,0 +1,282 @@
+package replica
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"estate/sync/hlc"
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// ApplyPush admits a phone's transactions, in one transaction of the store. Of each it
+// takes only the phone's own dots, in fields that the author may write; what is refused
+// enters no record: value, code and reason stay in this node's audit, and the phone is
+// told (SPEC R7). A gap in the phone's chain holds up nothing.
+func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, admit Admit, p wire.Push) (wire.Pushed, error) {
+	if len(p.Transactions) > wire.PushItemsMax {
+		return wire.Pushed{}, refuse(wire.CodeFrameTooLarge, "%d transactions, limit %d", len(p.Transactions), wire.PushItemsMax)
+	}
+	push := &push{node: n, building: building, peer: peer, admit: admit, head: p.Head}
+	events, codes := decodeEvents(building, p.Transactions)
+	if len(codes) > 0 && len(events) < len(p.Transactions) {
+		return wire.Pushed{}, refuse(codes[0], "a transaction is not readable and names no place in its chain")
+	}
+	push.events = events
+	need, err := push.need(ctx)
+	if err != nil {
+		return wire.Pushed{}, err
+	}
+	var out wire.Pushed
+	err = n.step(ctx, building, need, push.chains(), func(l *ledger) error {
+		out = wire.Pushed{ID: p.ID}
+		return push.apply(l, &out)
+	})
+	if err != nil {
+		return wire.Pushed{}, err
+	}
+	receipts, err := n.receipts(ctx, building, []record.ReplicaID{p.Head.Replica})
+	if err != nil {
+		return wire.Pushed{}, err
+	}
+	if len(receipts) == 1 {
+		out.Receipt = &receipts[0]
+	}
+	out.Time = n.Now()
+	return out, nil
+}
+
+// push is one push being admitted.
+type push struct {
+	node     *Node
+	building record.ID
+	peer     Peer
+	admit    Admit
+	head     record.Head
+	events   []incoming
+	refused  []refusal
+}
+
+// refusal is one part that was not admitted, with the values that the audit keeps.
+type refusal struct {
+	part   record.Refused
+	values []record.Value
+}
+
+func (p *push) need(ctx context.Context) (Need, error) {
+	need := Need{Waiting: []record.ReplicaID{p.head.Replica}, Events: []record.Dot{{Replica: p.head.Replica, N: p.head.N}}}
+	for _, e := range p.events {
+		need.Events = append(need.Events, e.event.Dot())
+		need.Keys = append(need.Keys, keysOf(p.building, e.event)...)
+	}
+	slices.SortFunc(need.Keys, record.Key.Compare)
+	need.Keys = slices.Compact(need.Keys)
+	parents, err := p.parents(ctx, need.Keys)
+	need.Keys = append(need.Keys, parents...)
+	slices.SortFunc(need.Keys, record.Key.Compare)
+	need.Keys = slices.Compact(need.Keys)
+	return need, err
+}
+
+// chains lists the phone's replica, and the one before it where its card is new.
+func (p *push) chains() []record.ReplicaID {
+	out := []record.ReplicaID{p.head.Replica}
+	for _, e := range p.events {
+		if card := e.event.Card; card != nil && card.Predecessor.N > 0 {
+			out = append(out, card.Predecessor.Replica)
+		}
+	}
+	return out
+}
+
+// parents finds the records whose rights the pushed ones share: as the transactions say,
+// and as stored.
+func (p *push) parents(ctx context.Context, keys []record.Key) ([]record.Key, error) {
+	var out []record.Key
+	have, err := p.node.Store.Load(ctx, p.building, Need{Keys: keys})
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		stored := have.Records[k].Record
+		states := []record.Record{stored}
+		for _, e := range p.events {
+			if d, err := record.DecodeDetails(e.row.Details); err == nil {
+				delta := record.Delta(e.event, d, k, func(string) bool { return true })
+				states = append(states, merge.Merge(stored, delta, merge.NoLineage{}), merge.Merge(states[len(states)-1], delta, merge.NoLineage{}))
+			}
+		}
+		for _, state := range states {
+			if parent, ok := p.node.Rules.Parent(k, state); ok {
+				out = append(out, parent)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (p *push) apply(l *ledger, out *wire.Pushed) error {
+	p.refused = nil
+	if c := l.chains[p.head.Replica]; c != nil && c.Card != nil && c.Card.Node != p.peer.Node {
+		return refuse(wire.CodeNodeUnknown, "replica %s is not this phone's", p.head.Replica)
+	}
+	for _, e := range p.events {
+		if e.row.N > p.head.N {
+			return refuse(wire.CodeBadSignature, "transaction %d beyond the signed head %d", e.row.N, p.head.N)
+		}
+		if err := p.own(l, e); err != nil {
+			return err
+		}
+		if code := l.admitEvent(e); code != "" {
+			return refuse(code, "transaction %d of replica %s", e.row.N, e.row.Replica)
+		}
+		out.Results = append(out.Results, p.admitOne(l, e))
+	}
+	if code := l.admitHead(p.head); code != "" {
+		return refuse(code, "head %d of replica %s", p.head.N, p.head.Replica)
+	}
+	out.Wants = l.gaps()
+	return p.record(l)
+}
+
+// own holds a push to the session's own replica: a phone speaks for no other node.
+func (p *push) own(l *ledger, e incoming) error {
+	card := e.event.Card
+	if card == nil {
+		if c := l.chains[e.row.Replica]; c != nil {
+			card = c.Card
+		}
+	}
+	if e.row.Replica != p.head.Replica {
+		return refuse(wire.CodeBadSignature, "head of %s with transactions of %s", p.head.Replica, e.row.Replica)
+	}
+	if card == nil {
+		return refuse(wire.CodeReplicaUnknown, "replica %s: send its card first", e.row.Replica)
+	}
+	if card.Tier != record.TierPhone || card.Node != p.peer.Node {
+		return refuse(wire.CodeNodeUnknown, "replica %s is not this phone's", e.row.Replica)
+	}
+	return nil
+}
+
+func (p *push) admitOne(l *ledger, e incoming) wire.PushResult {
+	result := wire.PushResult{Dot: e.event.Dot(), Refused: []wire.RefusedPart{}}
+	if e.unreadable {
+		result.Refused = append(result.Refused, wire.RefusedPart{Code: wire.CodeEventMalformed})
+		return result
+	}
+	details, err := record.DecodeDetails(e.row.Details)
+	if err != nil {
+		details = nil
+	}
+	allowed := map[record.Key]map[string]bool{}
+	for i, t := range e.event.Touches {
+		k := record.Key{Building: p.building, Kind: t.Kind, ID: t.ID}
+		var values []record.Value
+		if i < len(details) {
+			values = details[i].New
+		}
+		code, earlier := p.judge(l, e.event, k, t, values, len(details) > 0)
+		if code != "" {
+			result.Refused = append(result.Refused, wire.RefusedPart{Kind: t.Kind, ID: t.ID, Field: t.Field, Code: code})
+			if !earlier {
+				p.refuse(l, e.event, k, t.Field, code, values)
+			}
+			continue
+		}
+		if allowed[k] == nil {
+			allowed[k] = map[string]bool{}
+		}
+		allowed[k][t.Field] = true
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(allowed), record.Key.Compare) {
+		delta := record.Delta(e.event, details, k, func(f string) bool { return allowed[k][f] })
+		l.join(k, delta)
+		l.observe(delta)
+	}
+	return result
+}
+
+// judge decides on one field of a transaction. Admitted by one authority is admitted, and
+// who knows of a refusal before deciding follows it (SPEC R7).
+func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, values []record.Value, detailed bool) (code string, earlier bool) {
+	w := l.work(k)
+	if merge.Covers(w.record.Context, t.Field, e.Dot(), l) {
+		return "", false
+	}
+	for _, known := range w.touches {
+		if known.Refused && known.Field == t.Field && known.Dot == e.Dot() {
+			return wire.CodeFieldForbidden, true
+		}
+	}
+	kind, ok := l.node.Rules.Kind(k.Kind)
+	if !ok {
+		return wire.CodeKindUnknown, false
+	}
+	rule, ok := l.node.Rules.Field(k.Kind, t.Field)
+	if !ok {
+		return wire.CodeFieldUnknown, false
+	}
+	switch {
+	case !detailed || !t.New.IsZero() && len(values) == 0:
+		return wire.CodeEventMalformed, false // the values that the event hashed did not come
+	case e.Actor.Class != record.Person:
+		return wire.CodeFieldForbidden, false
+	case hlc.Ahead(e.Stamp, l.now):
+		return wire.CodeClockAhead, false
+	case rule.Policy.Kind == merge.Set && len(values) > 1:
+		return wire.CodeSetManyElements, false
+	case rule.Policy.Kind != merge.Set && len(values) > 1:
+		return wire.CodeValueInvalid, false
+	case kind.Immutable && len(w.record.Siblings(t.Field)) > 0:
+		return wire.CodeImmutable, false
+	}
+	var parent record.Record
+	if pk, ok := l.node.Rules.Parent(k, p.proposed(l, e, k, w.record)); ok {
+		if w := l.records[pk]; w != nil { // else it is none of those that the transaction was read for
+			parent = w.record
+		}
+	}
+	return p.admit(k, t.Field, values, w.record, parent), false
+}
+
+// proposed is the record as it would be with the whole transaction, to find its parent.
+func (p *push) proposed(l *ledger, e record.Event, k record.Key, current record.Record) record.Record {
+	for _, in := range p.events {
+		if in.event.Dot() == e.Dot() {
+			if d, err := record.DecodeDetails(in.row.Details); err == nil {
+				return merge.Merge(current, record.Delta(e, d, k, func(string) bool { return true }), l)
+			}
+		}
+	}
+	return current
+}
+
+func (p *push) refuse(l *ledger, e record.Event, k record.Key, field, code string, values []record.Value) {
+	p.refused = append(p.refused, refusal{part: record.Refused{Dot: e.Dot(), Kind: k.Kind, ID: k.ID, Field: field, Code: code}, values: values})
+	l.note(PhoneTouch{Key: k, Field: field, Dot: e.Dot(), Refused: true})
+}
+
+// record writes what was refused into this node's own chain: a refusal is an event.
+func (p *push) record(l *ledger) error {
+	if len(p.refused) == 0 {
+		return nil
+	}
+	if err := l.identity(); err != nil {
+		return err
+	}
+	e := record.Event{Actor: record.Actor{Class: record.Automation, Name: "admission"}, Action: "refuse", EventTime: l.now}
+	var details record.Details
+	for _, r := range p.refused {
+		kind, _ := l.node.Rules.Kind(r.part.Kind)
+		d := record.Detail{Salt: []byte{}, Old: []record.Value{}, New: []record.Value{}}
+		if !kind.Secret {
+			d.New = append(d.New, r.values...)
+		}
+		e.Refusals, details = append(e.Refusals, r.part), append(details, d)
+	}
+	_, err := l.append(e, details)
+	return err
+}

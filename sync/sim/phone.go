@@ -1,0 +1,285 @@
+package sim
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"estate/sync/hlc"
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// Phone is the model of an installed app: a view that it pulled, and its own transactions
+// until the cloud has settled them. It is built of record and merge alone.
+type Phone struct {
+	Building record.ID
+	Person   record.ID
+	Key      ed25519.PrivateKey
+	Random   io.Reader
+	Now      func() int64
+	State    PhoneState
+}
+
+// PhoneState is what a phone's disk holds.
+type PhoneState struct {
+	Replica  record.ReplicaID // zero until the next write mints one
+	N        uint64
+	Head     record.Hash
+	Stamp    hlc.Stamp
+	Offset   int64
+	Log      []Transaction // not settled yet, of this and of earlier replicas
+	Chains   map[record.ReplicaID]*PhoneChain
+	Records  map[record.Key]record.Record
+	Cards    map[record.ReplicaID]record.Card
+	Cursors  map[record.ID]wire.Cursor
+	Refusals map[record.FieldDot]string
+}
+
+// PhoneChain is what a phone keeps for good of one of its replicas: its links.
+type PhoneChain struct {
+	Events []wire.EventItem // bodies; the details go when the transaction is dropped
+	Head   record.Head
+	// Settled is up to where the cloud said so.
+	Settled uint64
+}
+
+// Transaction is one transaction of the outbox.
+type Transaction struct {
+	Event   record.Event
+	Details record.Details
+}
+
+// NewPhone makes a phone with an empty disk.
+func NewPhone(building, person record.ID, key ed25519.PrivateKey, random io.Reader, now func() int64) *Phone {
+	return &Phone{Building: building, Person: person, Key: key, Random: random, Now: now, State: PhoneState{
+		Chains: map[record.ReplicaID]*PhoneChain{}, Records: map[record.Key]record.Record{}, Cards: map[record.ReplicaID]record.Card{},
+		Cursors: map[record.ID]wire.Cursor{}, Refusals: map[record.FieldDot]string{}}}
+}
+
+// ID is the phone's node id.
+func (p *Phone) ID() record.ID { return record.NodeID(p.Key.Public().(ed25519.PublicKey)) }
+
+// Card implements merge.Lineage.
+func (p *Phone) Card(r record.ReplicaID) (record.Card, bool) {
+	c, ok := p.State.Cards[r]
+	return c, ok
+}
+
+// Clone copies the disk.
+func (s PhoneState) Clone() PhoneState {
+	s.Log = slices.Clone(s.Log)
+	s.Chains = maps.Clone(s.Chains)
+	for r, c := range s.Chains {
+		s.Chains[r] = &PhoneChain{Events: slices.Clone(c.Events), Head: c.Head, Settled: c.Settled}
+	}
+	s.Records, s.Cards, s.Cursors, s.Refusals = maps.Clone(s.Records), maps.Clone(s.Cards), maps.Clone(s.Cursors), maps.Clone(s.Refusals)
+	return s
+}
+
+// Restart makes the next write mint a fresh replica, as every start of the app does.
+func (p *Phone) Restart() {
+	if p.State.N > 0 {
+		p.State.Replica = record.ReplicaID{}
+	}
+}
+
+// View is a record as the phone shows it: what it pulled, plus its own open transactions.
+func (p *Phone) View(k record.Key) record.Record {
+	r := p.State.Records[k]
+	for _, t := range p.State.Log {
+		r = merge.Merge(r, record.Delta(t.Event, t.Details, k, p.mine(t.Event, k)), p)
+	}
+	return r
+}
+
+// mine says which fields of a transaction no authority has refused.
+func (p *Phone) mine(e record.Event, k record.Key) func(string) bool {
+	return func(field string) bool {
+		_, refused := p.State.Refusals[record.FieldDot{Field: k.Kind + "/" + k.ID.String() + "/" + field, Dot: e.Dot()}]
+		return !refused
+	}
+}
+
+// Put is one field of a phone's write: new values, and what the author saw and replaces.
+type Put struct {
+	Key      record.Key
+	Field    string
+	Values   []record.Value
+	Replaced []record.Sibling
+}
+
+// Set is the ordinary write of a field: it replaces all that is shown.
+func (p *Phone) Set(k record.Key, field, text string) Put {
+	return Put{Key: k, Field: field, Values: []record.Value{record.Text(text)}, Replaced: p.View(k).Siblings(field)}
+}
+
+// Write makes one transaction, minting a replica first where the app was started anew.
+func (p *Phone) Write(puts ...Put) (record.Dot, error) {
+	s := &p.State
+	now := p.Now() + s.Offset
+	if s.Replica.IsZero() {
+		if err := p.mint(now); err != nil {
+			return record.Dot{}, err
+		}
+	}
+	e := record.Event{Actor: record.Actor{Class: record.Person, Person: p.Person}, Action: "edit", EventTime: now}
+	var details record.Details
+	for _, put := range puts {
+		salt := make([]byte, record.SaltBytes)
+		if _, err := io.ReadFull(p.Random, salt); err != nil {
+			return record.Dot{}, err
+		}
+		t := record.Touch{Kind: put.Key.Kind, ID: put.Key.ID, Field: put.Field, Replaced: []record.Dot{}}
+		d := record.Detail{Salt: salt, Old: []record.Value{}, New: append([]record.Value{}, put.Values...)}
+		for _, old := range put.Replaced {
+			t.Replaced, d.Old = append(t.Replaced, old.Dot), append(d.Old, old.Value)
+		}
+		t.Old, t.New = record.HashValues(salt, record.LabelOld, d.Old), record.HashValues(salt, record.LabelNew, d.New)
+		e.Touches, details = append(e.Touches, t), append(details, d)
+	}
+	return p.append(e, details, now)
+}
+
+func (p *Phone) mint(now int64) error {
+	s := &p.State
+	id, err := record.NewID(now, p.Random)
+	if err != nil {
+		return err
+	}
+	card := &record.Card{Node: p.ID(), Tier: record.TierPhone, PublicKey: p.Key.Public().(ed25519.PublicKey)}
+	for r, c := range s.Chains {
+		if c.Head.N == s.N && c.Head.Hash == s.Head {
+			card.Predecessor, card.PredecessorHash = record.Dot{Replica: r, N: s.N}, s.Head
+		}
+	}
+	s.Replica, s.N, s.Head = id, 0, record.Hash{}
+	s.Cards[id] = *card
+	_, err = p.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: "card", EventTime: now, Card: card}, nil, now)
+	return err
+}
+
+func (p *Phone) append(e record.Event, details record.Details, now int64) (record.Dot, error) {
+	s := &p.State
+	stamp, err := hlc.Next(s.Stamp, now)
+	if err != nil {
+		return record.Dot{}, err
+	}
+	e.Version, e.Building, e.Replica, e.N, e.Prev, e.Stamp = 1, p.Building, s.Replica, s.N+1, s.Head, stamp
+	body, err := e.Encode()
+	if err != nil {
+		return record.Dot{}, err
+	}
+	s.Stamp, s.N, s.Head = stamp, e.N, record.HashEvent(body)
+	item := wire.EventItem{Body: body, Replica: e.Replica, N: e.N}
+	if len(details) > 0 {
+		if item.Details, err = details.Encode(); err != nil {
+			return record.Dot{}, err
+		}
+	}
+	c := s.Chains[e.Replica]
+	if c == nil {
+		c = &PhoneChain{}
+		s.Chains[e.Replica] = c
+	}
+	c.Events = append(c.Events, item)
+	c.Head = record.SignHead(p.Key, p.Building, e.Replica, e.N, s.Head)
+	s.Log = append(s.Log, Transaction{Event: e, Details: details})
+	return e.Dot(), nil
+}
+
+// Outbox lists the replicas that have open transactions, ordered.
+func (p *Phone) Outbox() []record.ReplicaID {
+	var out []record.ReplicaID
+	for _, t := range p.State.Log {
+		out = append(out, t.Event.Replica)
+	}
+	slices.SortFunc(out, record.ID.Compare)
+	return slices.Compact(out)
+}
+
+// Push is the next push for one of the phone's replicas: its card and the open
+// transactions, at most limit of them.
+func (p *Phone) Push(r record.ReplicaID, limit int) wire.Push {
+	c := p.State.Chains[r]
+	push := wire.Push{Head: c.Head, Transactions: []wire.EventItem{c.Events[0]}}
+	for _, t := range p.State.Log {
+		if t.Event.Replica == r && t.Event.N > 1 && len(push.Transactions) <= limit {
+			push.Transactions = append(push.Transactions, c.Events[t.Event.N-1])
+		}
+	}
+	return push
+}
+
+// Answer is what the phone pushes next to a server that wants events of its chain.
+func (p *Phone) Answer(w wire.Want) (wire.Push, bool) {
+	c := p.State.Chains[w.Replica]
+	if c == nil || w.From == 0 || w.To > uint64(len(c.Events)) {
+		return wire.Push{}, false
+	}
+	return wire.Push{Head: c.Head, Transactions: slices.Clone(c.Events[w.From-1 : w.To])}, true
+}
+
+// Pushed takes a server's answer. Only the cloud's receipt settles.
+func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey) error {
+	for _, r := range a.Results {
+		for _, part := range r.Refused {
+			p.State.Refusals[record.FieldDot{Field: part.Kind + "/" + part.ID.String() + "/" + part.Field, Dot: r.Dot}] = part.Code
+		}
+	}
+	if a.Receipt == nil {
+		return nil
+	}
+	if err := a.Receipt.Verify(p.Building, public); err != nil {
+		return fmt.Errorf("receipt: %w", err)
+	}
+	if c := p.State.Chains[a.Receipt.Replica]; c != nil && tier == record.TierCloud {
+		c.Settled = max(c.Settled, a.Receipt.Settled)
+	}
+	p.drop()
+	return nil
+}
+
+// Pulled takes a page of the phone's view.
+func (p *Phone) Pulled(from record.ID, page wire.Page) error {
+	for _, item := range page.Events {
+		e, err := record.DecodeEvent(item.Body)
+		if err != nil {
+			return fmt.Errorf("card: %w", err)
+		}
+		if e.Card != nil {
+			p.State.Cards[e.Replica] = *e.Card
+		}
+	}
+	for _, item := range page.Records {
+		r, err := record.Decode(item.Body)
+		if err != nil {
+			return fmt.Errorf("record: %w", err)
+		}
+		k := record.Key{Building: p.Building, Kind: item.Kind, ID: item.ID}
+		p.State.Records[k] = merge.Merge(p.State.Records[k], r, p)
+	}
+	p.State.Cursors[from] = wire.Cursor{Generation: page.Generation, View: page.View, Position: page.To}
+	p.drop()
+	return nil
+}
+
+// drop removes the transactions that the cloud has settled and what was pulled covers, or
+// that were refused.
+func (p *Phone) drop() {
+	p.State.Log = slices.DeleteFunc(p.State.Log, func(t Transaction) bool {
+		if t.Event.N > p.State.Chains[t.Event.Replica].Settled {
+			return false
+		}
+		for _, touch := range t.Event.Touches {
+			k := record.Key{Building: p.Building, Kind: touch.Kind, ID: touch.ID}
+			if p.mine(t.Event, k)(touch.Field) && !merge.Covers(p.State.Records[k].Context, touch.Field, t.Event.Dot(), p) {
+				return false
+			}
+		}
+		return true
+	})
+}
