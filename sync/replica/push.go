@@ -2,6 +2,8 @@ package replica
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -272,8 +274,12 @@ func (p *push) record(l *ledger) error {
 	for _, r := range p.refused {
 		kind, _ := l.node.Rules.Kind(r.part.Kind)
 		d := record.Detail{Salt: []byte{}, Old: []record.Value{}, New: []record.Value{}}
-		if !kind.Secret {
-			d.New = append(d.New, r.values...)
+		if !kind.Secret && len(r.values) > 0 {
+			// Nothing hashes these values, but details have one form: no salt means erased.
+			d.New, d.Salt = append(d.New, r.values...), make([]byte, record.SaltBytes)
+			if _, err := io.ReadFull(l.node.Random, d.Salt); err != nil {
+				return fmt.Errorf("salt: %w", err)
+			}
 		}
 		e.Refusals, details = append(e.Refusals, r.part), append(details, d)
 	}
