@@ -1,0 +1,354 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"estate/sync/record"
+)
+
+// Verify checks a file against itself and against what other nodes signed for the same
+// building. It returns the report as far as it came, and a *Broken for the first thing
+// that does not hold; any other error is of the reader.
+func Verify(r io.Reader, claims []Claim) (Report, error) {
+	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]Claim{}, others: claims}
+	for _, c := range claims {
+		v.claimed[c.Replica] = append(v.claimed[c.Replica], c)
+	}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), lineBytesMax)
+	for lines.Scan() {
+		v.line++
+		if err := v.take(lines.Bytes()); err != nil {
+			return v.report, err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		if errors.Is(err, bufio.ErrTooLong) {
+			v.line++
+			return v.report, v.broken("the line is longer than any event")
+		}
+		return v.report, fmt.Errorf("read the file: %w", err)
+	}
+	return v.report, v.close()
+}
+
+// chain is what the check keeps of one replica.
+type chain struct {
+	n      uint64
+	hash   record.Hash
+	card   record.Card
+	signed uint64 // up to where the writer's signature reached
+	heads  []record.Head
+}
+
+type verifier struct {
+	report  Report
+	public  []byte
+	line    int
+	chains  map[record.ID]*chain
+	claimed map[record.ID][]Claim // what must be so, by replica: receipts, heads, cards
+	others  []Claim
+	current record.ID // the chain that is being read
+	ended   bool
+}
+
+func (v *verifier) broken(format string, args ...any) *Broken {
+	return &Broken{Line: v.line, What: fmt.Sprintf(format, args...)}
+}
+
+func (v *verifier) link(l line, format string, args ...any) *Broken {
+	return &Broken{Replica: l.Replica, N: l.N, Line: v.line, What: fmt.Sprintf(format, args...)}
+}
+
+func (v *verifier) take(raw []byte) error {
+	var l line
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&l); err != nil || d.More() {
+		return v.broken("is not a line of an audit export")
+	}
+	switch {
+	case v.ended:
+		return v.broken("something follows the end")
+	case (v.line == 1) != (l.Type == typeHeader):
+		return v.broken("the header must be the first line, and only that")
+	}
+	switch l.Type {
+	case typeHeader:
+		return v.header(l)
+	case typeHead:
+		return v.head(l)
+	case typeReceipt:
+		return v.receipt(l)
+	case typeEvent:
+		return v.event(l)
+	case typeEnd:
+		v.ended = true
+		if l.Events != v.report.Events {
+			return v.broken("the file was written with %d events and has %d", l.Events, v.report.Events)
+		}
+		return nil
+	}
+	return v.broken("unknown type %q", l.Type)
+}
+
+func (v *verifier) header(l line) error {
+	if l.Version != formatVersion {
+		return v.broken("version %d of the form, this program knows %d", l.Version, formatVersion)
+	}
+	if l.Building.IsZero() || record.NodeID(l.PublicKey) != l.Node {
+		return v.broken("the exporting node is not its key's")
+	}
+	v.report.Building, v.report.Node, v.public = l.Building, l.Node, l.PublicKey
+	if l.ExportedAt != nil {
+		v.report.ExportedAt = *l.ExportedAt
+	}
+	return nil
+}
+
+// head keeps a writer's signed head until its chain's card, and so its key, was read.
+func (v *verifier) head(l line) error {
+	hash, ok := parseHash(l.Hash)
+	if !ok || l.N == 0 || v.chains[l.Replica] != nil {
+		return v.link(l, "the signed head is malformed or follows its chain")
+	}
+	if len(v.claimed) > chainsMax {
+		return v.broken("more than %d chains", chainsMax)
+	}
+	v.claimed[l.Replica] = append(v.claimed[l.Replica], Claim{Replica: l.Replica, N: l.N, Hash: hash, Source: headSource(l.Signature)})
+	return nil
+}
+
+// headSource carries a head's signature in a claim until the writer's key is known.
+func headSource(signature []byte) string { return sourceHead + string(signature) }
+
+const (
+	sourceHead    = "head:"
+	sourceReceipt = "the exporting node's receipt"
+)
+
+func (v *verifier) receipt(l line) error {
+	hash, ok := parseHash(l.Hash)
+	r := record.Receipt{Issuer: l.Node, Replica: l.Replica, N: l.N, Hash: hash, Settled: l.Settled, Signature: l.Signature}
+	if !ok || v.chains[l.Replica] != nil {
+		return v.link(l, "the receipt is malformed or follows its chain")
+	}
+	if r.Verify(v.report.Building, v.public) != nil {
+		return v.link(l, "the receipt's signature does not verify")
+	}
+	v.report.Receipts++
+	v.claimed[l.Replica] = append(v.claimed[l.Replica], Claim{Replica: l.Replica, N: l.N, Hash: hash, Source: sourceReceipt})
+	return nil
+}
+
+func (v *verifier) event(l line) error {
+	e, err := record.DecodeEvent(l.Body)
+	if err != nil {
+		return v.link(l, "the event does not decode: %v", err)
+	}
+	hash := record.HashEvent(l.Body)
+	switch {
+	case hashText(hash) != l.Hash:
+		return v.link(l, "the event's bytes do not have the hash that stands beside them")
+	case e.Building != v.report.Building:
+		return v.link(l, "the event belongs to building %s", e.Building)
+	case e.Replica != l.Replica || e.N != l.N:
+		return v.link(l, "the line holds event %d of replica %s", e.N, e.Replica)
+	}
+	c, err := v.follow(l, e)
+	if err != nil {
+		return err
+	}
+	c.n, c.hash = e.N, hash
+	v.report.Events++
+	if err := v.details(l, e); err != nil {
+		return err
+	}
+	return v.claims(l, c)
+}
+
+// follow holds the chain: numbers without a gap, each event naming the hash before it.
+func (v *verifier) follow(l line, e record.Event) (*chain, error) {
+	c := v.chains[l.Replica]
+	if c == nil {
+		if err := v.endChain(); err != nil {
+			return nil, err
+		}
+		if l.N != 1 {
+			return nil, v.missing(l, 1)
+		}
+		c = &chain{card: *e.Card} // event 1 has a card: DecodeEvent holds it
+		v.chains[l.Replica], v.current = c, l.Replica
+		v.report.Chains++
+		return c, v.predecessor(l, e.Card)
+	}
+	switch {
+	case l.Replica != v.current:
+		return nil, v.link(l, "the chain was left and taken up again")
+	case l.N > c.n+1:
+		return nil, v.missing(l, c.n+1)
+	case l.N <= c.n:
+		return nil, v.link(l, "the number stands twice or out of order")
+	case e.Prev != c.hash:
+		return nil, v.link(l, "does not link: the previous hash that it names is not that of event %d", c.n)
+	}
+	return c, nil
+}
+
+func (v *verifier) missing(l line, n uint64) error {
+	return &Broken{Replica: l.Replica, N: n, Line: v.line, What: "is missing"}
+}
+
+// predecessor holds what a card says of the node's chain before.
+func (v *verifier) predecessor(l line, card *record.Card) error {
+	p := card.Predecessor
+	if p.N == 0 {
+		return nil
+	}
+	before := v.chains[p.Replica]
+	if before == nil {
+		v.claimed[p.Replica] = append(v.claimed[p.Replica], Claim{Replica: p.Replica, N: p.N, Hash: card.PredecessorHash, Source: "the card of replica " + l.Replica.String()})
+		return nil
+	}
+	if before.n < p.N || before.n == p.N && before.hash != card.PredecessorHash {
+		return v.link(l, "the card continues event %d of replica %s, which the file does not hold so", p.N, p.Replica)
+	}
+	if before.n > p.N {
+		return v.link(l, "the card comes after the chain that it continues")
+	}
+	return nil
+}
+
+func (v *verifier) details(l line, e record.Event) error {
+	if len(l.Details) == 0 {
+		if len(e.Touches) > 0 {
+			v.report.Withheld++
+		}
+		return nil
+	}
+	d, err := record.DecodeDetails(l.Details)
+	if err != nil {
+		return v.link(l, "the values beside the event do not decode: %v", err)
+	}
+	if err := d.Check(e); err != nil {
+		return v.link(l, "the values beside the event are not those that it hashed: %v", err)
+	}
+	if slices.ContainsFunc(d, record.Detail.Erased) {
+		v.report.Withheld++
+	}
+	return nil
+}
+
+// claims holds what was signed about the event just read.
+func (v *verifier) claims(l line, c *chain) error {
+	for _, claim := range v.claimed[l.Replica] {
+		if claim.N != c.n {
+			continue
+		}
+		if signature, ok := bytes.CutPrefix([]byte(claim.Source), []byte(sourceHead)); ok {
+			h := record.Head{Replica: l.Replica, N: claim.N, Hash: claim.Hash, Signature: signature}
+			if h.Verify(v.report.Building, c.card.PublicKey) != nil {
+				return v.link(l, "the signed head does not verify with the key of the chain's card")
+			}
+			c.signed = c.n
+			v.report.Heads++
+			claim.Source = "the writer's signed head"
+		}
+		if claim.Hash != c.hash {
+			return v.link(l, "%s has another hash for this event: it was rewritten", claim.Source)
+		}
+	}
+	return nil
+}
+
+// endChain holds that nothing signed lies behind the end of the chain that was read.
+func (v *verifier) endChain() error {
+	c := v.chains[v.current]
+	if c == nil {
+		return nil
+	}
+	for _, claim := range v.claimed[v.current] {
+		if claim.N > c.n {
+			return &Broken{Replica: v.current, N: c.n + 1, Line: v.line, What: fmt.Sprintf("the tail is missing: %s reaches event %d", sourceText(claim.Source), claim.N)}
+		}
+	}
+	v.report.Unsigned += c.n - c.signed
+	return nil
+}
+
+func sourceText(source string) string {
+	if len(source) >= len(sourceHead) && source[:len(sourceHead)] == sourceHead {
+		return "the writer's signed head"
+	}
+	return source
+}
+
+func (v *verifier) close() error {
+	v.line++
+	if !v.ended {
+		return v.broken("the file was cut: its end is missing")
+	}
+	if err := v.endChain(); err != nil {
+		return err
+	}
+	for replica, claims := range v.claimed {
+		if v.chains[replica] == nil && len(claims) > 0 {
+			return &Broken{Replica: replica, N: 1, Line: v.line, What: "the whole chain is missing: " + sourceText(claims[0].Source) + " knows it"}
+		}
+	}
+	v.report.Claims = len(v.others)
+	return nil
+}
+
+// ReadClaims reads the signed heads and receipts of another node's export of the same
+// building: what that node can swear to. Their signatures are checked as far as the keys
+// are in the file; the events are not read.
+func ReadClaims(r io.Reader) (building record.ID, claims []Claim, err error) {
+	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]Claim{}}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), lineBytesMax)
+	for lines.Scan() {
+		v.line++
+		var l line
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
+			return building, nil, v.broken("is not a line of an audit export")
+		}
+		if (v.line == 1) != (l.Type == typeHeader) {
+			return building, nil, v.broken("the header must be the first line, and only that")
+		}
+		switch l.Type {
+		case typeHeader:
+			err = v.header(l)
+		case typeReceipt:
+			err = v.receipt(l)
+		case typeEvent, typeEnd:
+			return v.report.Building, v.sworn(), nil
+		}
+		if err != nil {
+			return building, nil, err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return building, nil, fmt.Errorf("read the file: %w", err)
+	}
+	return v.report.Building, v.sworn(), nil
+}
+
+// sworn lists the receipts that verified.
+func (v *verifier) sworn() []Claim {
+	var out []Claim
+	for _, claims := range v.claimed {
+		for _, c := range claims {
+			c.Source = "node " + v.report.Node.String()
+			out = append(out, c)
+		}
+	}
+	slices.SortFunc(out, func(a, b Claim) int { return a.Replica.Compare(b.Replica) })
+	return out
+}
