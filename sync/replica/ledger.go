@@ -144,7 +144,7 @@ func (l *ledger) identity() error {
 	if err != nil {
 		return err
 	}
-	card := &record.Card{Node: l.node.ID(), Tier: l.node.Tier, PublicKey: l.node.publicKey()}
+	card := &record.Card{Node: l.node.ID(), Tier: l.node.Tier, PublicKey: l.node.PublicKey()}
 	if l.state.N > 0 {
 		card.Predecessor = record.Dot{Replica: l.state.Replica, N: l.state.N}
 		card.PredecessorHash = l.state.Head

@@ -71,10 +71,11 @@ type Node struct {
 
 // ID is the node's id, derived from its key.
 func (n *Node) ID() record.ID {
-	return record.NodeID(n.publicKey())
+	return record.NodeID(n.PublicKey())
 }
 
-func (n *Node) publicKey() ed25519.PublicKey {
+// PublicKey is the public half of the node's key.
+func (n *Node) PublicKey() ed25519.PublicKey {
 	public, ok := n.Key.Public().(ed25519.PublicKey)
 	if !ok {
 		panic("replica: key is not Ed25519")

@@ -109,9 +109,9 @@ type SessionRequest struct {
 
 // SessionAnswer is a node's session token on the wire.
 type SessionAnswer struct {
-	Token   string    `json:"token"`
-	Expires time.Time `json:"expires"`
-	Time    int64     `json:"time"` // Unix milliseconds
+	Token   string `json:"token"`
+	Expires int64  `json:"expires"` // Unix milliseconds, as Time: a node trusts their difference
+	Time    int64  `json:"time"`
 }
 
 // ServeSession answers PathSession.
@@ -125,7 +125,7 @@ func (g *Gate) ServeSession(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return SessionAnswer{}, err
 		}
-		return SessionAnswer{Token: t.Token.Reveal(), Expires: t.Expires, Time: g.Now().UnixMilli()}, nil
+		return SessionAnswer{Token: t.Token.Reveal(), Expires: t.Expires.UnixMilli(), Time: g.Now().UnixMilli()}, nil
 	})
 }
 

@@ -28,21 +28,20 @@ const listMax = 200
 
 // Account is a person as the operator's administrators see one.
 type Account struct {
-	ID          record.ID    `json:"id"`
-	Email       string       `json:"email"`
-	Name        string       `json:"name"`
-	Admin       bool         `json:"admin"`
-	Disabled    bool         `json:"disabled"`
-	CreatedAt   time.Time    `json:"created_at"`
-	Memberships []Membership `json:"memberships"`
+	ID        record.ID
+	Email     string
+	Name      string
+	Admin     bool
+	Disabled  bool
+	CreatedAt time.Time
 }
 
 // Membership is a person's role in one building.
 type Membership struct {
-	Building record.ID   `json:"building"`
-	Role     string      `json:"role"`
-	Units    []record.ID `json:"units"`
-	Active   bool        `json:"active"`
+	Building record.ID
+	Role     string
+	Units    []record.ID
+	Active   bool
 }
 
 // Store keeps accounts. It implements auth.Accounts and auth.SessionStore and is safe for
@@ -69,20 +68,26 @@ func (s *Store) Create(ctx context.Context, a Account, passwordHash string) erro
 	return nil
 }
 
-// SetPassword replaces the hash and queues the projection of every building.
-func (s *Store) SetPassword(ctx context.Context, person record.ID, passwordHash string) error {
-	return s.change(ctx, person, `UPDATE account SET password_hash=$2 WHERE id=$1`, passwordHash)
+// Change is what to change of an account; nil fields stay.
+type Change struct {
+	Name         *string
+	Email        *string
+	PasswordHash *string
+	Disabled     *bool
+	Admin        *bool
 }
 
-// SetDisabled locks an account out, or lets it in again.
-func (s *Store) SetDisabled(ctx context.Context, person record.ID, disabled bool) error {
-	return s.change(ctx, person, `UPDATE account SET disabled=$2 WHERE id=$1`, disabled)
-}
-
-// change updates one account and queues its projection in the same transaction.
-func (s *Store) change(ctx context.Context, person record.ID, update string, value any) error {
+// Update changes an account and queues the projection of every building that knows the
+// person, in one transaction. It returns problem not_found, or conflict for an address
+// that another account has.
+func (s *Store) Update(ctx context.Context, person record.ID, c Change) error {
 	return s.in(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, update, [16]byte(person), value)
+		tag, err := tx.Exec(ctx, `UPDATE account SET name=coalesce($2, name), email=coalesce($3, email), password_hash=coalesce($4, password_hash),
+			disabled=coalesce($5, disabled), admin=coalesce($6, admin) WHERE id=$1`, [16]byte(person), c.Name, c.Email, c.PasswordHash, c.Disabled, c.Admin)
+		var pg *pgconn.PgError
+		if errors.As(err, &pg) && pg.Code == uniqueViolation {
+			return problem.New(problem.Conflict, "an account with this e-mail address exists")
+		}
 		if err != nil {
 			return fmt.Errorf("change account: %w", err)
 		}
@@ -127,22 +132,35 @@ func (s *Store) in(ctx context.Context, fn func(pgx.Tx) error) error {
 	return nil
 }
 
-// List returns accounts in order of address, after one address.
-func (s *Store) List(ctx context.Context, after string, limit int) ([]Account, error) {
-	rows, err := s.pool.Query(ctx, `SELECT id, email, name, admin, disabled, created_at FROM account WHERE email > $1 ORDER BY email LIMIT $2`, after, min(limit, listMax))
+// List returns accounts in order of address whose name or address contains the text:
+// after one address, or skipping some; and how many there are in all.
+func (s *Store) List(ctx context.Context, text, after string, skip, limit int) (list []Account, total int, err error) {
+	const where = ` FROM account WHERE ($1 = '' OR position(lower($1) IN lower(name || ' ' || email)) > 0)`
+	if err := s.pool.QueryRow(ctx, `SELECT count(*)`+where, text).Scan(&total); err != nil {
+		return nil, 0, fmt.Errorf("count accounts: %w", err)
+	}
+	if after != "" {
+		skip = 0
+	}
+	rows, err := s.pool.Query(ctx, `SELECT id, email, name, admin, disabled, created_at`+where+` AND email > $2 ORDER BY email OFFSET $3 LIMIT $4`,
+		text, after, max(skip, 0), min(limit, listMax))
 	if err != nil {
-		return nil, fmt.Errorf("list accounts: %w", err)
+		return nil, 0, fmt.Errorf("list accounts: %w", err)
 	}
-	out, err := pgx.CollectRows(rows, scanAccount)
+	list, err = pgx.CollectRows(rows, scanAccount)
 	if err != nil {
-		return nil, fmt.Errorf("list accounts: %w", err)
+		return nil, 0, fmt.Errorf("list accounts: %w", err)
 	}
-	for i := range out {
-		if out[i].Memberships, err = s.Memberships(ctx, out[i].ID); err != nil {
-			return nil, err
-		}
+	return list, total, nil
+}
+
+// Any reports whether there is an account at all.
+func (s *Store) Any(ctx context.Context) (bool, error) {
+	var some bool
+	if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM account)`).Scan(&some); err != nil {
+		return false, fmt.Errorf("look for accounts: %w", err)
 	}
-	return out, nil
+	return some, nil
 }
 
 // Get returns one account. It returns problem not_found.
@@ -158,8 +176,7 @@ func (s *Store) Get(ctx context.Context, person record.ID) (Account, error) {
 	if err != nil {
 		return Account{}, fmt.Errorf("read account: %w", err)
 	}
-	a.Memberships, err = s.Memberships(ctx, person)
-	return a, err
+	return a, nil
 }
 
 func scanAccount(row pgx.CollectableRow) (Account, error) {

@@ -53,8 +53,8 @@ func TestAccounts(t *testing.T) {
 	if err := s.SetMembership(ctx, person, people.Membership{Building: building, Role: "tenant", Units: []record.ID{unit}, Active: true}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.Get(ctx, person)
-	if err != nil || len(got.Memberships) != 1 || got.Memberships[0].Units[0] != unit {
+	got, err := s.Memberships(ctx, person)
+	if err != nil || len(got) != 1 || got[0].Units[0] != unit {
 		t.Fatalf("account %+v, %v", got, err)
 	}
 	if err := s.SetMembership(ctx, record.DerivedID("nobody"), people.Membership{Building: building, Role: "tenant"}); !problem.HasCode(err, problem.NotFound) {
@@ -76,7 +76,8 @@ func TestJobsSurviveAChangeWhileTheyRun(t *testing.T) {
 	if err != nil || len(listed) != 1 || listed[0].PasswordHash != "hash1" {
 		t.Fatalf("jobs %+v, %v", listed, err)
 	}
-	if err := s.SetPassword(ctx, person, "hash2"); err != nil {
+	hash := "hash2"
+	if err := s.Update(ctx, person, people.Change{PasswordHash: &hash}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Done(ctx, listed[0]); err != nil {

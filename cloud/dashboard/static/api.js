@@ -1,0 +1,196 @@
+// @ts-check
+// The public API, one function for each thing that the page asks.
+
+import { fromAnswer, fromThrown, Problem } from './problem.js';
+
+/** What one request may take. */
+const requestTimeout = 30_000;
+/** What one file may take over a slow line. */
+const fileTimeout = 120_000;
+/** Items of one page of a list: the most that the server gives. */
+export const perPage = 200;
+
+export class Api {
+  /** @param {{fetch: typeof fetch, session: import('./session.js').Session, base?: string}} deps */
+  constructor(deps) {
+    this.deps = deps;
+    this.base = deps.base ?? '';
+  }
+
+  /**
+   * One request, once more with a new token where the server calls the first expired.
+   * @param {string} method
+   * @param {string} path
+   * @param {{body?: unknown, headers?: Record<string, string>, timeout?: number}} [options]
+   * @returns {Promise<Response>}
+   */
+  async request(method, path, options = {}) {
+    const token = await this.deps.session.token();
+    try {
+      return await this.#once(method, path, token, options);
+    } catch (thrown) {
+      const problem = fromThrown(thrown);
+      if (problem.code === 'token_expired') return this.#once(method, path, await this.deps.session.token(token), options);
+      if (problem.signedOut) this.deps.session.refused();
+      throw problem;
+    }
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {string} token
+   * @param {{body?: unknown, headers?: Record<string, string>, timeout?: number}} options
+   */
+  async #once(method, path, token, options) {
+    /** @type {Record<string, string>} */
+    const headers = { ...options.headers, Authorization: `Bearer ${token}` };
+    if (options.body !== undefined) headers['Content-Type'] = 'application/json';
+    let answer;
+    try {
+      answer = await this.deps.fetch(this.base + path, {
+        method, headers, body: options.body === undefined ? undefined : JSON.stringify(options.body),
+        cache: 'no-store', signal: AbortSignal.timeout(options.timeout ?? requestTimeout),
+      });
+    } catch (thrown) {
+      throw fromThrown(thrown);
+    }
+    if (!answer.ok) throw await fromAnswer(answer);
+    return answer;
+  }
+
+  /** @param {string} path @param {Record<string, string|number|boolean|undefined>} [query] */
+  async #get(path, query = {}) {
+    const set = Object.entries(query).filter(([, value]) => value !== undefined && value !== '' && value !== false);
+    const search = new URLSearchParams(set.map(([name, value]) => [name, String(value)])).toString();
+    const answer = await this.request('GET', search ? `${path}?${search}` : path);
+    return this.#json(answer);
+  }
+
+  /** @param {string} path @param {unknown} body */
+  async #post(path, body) {
+    // One key for one intended action: a retry inside fetch is the same action.
+    const headers = { 'Idempotency-Key': crypto.randomUUID() };
+    return this.#json(await this.request('POST', path, { body, headers }));
+  }
+
+  /** @param {Response} answer */
+  async #json(answer) {
+    if (answer.status === 204) return null;
+    try {
+      return await answer.json();
+    } catch (thrown) {
+      throw fromThrown(thrown);
+    }
+  }
+
+  me() {
+    return this.#get('/auth/me');
+  }
+
+  /** @param {string} b @param {import('./state.js').Choice} choice @param {string} [cursor] @param {number} [size] */
+  tickets(b, choice, cursor, size = perPage) {
+    const open = choice.filter !== 'all';
+    const priority = choice.filter === 'urgent' ? 'urgent' : undefined;
+    return this.#get(`/buildings/${b}/tickets`, { open, priority, q: choice.query, per_page: size, cursor });
+  }
+
+  /** @param {string} b @param {string} id */
+  ticket(b, id) {
+    return this.#get(`/buildings/${b}/tickets/${id}`);
+  }
+
+  /** @param {string} b @param {string} id @param {string} seen @param {Record<string, unknown>} change */
+  async changeTicket(b, id, seen, change) {
+    const answer = await this.request('PATCH', `/buildings/${b}/tickets/${id}`, { body: change, headers: { 'If-Match': `"${seen}"` } });
+    return this.#json(answer);
+  }
+
+  /**
+   * Everything of a thread, page by page up to a bound that no honest ticket reaches.
+   * @param {string} b @param {string} ticket @param {'messages'|'notes'|'media'} part
+   */
+  async thread(b, ticket, part) {
+    const items = [];
+    let cursor = '';
+    for (let page = 0; page < 10; page++) {
+      const list = await this.#get(`/buildings/${b}/tickets/${ticket}/${part}`, { per_page: perPage, cursor });
+      items.push(...list.items);
+      cursor = list.next ?? '';
+      if (!cursor) break;
+    }
+    return items;
+  }
+
+  /** @param {string} b @param {string} ticket @param {'messages'|'notes'} part @param {string} text */
+  say(b, ticket, part, text) {
+    return this.#post(`/buildings/${b}/tickets/${ticket}/${part}`, { text });
+  }
+
+  /** @param {string} b @param {string} media @param {'thumbnail'|'content'} part */
+  async file(b, media, part) {
+    const answer = await this.request('GET', `/buildings/${b}/media/${media}/${part}`, { timeout: fileTimeout });
+    try {
+      return await answer.blob();
+    } catch (thrown) {
+      throw fromThrown(thrown);
+    }
+  }
+
+  /** @param {string} b @param {string} kind @param {string} id */
+  history(b, kind, id) {
+    return this.#get(`/buildings/${b}/audit`, { kind, id, per_page: 100 });
+  }
+
+  /** @param {string} b */
+  conflicts(b) {
+    return this.#get(`/buildings/${b}/conflicts`, { per_page: perPage });
+  }
+
+  /** @param {string} b @param {import('./state.js').Conflict} conflict @param {unknown} value */
+  resolve(b, conflict, value) {
+    const { kind, id, field, seen } = conflict;
+    return this.#post(`/buildings/${b}/conflicts/resolve`, { kind, id, field, value, seen });
+  }
+
+  /** @param {string} b @param {string} [state] @param {number} [size] */
+  alarms(b, state, size = perPage) {
+    return this.#get(`/buildings/${b}/alarms`, { state, per_page: size });
+  }
+
+  /** @param {string} b @param {string} alarm */
+  acknowledge(b, alarm) {
+    return this.#post(`/buildings/${b}/alarms/${alarm}/acknowledge`, undefined);
+  }
+
+  /** @param {string} b */
+  members(b) {
+    return this.#get(`/buildings/${b}/members`, { per_page: perPage });
+  }
+
+  /** The edges of a building; null where this server keeps none. @param {string} b */
+  async edges(b) {
+    try {
+      return await this.#get(`/buildings/${b}/edges`);
+    } catch (thrown) {
+      const problem = fromThrown(thrown);
+      if (problem instanceof Problem && problem.status === 404) return null;
+      throw problem;
+    }
+  }
+
+  /** @param {string} b */
+  sync(b) {
+    return this.#get(`/buildings/${b}/sync`);
+  }
+
+  /** @param {string} b */
+  enrol(b) {
+    return this.#post('/edges', { building: b });
+  }
+
+  /** @param {string} edge */
+  revoke(edge) {
+    return this.request('DELETE', `/edges/${edge}`);
+  }
+}
