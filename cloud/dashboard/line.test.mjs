@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { delay, delayFirst, delayMax, idle, readyMax, silenceMax, step, table } from './static/line.js';
+import { delay, delayFirst, delayMax, idle, probeMax, readyMax, silenceMax, step, table } from './static/line.js';
 
 const facts = { at: 1000, random: 0.5 };
 
@@ -35,13 +35,17 @@ test('an open line that says nothing is given up', () => {
   assert.ok(did(s).includes('close'));
 });
 
-test('a live line is live from when it was last heard, and dies of silence', () => {
+test('a live line is live from when it was last heard, and is asked after silence, and dies without an answer', () => {
   let s = run('start', 'ready');
   assert.deepEqual(s.line, { name: 'live', attempt: 0, liveAt: 1000 });
   assert.deepEqual(s.effects.at(-1), { do: 'timer', after: silenceMax });
   s = step(s.line, 'heard', { at: 2000, random: 0 });
   assert.equal(s.line.liveAt, 2000);
   s = step(s.line, 'timer', { at: 90_000, random: 0 });
+  assert.equal(s.line.name, 'probing');
+  assert.deepEqual(s.effects, [{ do: 'clear' }, { do: 'probe' }, { do: 'timer', after: probeMax }]);
+  assert.equal(step(s.line, 'heard', facts).line.name, 'live');
+  s = step(s.line, 'timer', { at: 99_000, random: 0 });
   assert.equal(s.line.name, 'waiting');
   assert.equal(s.line.liveAt, 2000, 'what was true then is still said to be of then');
 });
@@ -86,7 +90,7 @@ test('without a network nothing is tried, and its return tries at once', () => {
 });
 
 test('stop ends everything, from anywhere', () => {
-  for (const name of ['connecting', 'live', 'waiting', 'offline']) {
+  for (const name of ['connecting', 'live', 'probing', 'waiting', 'offline']) {
     const s = step({ name, attempt: 2, liveAt: 1 }, 'stop', facts);
     assert.equal(s.line, idle);
     assert.deepEqual(did(s), ['clear', 'close']);

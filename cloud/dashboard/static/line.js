@@ -3,11 +3,11 @@
 // to do. socket.js does it.
 //
 //             start             ready
-//    idle ───────────▶ connecting ───▶ live
-//     ▲                 ▲      │         │
-//     │ stop      timer │ lost │         │ lost
-//     │                 │      ▼         ▼
-//   (any)               └──── waiting ◀──┘
+//    idle ───────────▶ connecting ───▶ live ⇄ probing   (silent; asked whether it lives)
+//     ▲                 ▲      │         │      │
+//     │ stop      timer │ lost │         │ lost │ lost, timer
+//     │                 │      ▼         ▼      │
+//   (any)               └──── waiting ◀──┴──────┘
 //                      online ▲ │ offline
 //                             │ ▼
 //                            offline       (the device says that it has no network)
@@ -17,14 +17,16 @@ export const delayFirst = 500;
 export const delayMax = 30_000;
 /** A server that accepts the line and says nothing for this long is not there. */
 export const readyMax = 10_000;
-/** A live line is silent for at most one heartbeat; two and a half are a dead line. */
-export const silenceMax = 75_000;
+/** A line that was silent for this long is asked whether it lives. */
+export const silenceMax = 30_000;
+/** What the answer may take. */
+export const probeMax = 10_000;
 
 /**
- * @typedef {'idle'|'connecting'|'live'|'waiting'|'offline'} Name
+ * @typedef {'idle'|'connecting'|'live'|'probing'|'waiting'|'offline'} Name
  * @typedef {'start'|'ready'|'heard'|'lost'|'timer'|'online'|'offline'|'stop'} EventName
  * @typedef {{name: Name, attempt: number, liveAt: number|null}} Line
- * @typedef {{do: 'open'}|{do: 'close'}|{do: 'timer', after: number}|{do: 'clear'}} Effect
+ * @typedef {{do: 'open'}|{do: 'close'}|{do: 'probe'}|{do: 'timer', after: number}|{do: 'clear'}} Effect
  * @typedef {{line: Line, effects: Effect[]}} Step
  * @typedef {{at: number, random: number}} Facts
  */
@@ -62,6 +64,9 @@ const listen = (line, facts) => ({
 });
 
 /** @param {Line} line @returns {Step} */
+const probe = (line) => ({ line: { ...line, name: 'probing' }, effects: [{ do: 'clear' }, { do: 'probe' }, { do: 'timer', after: probeMax }] });
+
+/** @param {Line} line @returns {Step} */
 const rest = (line) => ({ line: { ...line, name: 'offline', attempt: 0 }, effects: [{ do: 'clear' }, { do: 'close' }] });
 
 /** @returns {Step} */
@@ -73,7 +78,8 @@ const end = () => ({ line: idle, effects: [{ do: 'clear' }, { do: 'close' }] });
 export const table = {
   idle: { start: open, ready: stay, heard: stay, lost: stay, timer: stay, online: stay, offline: stay, stop: stay },
   connecting: { start: stay, ready: listen, heard: stay, lost: wait, timer: wait, online: stay, offline: rest, stop: end },
-  live: { start: stay, ready: listen, heard: listen, lost: wait, timer: wait, online: stay, offline: rest, stop: end },
+  live: { start: stay, ready: listen, heard: listen, lost: wait, timer: probe, online: probe, offline: rest, stop: end },
+  probing: { start: stay, ready: listen, heard: listen, lost: wait, timer: wait, online: stay, offline: rest, stop: end },
   waiting: { start: stay, ready: stay, heard: stay, lost: stay, timer: open, online: open, offline: rest, stop: end },
   offline: { start: stay, ready: stay, heard: stay, lost: stay, timer: stay, online: open, offline: stay, stop: end },
 };
