@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"estate/internal/desk"
+	"estate/sync/record"
+)
+
+// DeviceBody is a device that is entered before it was ever heard.
+type DeviceBody struct {
+	Hardware string    `json:"hardware" minLength:"1" maxLength:"200" doc:"Hardware id; the same id is the same device"`
+	Name     string    `json:"name,omitempty" maxLength:"200"`
+	Model    string    `json:"model,omitempty" maxLength:"200"`
+	Unit     record.ID `json:"unit,omitempty"`
+}
+
+// AdoptBody adopts a device: from then on its alarms count.
+type AdoptBody struct {
+	Name string    `json:"name,omitempty" maxLength:"200"`
+	Unit record.ID `json:"unit,omitempty"`
+}
+
+// DeviceChangeBody changes a device; what is left out stays.
+type DeviceChangeBody struct {
+	Name    *string    `json:"name,omitempty" maxLength:"200"`
+	Model   *string    `json:"model,omitempty" maxLength:"200"`
+	Unit    *record.ID `json:"unit,omitempty"`
+	Adopted *bool      `json:"adopted,omitempty"`
+	Deleted *bool      `json:"deleted,omitempty"`
+}
+
+// InDevice is the device of a request.
+type InDevice struct {
+	InBuilding
+	Device record.ID `path:"device" doc:"Id of the device"`
+}
+
+type inDevices struct {
+	InBuilding
+	InPage
+	Unit     record.ID `query:"unit"`
+	Hardware string    `query:"hardware" maxLength:"200"`
+	Adopted  string    `query:"adopted" enum:"true,false" doc:"Only devices that are, or are not, adopted"`
+}
+
+func (in *inDevices) filter() desk.DeviceFilter {
+	f := desk.DeviceFilter{Unit: in.Unit, Hardware: in.Hardware}
+	if in.Adopted != "" {
+		adopted := in.Adopted == "true"
+		f.Adopted = &adopted
+	}
+	return f
+}
+
+func (a *API) registerDevices() {
+	const devices, one = "/buildings/{building}/devices", "/buildings/{building}/devices/{device}"
+	add(a, operation{id: "list-devices", method: http.MethodGet, path: devices, tag: tagDevices, summary: "Devices, for staff"},
+		func(ctx context.Context, c desk.Caller, in *inDevices) (*outList[desk.Device], error) {
+			return listed(a.cfg.Desk.Devices(ctx, c, in.Building, in.filter(), in.page()))
+		})
+	add(a, operation{id: "create-device", method: http.MethodPost, path: devices, tag: tagDevices, status: http.StatusCreated, summary: "Enter a device before it is heard"},
+		func(ctx context.Context, c desk.Caller, in *struct {
+			InBuilding
+			InKey
+			Body DeviceBody
+		}) (*outItem[desk.Device], error) {
+			return device(a.cfg.Desk.CreateDevice(ctx, c, in.Building, desk.NewDevice{Hardware: in.Body.Hardware, Name: in.Body.Name, Model: in.Body.Model, Unit: in.Body.Unit}))
+		})
+	add(a, operation{id: "get-device", method: http.MethodGet, path: one, tag: tagDevices, summary: "A device"},
+		func(ctx context.Context, c desk.Caller, in *InDevice) (*outItem[desk.Device], error) {
+			return device(a.cfg.Desk.Device(ctx, c, in.Building, in.Device))
+		})
+	add(a, operation{id: "update-device", method: http.MethodPatch, path: one, tag: tagDevices, summary: "Change a device"},
+		func(ctx context.Context, c desk.Caller, in *struct {
+			InDevice
+			InMatch
+			Body DeviceChangeBody
+		}) (*outItem[desk.Device], error) {
+			seen, err := in.seen()
+			if err != nil {
+				return nil, err
+			}
+			b := in.Body
+			return device(a.cfg.Desk.UpdateDevice(ctx, c, in.Building, in.Device, desk.DeviceChange{Seen: seen, Name: b.Name, Model: b.Model, Unit: b.Unit, Adopted: b.Adopted, Deleted: b.Deleted}))
+		})
+	add(a, operation{id: "adopt-device", method: http.MethodPost, path: one + "/adopt", tag: tagDevices, summary: "Adopt a device that was heard"},
+		func(ctx context.Context, c desk.Caller, in *struct {
+			InDevice
+			InKey
+			Body AdoptBody
+		}) (*outItem[desk.Device], error) {
+			return device(a.cfg.Desk.AdoptDevice(ctx, c, in.Building, in.Device, in.Body.Name, in.Body.Unit))
+		})
+	add(a, operation{id: "list-readings", method: http.MethodGet, path: one + "/readings", tag: tagDevices, summary: "Values of a device, the latest first"},
+		func(ctx context.Context, c desk.Caller, in *struct {
+			InDevice
+			InPage
+			Since time.Time `query:"since" doc:"Only values from this time on"`
+		}) (*outList[desk.Reading], error) {
+			return listed(a.cfg.Desk.Readings(ctx, c, in.Building, in.Device, in.Since, in.page()))
+		})
+}
+
+func device(d desk.Device, err error) (*outItem[desk.Device], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &outItem[desk.Device]{ETag: tag(d.Seen), Body: d}, nil
+}
