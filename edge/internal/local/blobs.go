@@ -49,20 +49,34 @@ type Wanted struct {
 	Item      media.Item
 }
 
-// Want queues blobs, and notes up to where the feed was searched, together. A blob that
-// waits already stays as it is.
+// Queue adds blobs. One that waits already stays as it is.
+func (s *Store) Queue(ctx context.Context, wanted []Wanted) error {
+	if err := s.tables.Local(ctx, func(tx *sql.Tx) error { return queue(ctx, tx, wanted) }); err != nil {
+		return fmt.Errorf("queue blobs: %w", err)
+	}
+	return nil
+}
+
+func queue(ctx context.Context, tx *sql.Tx, wanted []Wanted) error {
+	for _, w := range wanted {
+		meta, err := json.Marshal(w.Item.Metadata)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO blob_queue (direction, hash, bytes, thumb, added_at, metadata) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (direction, hash) DO NOTHING`, w.Direction, w.Item.Hash[:], w.Item.Bytes, w.Item.Thumb, milli(w.Item.Added), string(meta))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Want queues blobs and notes up to where the feed was searched, together.
 func (s *Store) Want(ctx context.Context, building record.ID, mark uint64, wanted []Wanted) error {
 	err := s.tables.Local(ctx, func(tx *sql.Tx) error {
-		for _, w := range wanted {
-			meta, err := json.Marshal(w.Item.Metadata)
-			if err != nil {
-				return err
-			}
-			_, err = tx.ExecContext(ctx, `INSERT INTO blob_queue (direction, hash, bytes, thumb, added_at, metadata) VALUES (?, ?, ?, ?, ?, ?)
-				ON CONFLICT (direction, hash) DO NOTHING`, w.Direction, w.Item.Hash[:], w.Item.Bytes, w.Item.Thumb, milli(w.Item.Added), string(meta))
-			if err != nil {
-				return err
-			}
+		if err := queue(ctx, tx, wanted); err != nil {
+			return err
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO blob_scan (building, position) VALUES (?, ?)
 			ON CONFLICT (building) DO UPDATE SET position = excluded.position`,

@@ -1,0 +1,220 @@
+// Command estate-edge is the box of one building. It reads flags and configuration, and
+// leaves everything else to package edge.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"estate/edge"
+	"estate/internal/obs"
+)
+
+// version is set by the build.
+var version = "dev"
+
+const usage = `estate-edge runs the box of one building.
+
+  estate-edge [run] [flags]                        serve until a signal ends it
+  estate-edge enrol --code CODE --cloud URL        make this box a building's, once
+  estate-edge device add NAME [--gateway] [--base TOPIC]
+                                                   make an MQTT login; its secret is printed once
+  estate-edge version
+
+Flags of each: --config FILE, --data FOLDER. Of run: --listen, --mqtt-listen, --broker-url,
+--cloud-url, --log-level. Every setting can be given as ` + edge.EnvPrefix + `NAME too.
+`
+
+// The exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage says that the command line is wrong; what is wrong was printed.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], environment(), os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, errUsage):
+		os.Exit(exitUsage)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "estate-edge:", err)
+		os.Exit(exitFailed)
+	}
+}
+
+func environment() map[string]string {
+	out := map[string]string{}
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		out[name] = value
+	}
+	return out
+}
+
+func run(ctx context.Context, args []string, environment map[string]string, out, errs io.Writer) error {
+	command := "run"
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		command, args = args[0], args[1:]
+	}
+	p := program{environment: environment, out: out, errs: errs}
+	switch command {
+	case "run":
+		return p.run(ctx, args)
+	case "enrol":
+		return p.enrol(ctx, args)
+	case "device":
+		return p.device(ctx, args)
+	case "version":
+		fmt.Fprintln(out, version)
+		return nil
+	case "help":
+		fmt.Fprint(out, usage)
+		return nil
+	}
+	fmt.Fprintf(errs, "estate-edge: there is no command %q\n\n%s", command, usage)
+	return errUsage
+}
+
+type program struct {
+	environment map[string]string
+	out, errs   io.Writer
+}
+
+// parse reads flags, with those that every command has, and the configuration below them.
+// Words among the flags are left in the result's second part.
+func (p program) parse(name string, args []string, more func(*flag.FlagSet, *edge.Config)) (edge.Config, func() time.Time, []string, error) {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(p.errs)
+	flags.Usage = func() { fmt.Fprint(p.errs, usage) }
+	var given edge.Config
+	config := flags.String("config", p.environment["ESTATE_EDGE_CONFIG"], "JSON file of settings")
+	flags.StringVar(&given.Data, "data", "", "folder of everything that the box keeps")
+	more(flags, &given)
+	var words []string
+	for rest := args; ; {
+		if err := flags.Parse(rest); err != nil {
+			return given, nil, nil, errUsage
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		words, rest = append(words, flags.Arg(0)), flags.Args()[1:]
+	}
+	environment := map[string]string{}
+	for k, v := range p.environment {
+		if k != "ESTATE_EDGE_CONFIG" {
+			environment[k] = v
+		}
+	}
+	cfg, err := edge.LoadConfig(*config, environment)
+	if err != nil {
+		return cfg, nil, nil, err
+	}
+	flags.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "data":
+			cfg.Data = given.Data
+		case "listen":
+			cfg.Listen = given.Listen
+		case "mqtt-listen":
+			cfg.MQTTListen = given.MQTTListen
+		case "broker-url":
+			cfg.BrokerURL = given.BrokerURL
+		case "cloud-url":
+			cfg.CloudURL = given.CloudURL
+		case "log-level":
+			cfg.LogLevel = given.LogLevel
+		}
+	})
+	cfg.Version, cfg.Log = version, obs.NewLog(p.errs, cfg.LogLevel)
+	now, err := edge.Clock(p.environment)
+	return cfg, now, words, err
+}
+
+func (p program) run(ctx context.Context, args []string) error {
+	cfg, now, words, err := p.parse("run", args, func(f *flag.FlagSet, c *edge.Config) {
+		f.StringVar(&c.Listen, "listen", "", "address of the API")
+		f.StringVar(&c.MQTTListen, "mqtt-listen", "", "address of the MQTT broker")
+		f.StringVar(&c.BrokerURL, "broker-url", "", "an external broker instead")
+		f.StringVar(&c.CloudURL, "cloud-url", "", "the cloud's address, where it moved")
+		f.TextVar(&c.LogLevel, "log-level", &c.LogLevel, "debug, info, warn or error")
+	})
+	if err != nil {
+		return err
+	}
+	if len(words) > 0 {
+		return p.wrong("run takes no %q", words[0])
+	}
+	e, err := edge.New(ctx, cfg, now)
+	if err != nil {
+		return err
+	}
+	return e.Run(ctx)
+}
+
+func (p program) enrol(ctx context.Context, args []string) error {
+	var in edge.EnrolInput
+	cfg, now, words, err := p.parse("enrol", args, func(f *flag.FlagSet, _ *edge.Config) {
+		f.StringVar(&in.Code, "code", "", "the one-time code")
+		f.StringVar(&in.Cloud, "cloud", "", "the cloud's address")
+	})
+	if err != nil {
+		return err
+	}
+	if len(words) > 0 || in.Code == "" || in.Cloud == "" {
+		return p.wrong("enrol needs --code and --cloud, and nothing else")
+	}
+	got, err := edge.EnrolAt(ctx, cfg, now, in)
+	if err != nil {
+		return err
+	}
+	return p.print(got)
+}
+
+func (p program) device(ctx context.Context, args []string) error {
+	if len(args) == 0 || args[0] != "add" {
+		return p.wrong("device knows add")
+	}
+	var in edge.LoginInput
+	cfg, now, words, err := p.parse("device add", args[1:], func(f *flag.FlagSet, _ *edge.Config) {
+		f.BoolVar(&in.Gateway, "gateway", false, "a gateway such as Zigbee2MQTT, not one sensor")
+		f.StringVar(&in.Base, "base", "", "the gateway's base topic")
+	})
+	if err != nil {
+		return err
+	}
+	if len(words) != 1 {
+		return p.wrong("device add needs one name")
+	}
+	in.Name = words[0]
+	got, err := edge.AddLoginAt(ctx, cfg, now, in)
+	if err != nil {
+		return err
+	}
+	return p.print(got)
+}
+
+func (p program) wrong(format string, args ...any) error {
+	fmt.Fprintf(p.errs, "estate-edge: "+format+"\n\n%s", append(args, usage)...)
+	return errUsage
+}
+
+func (p program) print(v any) error {
+	e := json.NewEncoder(p.out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

@@ -1,0 +1,187 @@
+// Package edge is the box of one building: it does everything for its building without
+// internet, restarts included, and keeps in step with the cloud whenever it can.
+//
+// It must never need the cloud to answer a person or a sensor, and never serve another
+// building than the one it was enrolled for.
+package edge
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+
+	"estate/edge/internal/cloudlink"
+)
+
+// EnvPrefix begins every environment variable of the configuration.
+const EnvPrefix = "ESTATE_EDGE_"
+
+// The variables of the test clock. A shifted clock is for tests only, so it takes both.
+const (
+	clockFileVariable = "ESTATE_CLOCK_FILE"
+	testModeVariable  = "ESTATE_TEST_MODE"
+)
+
+// Defaults: all addresses of the box, so that phones and sensors in the building reach it.
+const (
+	defaultListen     = "0.0.0.0:8090"
+	defaultMQTTListen = "0.0.0.0:1883"
+	defaultData       = "estate-edge-data"
+	// rateMin is what makes a photo arrive at all, in bytes per second.
+	rateMin = 4 << 10
+	// configBytesMax bounds the configuration file.
+	configBytesMax = 1 << 20
+)
+
+// Config is the edge's configuration: file, environment (ESTATE_EDGE_*) and flags, in
+// rising precedence. Unknown keys are refused.
+type Config struct {
+	// Data is the folder of everything that the box keeps.
+	Data string `env:"DATA" json:"data"`
+	// Listen is the address of the API, host:port; port 0 picks a free one.
+	Listen string `env:"LISTEN" json:"listen"`
+	// MQTTListen is the address of the embedded broker.
+	MQTTListen string `env:"MQTT_LISTEN" json:"mqtt_listen"`
+	// BrokerURL names an external broker instead of the embedded one: tcp://, ssl://, ws://
+	// or wss://host:port. Durability and topic rights are then that broker's matter.
+	BrokerURL      string `env:"BROKER_URL" json:"broker_url"`
+	BrokerUsername string `env:"BROKER_USERNAME" json:"broker_username"`
+	// BrokerPasswordFile holds the password for the external broker.
+	BrokerPasswordFile string `env:"BROKER_PASSWORD_FILE" json:"broker_password_file"`
+	// GatewayBases are the base topics of Zigbee2MQTT gateways, besides those with a login.
+	GatewayBases []string `env:"GATEWAY_BASES" json:"gateway_bases"`
+	// CloudURL replaces the cloud's address that the enrolment noted.
+	CloudURL string `env:"CLOUD_URL" json:"cloud_url"`
+	// MediaBytesPerSecond bounds what photos take of the line to the cloud, both ways
+	// together; 0 is no bound. Text never waits for it.
+	MediaBytesPerSecond int `env:"MEDIA_BYTES_PER_SECOND" json:"media_bytes_per_second"`
+	// TrustedProxies are the networks whose X-Forwarded-For counts.
+	TrustedProxies []string `env:"TRUSTED_PROXIES" json:"trusted_proxies"`
+	// AllowedOrigins are the web origins other than its own that may call the API.
+	AllowedOrigins []string `env:"ALLOWED_ORIGINS" json:"allowed_origins"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel slog.Level `env:"LOG_LEVEL" json:"log_level"`
+
+	// Version is the build's, for the log and the API document.
+	Version string       `env:"-" json:"-"`
+	Log     *slog.Logger `env:"-" json:"-"`
+}
+
+// LoadConfig reads a file (none where the path is empty) and the environment over it.
+func LoadConfig(path string, environment map[string]string) (Config, error) {
+	var c Config
+	if path != "" {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return c, fmt.Errorf("read the configuration: %w", err)
+		}
+		if len(text) > configBytesMax {
+			return c, fmt.Errorf("read the configuration: %s has more than %d bytes", path, configBytesMax)
+		}
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&c); err != nil {
+			return c, fmt.Errorf("read the configuration %s: %w", path, err)
+		}
+		if d.More() {
+			return c, fmt.Errorf("read the configuration %s: more than one value", path)
+		}
+	}
+	if err := unknownVariables(environment); err != nil {
+		return c, err
+	}
+	if err := env.ParseWithOptions(&c, env.Options{Prefix: EnvPrefix, Environment: environment}); err != nil {
+		return c, fmt.Errorf("read the environment: %w", err)
+	}
+	return c, nil
+}
+
+// unknownVariables finds misspelt settings.
+func unknownVariables(environment map[string]string) error {
+	known, err := env.GetFieldParamsWithOptions(&Config{}, env.Options{Prefix: EnvPrefix})
+	if err != nil {
+		return fmt.Errorf("read the environment: %w", err)
+	}
+	names := map[string]bool{}
+	for _, k := range known {
+		names[k.Key] = true
+	}
+	for name := range environment {
+		if strings.HasPrefix(name, EnvPrefix) && !names[name] {
+			return fmt.Errorf("the environment holds %s, which is no setting", name)
+		}
+	}
+	return nil
+}
+
+// WithDefaults fills what was left out.
+func (c Config) WithDefaults() Config {
+	if c.Data == "" {
+		c.Data = defaultData
+	}
+	if c.Listen == "" {
+		c.Listen = defaultListen
+	}
+	if c.MQTTListen == "" {
+		c.MQTTListen = defaultMQTTListen
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Validate says what is missing or wrong, all of it at once.
+func (c Config) Validate() error {
+	var errs []error
+	say := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Data == "" {
+		say("data is empty: give the folder of everything that the box keeps")
+	}
+	for name, address := range map[string]string{"listen": c.Listen, "mqtt_listen": c.MQTTListen} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			say("%s: %q is not host:port", name, address)
+		}
+	}
+	if c.BrokerURL != "" {
+		u, err := url.Parse(c.BrokerURL)
+		if err != nil || u.Host == "" || u.User != nil || !strings.Contains(" tcp ssl ws wss ", " "+u.Scheme+" ") {
+			say("broker_url must be tcp://, ssl://, ws:// or wss://host:port, without a password in it")
+		}
+	} else if c.BrokerUsername != "" || c.BrokerPasswordFile != "" {
+		say("broker_username and broker_password_file are for an external broker: give broker_url")
+	}
+	if c.CloudURL != "" {
+		if _, err := cloudlink.CleanURL(c.CloudURL); err != nil {
+			say("cloud_url: %q is not an address such as https://cloud.example", c.CloudURL)
+		}
+	}
+	if c.MediaBytesPerSecond != 0 && c.MediaBytesPerSecond < rateMin {
+		say("media_bytes_per_second must be 0 (no bound) or at least %d", rateMin)
+	}
+	if _, err := c.proxies(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, p := range c.TrustedProxies {
+		network, err := netip.ParsePrefix(p)
+		if err != nil {
+			return nil, fmt.Errorf("trusted_proxies: %q is not a network such as 10.0.0.0/8", p)
+		}
+		out = append(out, network)
+	}
+	return out, nil
+}

@@ -1,0 +1,248 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"estate/edge/internal/broker"
+	"estate/edge/internal/ingest"
+	"estate/edge/internal/sink"
+	"estate/edge/internal/sqlitestore"
+	"estate/internal/obs"
+	"estate/internal/problem"
+	"estate/schema"
+	"estate/sync/record"
+)
+
+const (
+	// defaultBase is Zigbee2MQTT's own default.
+	defaultBase = "zigbee2mqtt"
+	// registerEvery is how soon a device that nobody adopted can be seen and adopted.
+	registerEvery = time.Second
+	// violationsMax is how many refusals wait to be reported to devices; more are counted
+	// in the broker's log.
+	violationsMax = 256
+)
+
+// devices is the MQTT side of a building: the broker, and what is made of its messages.
+type devices struct {
+	building *building
+	log      *slog.Logger
+	broker   *broker.Broker // nil with an external one
+	ingest   atomic.Pointer[ingest.Ingest]
+	refused  chan broker.Violation
+}
+
+func newDevices(b *building) *devices {
+	return &devices{building: b, log: b.edge.log, refused: make(chan broker.Violation, violationsMax)}
+}
+
+// ready says whether devices are heard. An external broker that is away keeps nobody from
+// working with tickets, so it does not count.
+func (d *devices) ready() error {
+	in := d.ingest.Load()
+	switch {
+	case in == nil:
+		return fmt.Errorf("devices: waiting for the building's first data from the cloud")
+	case d.broker != nil && !d.broker.Ready():
+		return fmt.Errorf("devices: the broker lets nobody in yet")
+	}
+	return nil
+}
+
+// topicOf is the building's level in topics: its short code, which never changes.
+func topicOf(ctx context.Context, store *sqlitestore.Store, building record.ID) (string, error) {
+	code, err := shown(ctx, store, schema.Default(), record.Key{Building: building, Kind: "building", ID: building}, "code")
+	if err != nil {
+		return "", fmt.Errorf("read the building's code: %w", err)
+	}
+	text, ok := code.AsText()
+	if !ok || text == "" {
+		return "", problem.New(problem.Unavailable, "the building's first data has not come from the cloud yet")
+	}
+	return strings.ToLower(text), nil
+}
+
+// awaitTopic waits for the first exchange with the cloud where there was none yet.
+func (d *devices) awaitTopic(ctx context.Context) (string, error) {
+	moved, stop := d.building.edge.store.Watch(d.building.id)
+	defer stop()
+	for {
+		topic, err := topicOf(ctx, d.building.edge.store, d.building.id)
+		if err == nil || !problem.HasCode(err, problem.Unavailable) {
+			return topic, err
+		}
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-moved:
+		}
+	}
+}
+
+func (d *devices) run(ctx context.Context) error {
+	topic, err := d.awaitTopic(ctx)
+	if err != nil {
+		return err
+	}
+	link, err := d.connect(topic)
+	if err != nil {
+		return err
+	}
+	if d.broker != nil {
+		// Last of all: what it acknowledged is on its disk, and ingest asks for it again.
+		defer d.broker.Close()
+	}
+	moved, stop := d.building.edge.store.Watch(d.building.id)
+	defer stop()
+	s := sink.New(sink.Config{Building: d.building.id, Desk: d.building.desk, Local: d.building.edge.local, Moved: moved, Log: d.log})
+	bases, err := d.bases(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Bases: bases, Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
+	if err != nil {
+		return err
+	}
+	d.ingest.Store(in)
+	d.building.edge.mqtt.Store(d)
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return ended(running, in.Run(running)) })
+	group.Go(func() error { return d.register(running, in, s) })
+	group.Go(func() error { return d.report(running, in) })
+	return group.Wait()
+}
+
+// connect starts the embedded broker or names the external one.
+func (d *devices) connect(topic string) (ingest.Link, error) {
+	cfg := d.building.edge.cfg
+	if cfg.BrokerURL != "" {
+		link := ingest.Link{URL: cfg.BrokerURL, Username: cfg.BrokerUsername}
+		if cfg.BrokerPasswordFile != "" {
+			text, err := os.ReadFile(cfg.BrokerPasswordFile)
+			if err != nil {
+				return link, fmt.Errorf("read the broker's password: %w", err)
+			}
+			link.Password = strings.TrimRight(string(text), "\r\n")
+		}
+		return link, nil
+	}
+	b, err := broker.Start(broker.Config{Addr: cfg.MQTTListen, StoreDir: d.building.edge.path(folderBroker), Now: d.building.edge.now,
+		Authenticate: func(ctx context.Context, l broker.Login) (broker.Grant, bool) { return d.authenticate(ctx, topic, l) },
+		OnViolation: func(v broker.Violation) {
+			select {
+			case d.refused <- v:
+			default:
+			}
+		}}, d.log)
+	if err != nil {
+		return ingest.Link{}, err
+	}
+	d.broker = b
+	if moved := b.StoreMovedTo(); moved != "" {
+		d.log.Error("the broker's store was damaged and began anew", slog.String("moved_to", moved))
+	}
+	d.log.Info("mqtt broker listens", obs.Address(b.Addr()))
+	own := b.Internal()
+	return ingest.Link{URL: b.URL(), Username: own.Username, Password: own.Password}, nil
+}
+
+func (d *devices) authenticate(ctx context.Context, topic string, l broker.Login) (broker.Grant, bool) {
+	login, ok, err := d.building.edge.local.CheckLogin(ctx, l.Username, l.Password)
+	if err != nil {
+		d.log.ErrorContext(ctx, "mqtt login cannot be checked", obs.Error(err))
+	}
+	if err != nil || !ok {
+		return broker.Grant{}, false
+	}
+	if login.Gateway {
+		return broker.Grant{Role: broker.RoleGateway, ClientID: login.Username, Base: login.Base}, true
+	}
+	return broker.Grant{Role: broker.RoleDevice, ClientID: login.Username, Building: topic, Device: login.Username}, true
+}
+
+// bases are the gateways to listen to. A gateway with another base than the default counts
+// from the next start on.
+func (d *devices) bases(ctx context.Context) ([]string, error) {
+	bases, err := d.building.edge.local.Bases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bases = append(append(bases, d.building.edge.cfg.GatewayBases...), defaultBase)
+	slices.Sort(bases)
+	return slices.Compact(bases), nil
+}
+
+// subscribed lets devices in, now that nothing of theirs can be lost.
+func (d *devices) subscribed() {
+	if d.broker != nil {
+		d.broker.Admit()
+	}
+}
+
+// disconnect ends the live connection of a login that changed.
+func (d *devices) disconnect(clientID string) {
+	if d.broker == nil {
+		return
+	}
+	if err := d.broker.Disconnect(clientID); err != nil {
+		d.log.Warn("end a device's connection", slog.String("client", clientID), obs.Error(err))
+	}
+}
+
+// register enters devices that send and were not adopted.
+func (d *devices) register(ctx context.Context, in *ingest.Ingest, s *sink.Sink) error {
+	known := map[string]bool{}
+	tick := time.NewTicker(registerEvery)
+	defer tick.Stop()
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := d.registerOnce(ctx, in, s, known)
+		if ctx.Err() == nil && failing != (err != nil) {
+			failing = err != nil
+			d.log.WarnContext(ctx, "enter devices that nobody adopted", slog.Bool("failing", failing), slog.Any("error", err))
+		}
+	}
+}
+
+func (d *devices) registerOnce(ctx context.Context, in *ingest.Ingest, s *sink.Sink, known map[string]bool) error {
+	candidates := in.Quarantine()
+	if !slices.ContainsFunc(candidates, func(c ingest.Candidate) bool { return !known[c.Hardware] }) {
+		return nil
+	}
+	all, err := d.building.desk.AllDevices(ctx, d.building.id)
+	if err != nil {
+		return err
+	}
+	clear(known)
+	for _, one := range all {
+		if !one.Adopted {
+			known[one.Hardware] = true
+		}
+	}
+	return s.Register(ctx, candidates, known)
+}
+
+// report tells devices what the broker refused.
+func (d *devices) report(ctx context.Context, in *ingest.Ingest) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case v := <-d.refused:
+			in.ReportViolation(v.Grant.Building, v.Grant.Device, v.Topic, v.Reason)
+		}
+	}
+}
