@@ -32,7 +32,8 @@ type line struct {
 	// status is told after each step; it must not block. May be nil.
 	status func(replica.SessionStatus)
 	// recheck looks every recheckEvery whether the peer is still welcome. May be nil.
-	recheck func(ctx context.Context) error
+	recheck      func(ctx context.Context) error
+	recheckEvery time.Duration
 
 	events chan replica.SessionEvent
 	out    *outbox
@@ -266,7 +267,7 @@ func (l *line) follow(ctx context.Context) {
 }
 
 func (l *line) recheckLoop(ctx context.Context) {
-	ticker := time.NewTicker(recheckEvery)
+	ticker := time.NewTicker(l.recheckEvery)
 	defer ticker.Stop()
 	for {
 		select {

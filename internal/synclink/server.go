@@ -25,9 +25,10 @@ type ServerConfig struct {
 	// Authenticate says which node a request comes from and for which building; its error
 	// may be a problem.Problem, which the caller is told.
 	Authenticate func(r *http.Request) (peer replica.Peer, building record.ID, err error)
-	// Revoked is asked every ten seconds about each connected node; an error with a code
-	// of its own ends the line with it.
-	Revoked func(ctx context.Context, building, node record.ID) error
+	// Revoked is asked every RecheckEvery (ten seconds where it is zero) about each
+	// connected node; an error with a code of its own ends the line with it.
+	Revoked      func(ctx context.Context, building, node record.ID) error
+	RecheckEvery time.Duration
 	// Phones serves phones; nil serves none.
 	Phones *Phones
 	Now    func() time.Time
@@ -59,6 +60,9 @@ type live struct {
 func NewServer(c ServerConfig) (*Server, error) {
 	if c.Node == nil || c.Watch == nil || c.Authenticate == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("synclink: server configuration is not whole")
+	}
+	if c.RecheckEvery <= 0 {
+		c.RecheckEvery = recheckEvery
 	}
 	codec, err := NewCodec()
 	if err != nil {
@@ -136,6 +140,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	defer s.leave(key, own)
 	l := &line{node: s.config.Node, watch: s.config.Watch, building: building, peer: peer, codec: s.codec, hooks: s.config.Hooks, log: s.config.Log, now: s.config.Now, conn: conn}
 	if s.config.Revoked != nil {
+		l.recheckEvery = s.config.RecheckEvery
 		l.recheck = func(ctx context.Context) error { return s.config.Revoked(ctx, building, peer.Node) }
 	}
 	s.config.Hooks.opened(building, peer.Node)

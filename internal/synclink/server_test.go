@@ -104,7 +104,7 @@ func unknownFrame(t *testing.T) []byte {
 }
 
 // TestBadInput is the table of what a link refuses: each with its code, and each without
-// harm to the edge that works beside it.
+// harm to the edge that works beside it (SPEC R26, SPEC R28).
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

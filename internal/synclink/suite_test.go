@@ -109,6 +109,13 @@ func (w *world) serve() {
 			}
 			return replica.Peer{}, record.ID{}, problem.New(problem.TokenInvalid, "")
 		},
+		RecheckEvery: 20 * time.Millisecond,
+		Revoked: func(context.Context, record.ID, record.ID) error {
+			if w.revoked.Load() {
+				return problem.New(problem.NodeRevoked, "")
+			}
+			return nil
+		},
 		Hooks: synclink.Hooks{Alarm: func(_, _ record.ID, code string) { w.alarms.Store(code, true) }},
 	})
 	if err != nil {
@@ -160,8 +167,14 @@ func title(t *testing.T, n *replica.Node, key record.Key, text string) {
 	}
 }
 
+// failer is a test or a property's run.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // contents is everything of a store's records, as bytes.
-func contents(t *testing.T, s *memstore.Store) map[record.Key]string {
+func contents(t failer, s *memstore.Store) map[record.Key]string {
 	t.Helper()
 	out := map[record.Key]string{}
 	for after := uint64(0); ; {

@@ -108,7 +108,37 @@ func TestUplink(t *testing.T) {
 			t.Fatalf("a revoked edge received %d records", n)
 		}
 	})
-	t.Run("ServerStopsAndAnotherTakesOver", func(t *testing.T) {
+	t.Run("RevokedElsewhereIsFoundByLooking", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		w.run()
+		w.state(synclink.Synced)
+		w.revoked.Store(true) // at another process: no signal comes
+		eventually(t, "the end of the line", func() bool {
+			return w.uplink.Status(context.Background()).Code == wire.CodeNodeRevoked && !w.server.Connected(building, w.edge.ID())
+		})
+	})
+	t.Run("ForgedServer", func(t *testing.T) {
+		t.Parallel()
+		// The edge knows the cloud's node from enrolment; whoever else answers gets nothing.
+		w := setup(t, func(c *synclink.UplinkConfig) { c.Peer.Node = record.DerivedID("node", "the real cloud") })
+		write(t, w.edge, "secret", 3, 10)
+		for _, post := range []bool{false, true} {
+			w.brokenWS.Store(post)
+			if !post {
+				w.run()
+			}
+			eventually(t, "refusals", func() bool {
+				w.uplink.Kick()
+				s := w.uplink.Status(context.Background())
+				return s.Code == wire.CodeNodeUnknown && (s.Lane == synclink.LanePost) == post
+			})
+		}
+		if n := len(contents(t, w.cloudStore)); n != 0 {
+			t.Fatalf("a forged server received %d records", n)
+		}
+	})
+	t.Run("ClosedServerHasNoLines", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		w.run()
@@ -117,6 +147,7 @@ func TestUplink(t *testing.T) {
 		if w.server.Connected(building, w.edge.ID()) {
 			t.Fatal("a closed server has a line")
 		}
+		w.state(synclink.Offline)
 	})
 	t.Run("BusyStore", func(t *testing.T) {
 		t.Parallel()
