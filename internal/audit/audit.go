@@ -63,9 +63,10 @@ const (
 // hash. A claim of another node about the same building shows when a chain was cut or
 // rewritten since.
 type Claim struct {
-	Replica record.ID
-	N       uint64
-	Hash    record.Hash
+	Building record.ID
+	Replica  record.ID
+	N        uint64
+	Hash     record.Hash
 	// Source says whose claim it is, for the report.
 	Source string
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"estate/sync/record"
@@ -16,9 +17,9 @@ import (
 // building. It returns the report as far as it came, and a *Broken for the first thing
 // that does not hold; any other error is of the reader.
 func Verify(r io.Reader, claims []Claim) (Report, error) {
-	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]Claim{}, others: claims}
+	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]sworn{}, others: claims}
 	for _, c := range claims {
-		v.claimed[c.Replica] = append(v.claimed[c.Replica], c)
+		v.claim(sworn{Claim: c})
 	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), lineBytesMax)
@@ -44,7 +45,13 @@ type chain struct {
 	hash   record.Hash
 	card   record.Card
 	signed uint64 // up to where the writer's signature reached
-	heads  []record.Head
+}
+
+// sworn is a claim that must hold. The signature is a writer's, to be checked once the
+// card tells the writer's key; other claims were checked when they were read.
+type sworn struct {
+	Claim
+	signature []byte
 }
 
 type verifier struct {
@@ -52,7 +59,7 @@ type verifier struct {
 	public  []byte
 	line    int
 	chains  map[record.ID]*chain
-	claimed map[record.ID][]Claim // what must be so, by replica: receipts, heads, cards
+	claimed map[record.ID][]sworn // what must be so, by replica: receipts, heads, cards
 	others  []Claim
 	current record.ID // the chain that is being read
 	ended   bool
@@ -105,6 +112,9 @@ func (v *verifier) header(l line) error {
 	if l.Building.IsZero() || record.NodeID(l.PublicKey) != l.Node {
 		return v.broken("the exporting node is not its key's")
 	}
+	if slices.ContainsFunc(v.others, func(c Claim) bool { return c.Building != l.Building }) {
+		return v.broken("the other node's heads are of another building than %s", l.Building)
+	}
 	v.report.Building, v.report.Node, v.public = l.Building, l.Node, l.PublicKey
 	if l.ExportedAt != nil {
 		v.report.ExportedAt = *l.ExportedAt
@@ -121,17 +131,11 @@ func (v *verifier) head(l line) error {
 	if len(v.claimed) > chainsMax {
 		return v.broken("more than %d chains", chainsMax)
 	}
-	v.claimed[l.Replica] = append(v.claimed[l.Replica], Claim{Replica: l.Replica, N: l.N, Hash: hash, Source: headSource(l.Signature)})
+	v.claim(sworn{Claim{Building: v.report.Building, Replica: l.Replica, N: l.N, Hash: hash, Source: "the writer's signed head"}, l.Signature})
 	return nil
 }
 
-// headSource carries a head's signature in a claim until the writer's key is known.
-func headSource(signature []byte) string { return sourceHead + string(signature) }
-
-const (
-	sourceHead    = "head:"
-	sourceReceipt = "the exporting node's receipt"
-)
+func (v *verifier) claim(s sworn) { v.claimed[s.Replica] = append(v.claimed[s.Replica], s) }
 
 func (v *verifier) receipt(l line) error {
 	hash, ok := parseHash(l.Hash)
@@ -143,7 +147,7 @@ func (v *verifier) receipt(l line) error {
 		return v.link(l, "the receipt's signature does not verify")
 	}
 	v.report.Receipts++
-	v.claimed[l.Replica] = append(v.claimed[l.Replica], Claim{Replica: l.Replica, N: l.N, Hash: hash, Source: sourceReceipt})
+	v.claim(sworn{Claim: Claim{Building: v.report.Building, Replica: l.Replica, N: l.N, Hash: hash, Source: "the exporting node's receipt"}})
 	return nil
 }
 
@@ -213,7 +217,7 @@ func (v *verifier) predecessor(l line, card *record.Card) error {
 	}
 	before := v.chains[p.Replica]
 	if before == nil {
-		v.claimed[p.Replica] = append(v.claimed[p.Replica], Claim{Replica: p.Replica, N: p.N, Hash: card.PredecessorHash, Source: "the card of replica " + l.Replica.String()})
+		v.claim(sworn{Claim: Claim{Replica: p.Replica, N: p.N, Hash: card.PredecessorHash, Source: "the card of replica " + l.Replica.String()}})
 		return nil
 	}
 	if before.n < p.N || before.n == p.N && before.hash != card.PredecessorHash {
@@ -251,14 +255,13 @@ func (v *verifier) claims(l line, c *chain) error {
 		if claim.N != c.n {
 			continue
 		}
-		if signature, ok := bytes.CutPrefix([]byte(claim.Source), []byte(sourceHead)); ok {
-			h := record.Head{Replica: l.Replica, N: claim.N, Hash: claim.Hash, Signature: signature}
+		if claim.signature != nil {
+			h := record.Head{Replica: l.Replica, N: claim.N, Hash: claim.Hash, Signature: claim.signature}
 			if h.Verify(v.report.Building, c.card.PublicKey) != nil {
 				return v.link(l, "the signed head does not verify with the key of the chain's card")
 			}
 			c.signed = c.n
 			v.report.Heads++
-			claim.Source = "the writer's signed head"
 		}
 		if claim.Hash != c.hash {
 			return v.link(l, "%s has another hash for this event: it was rewritten", claim.Source)
@@ -275,18 +278,11 @@ func (v *verifier) endChain() error {
 	}
 	for _, claim := range v.claimed[v.current] {
 		if claim.N > c.n {
-			return &Broken{Replica: v.current, N: c.n + 1, Line: v.line, What: fmt.Sprintf("the tail is missing: %s reaches event %d", sourceText(claim.Source), claim.N)}
+			return &Broken{Replica: v.current, N: c.n + 1, Line: v.line, What: fmt.Sprintf("the tail is missing: %s reaches event %d", claim.Source, claim.N)}
 		}
 	}
 	v.report.Unsigned += c.n - c.signed
 	return nil
-}
-
-func sourceText(source string) string {
-	if len(source) >= len(sourceHead) && source[:len(sourceHead)] == sourceHead {
-		return "the writer's signed head"
-	}
-	return source
 }
 
 func (v *verifier) close() error {
@@ -297,56 +293,55 @@ func (v *verifier) close() error {
 	if err := v.endChain(); err != nil {
 		return err
 	}
-	for replica, claims := range v.claimed {
-		if v.chains[replica] == nil && len(claims) > 0 {
-			return &Broken{Replica: replica, N: 1, Line: v.line, What: "the whole chain is missing: " + sourceText(claims[0].Source) + " knows it"}
+	for _, replica := range slices.SortedFunc(maps.Keys(v.claimed), record.ID.Compare) {
+		if v.chains[replica] == nil {
+			return &Broken{Replica: replica, N: 1, Line: v.line, What: "the whole chain is missing: " + v.claimed[replica][0].Source + " knows it"}
 		}
 	}
 	v.report.Claims = len(v.others)
 	return nil
 }
 
-// ReadClaims reads the signed heads and receipts of another node's export of the same
-// building: what that node can swear to. Their signatures are checked as far as the keys
-// are in the file; the events are not read.
-func ReadClaims(r io.Reader) (building record.ID, claims []Claim, err error) {
-	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]Claim{}}
+// ReadClaims reads the receipts of another node's export of the same building: what that
+// node swears to hold. Their signatures are checked, the events are not read.
+func ReadClaims(r io.Reader) ([]Claim, error) {
+	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]sworn{}}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), lineBytesMax)
 	for lines.Scan() {
 		v.line++
 		var l line
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return building, nil, v.broken("is not a line of an audit export")
+			return nil, v.broken("is not a line of an audit export")
 		}
-		if (v.line == 1) != (l.Type == typeHeader) {
-			return building, nil, v.broken("the header must be the first line, and only that")
-		}
-		switch l.Type {
-		case typeHeader:
+		var err error
+		switch {
+		case (v.line == 1) != (l.Type == typeHeader):
+			err = v.broken("the header must be the first line, and only that")
+		case l.Type == typeHeader:
 			err = v.header(l)
-		case typeReceipt:
+		case l.Type == typeReceipt:
 			err = v.receipt(l)
-		case typeEvent, typeEnd:
-			return v.report.Building, v.sworn(), nil
+		case l.Type == typeEvent, l.Type == typeEnd:
+			return v.sworn(), nil
 		}
 		if err != nil {
-			return building, nil, err
+			return nil, err
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return building, nil, fmt.Errorf("read the file: %w", err)
+		return nil, fmt.Errorf("read the file: %w", err)
 	}
-	return v.report.Building, v.sworn(), nil
+	return v.sworn(), nil
 }
 
-// sworn lists the receipts that verified.
+// sworn lists what was claimed, in the name of the exporting node.
 func (v *verifier) sworn() []Claim {
 	var out []Claim
 	for _, claims := range v.claimed {
 		for _, c := range claims {
 			c.Source = "node " + v.report.Node.String()
-			out = append(out, c)
+			out = append(out, c.Claim)
 		}
 	}
 	slices.SortFunc(out, func(a, b Claim) int { return a.Replica.Compare(b.Replica) })

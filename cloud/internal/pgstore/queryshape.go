@@ -1,0 +1,249 @@
+package pgstore
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"estate/internal/desk"
+	"estate/internal/projection"
+	"estate/schema"
+	"estate/sync/merge"
+	"estate/sync/record"
+)
+
+// shapeText is a shape's statements, made once at the start.
+type shapeText struct {
+	kind  string
+	rows  queryText
+	count queryText
+}
+
+// queryText is a statement with what its parameters stand for, in order.
+type queryText struct {
+	text   string
+	params []func(desk.Selection) any
+}
+
+func (q queryText) args(s desk.Selection) []any {
+	args := make([]any, len(q.params))
+	for i, p := range q.params {
+		args[i] = p(s)
+	}
+	return args
+}
+
+// queryBuilder numbers the parameters of one statement as its text grows.
+type queryBuilder struct {
+	shape  desk.Shape
+	kind   schema.Kind
+	where  []string
+	params []func(desk.Selection) any
+}
+
+func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
+	from := " FROM " + quote(kind.Name) + " t"
+	count := queryBuilder{shape: shape, kind: kind}
+	count.conditions()
+	rows := queryBuilder{shape: shape, kind: kind}
+	rows.conditions()
+	order := rows.place()
+	limit := " LIMIT " + rows.param("bigint", func(s desk.Selection) any { return s.Limit }) + " OFFSET " + rows.param("bigint", func(s desk.Selection) any { return s.Skip })
+	join := " JOIN record r ON r.building = t.building AND r.kind = '" + kind.Name + "' AND r.id = t.id"
+	return shapeText{
+		kind:  kind.Name,
+		rows:  queryText{"SELECT r.id, r.position, r.body" + from + join + rows.wheres() + order + limit, rows.params},
+		count: queryText{"SELECT count(*)" + from + count.wheres(), count.params},
+	}
+}
+
+// param adds a parameter of a PostgreSQL type: the server cannot guess that of one which
+// is only compared with null.
+func (b *queryBuilder) param(as string, value func(desk.Selection) any) string {
+	b.params = append(b.params, value)
+	return "$" + strconv.Itoa(len(b.params)) + "::" + as
+}
+
+func (b *queryBuilder) and(parts ...string) { b.where = append(b.where, strings.Join(parts, "")) }
+
+func (b *queryBuilder) wheres() string { return " WHERE " + strings.Join(b.where, " AND ") }
+
+func (b *queryBuilder) field(name string) (schema.Field, string) {
+	f, _ := b.kind.Field(name)
+	return f, "t." + quote(name)
+}
+
+// conditions are those that rows and count share.
+func (b *queryBuilder) conditions() {
+	b.and("t.building = ", b.param("uuid", func(s desk.Selection) any { return [16]byte(s.Building) }))
+	if b.shape.Lead != "" {
+		f, column := b.field(b.shape.Lead)
+		b.and(column, " = ", b.param(fieldType(f), func(s desk.Selection) any { return columnValue(f.Type, s.Lead) }))
+	}
+	for _, name := range b.shape.Filters {
+		f, column := b.field(name)
+		p := b.param(fieldType(f)+"[]", func(s desk.Selection) any { return valueList(f.Type, s.Filters[name]) })
+		b.and("(", p, " IS NULL OR ", column, " = ANY (", p, "))")
+	}
+	if b.shape.Order != "" {
+		f, column := b.field(b.shape.Order)
+		p := b.param(fieldType(f), func(s desk.Selection) any { return columnValue(f.Type, s.Since) })
+		b.and("(", p, " IS NULL OR ", column, " >= ", p, ")")
+	}
+	if len(b.shape.Text) > 0 {
+		p := b.param("text", func(s desk.Selection) any { return pattern(s.Text) })
+		var likes []string
+		for _, name := range b.shape.Text {
+			_, column := b.field(name)
+			likes = append(likes, column+" ILIKE "+p+` ESCAPE '\'`)
+		}
+		b.and("(", p, " IS NULL OR ", strings.Join(likes, " OR "), ")")
+	}
+	if b.shape.Scoped {
+		b.scope()
+	}
+	if b.shape.Hides {
+		b.and("t.deleted IS NOT TRUE")
+	}
+}
+
+// scope limits a tenant to their units' records and those that they reported.
+func (b *queryBuilder) scope() {
+	units := b.param("uuid[]", func(s desk.Selection) any {
+		if s.Scope == nil {
+			return nil
+		}
+		return uuids(slices.Clone(s.Scope.Units))
+	})
+	unit := "t.unit"
+	if b.kind.Name == "unit" {
+		unit = "t.id"
+	}
+	own := []string{unit + " = ANY (" + units + ")"}
+	person := func(s desk.Selection) record.ID {
+		if s.Scope == nil {
+			return record.ID{}
+		}
+		return s.Scope.Person
+	}
+	if f, column := b.field("reporter"); f.Name != "" {
+		own = append(own, column+" = "+b.param("uuid", func(s desk.Selection) any { return [16]byte(person(s)) }))
+	}
+	if f, column := b.field("reports"); f.Policy.Kind == merge.Set {
+		own = append(own, column+" @> to_jsonb("+b.param("text", func(s desk.Selection) any { return person(s).String() })+")")
+	}
+	b.and("(", units, " IS NULL OR ", strings.Join(own, " OR "), ")")
+}
+
+// place adds the condition of a cursor and returns the order. What shows no value sorts
+// first, as the smallest of its type.
+func (b *queryBuilder) place() string {
+	direction, compare := "", ">"
+	if b.shape.Desc {
+		direction, compare = " DESC", "<"
+	}
+	id := b.param("uuid", func(s desk.Selection) any {
+		if s.After == nil {
+			return nil
+		}
+		return [16]byte(s.After.ID)
+	})
+	if b.shape.Order == "" {
+		b.and("(", id, " IS NULL OR t.id ", compare, " ", id, ")")
+		return " ORDER BY t.id" + direction
+	}
+	f, column := b.field(b.shape.Order)
+	least := "''"
+	if f.Type != schema.Text && f.Type != schema.Enum {
+		least = "-9223372036854775807"
+	}
+	order, collation := "coalesce("+column+", "+least+")", ""
+	if least == "''" {
+		collation = ` COLLATE "C"` // as bytes, like the edge's store
+	}
+	after := b.param(fieldType(f), func(s desk.Selection) any {
+		if s.After == nil {
+			return nil
+		}
+		return columnValue(f.Type, s.After.Value)
+	})
+	b.and("(", id, " IS NULL OR (", order, collation, ", t.id) ", compare, " (coalesce(", after, ", ", least, ")", collation, ", ", id, "))")
+	return " ORDER BY " + order + collation + direction + ", t.id" + direction
+}
+
+// columnValue is a value as its column holds it; nil where it is none of the type.
+func columnValue(t schema.Type, v record.Value) any {
+	switch t {
+	case schema.Text, schema.Enum:
+		if s, ok := v.AsText(); ok {
+			return s
+		}
+	case schema.Int, schema.Time:
+		if n, ok := v.AsInt(); ok {
+			return n
+		}
+	case schema.Float:
+		if n, ok := v.AsFloat(); ok {
+			return n
+		}
+	case schema.Bool:
+		if b, ok := v.AsBool(); ok {
+			return b
+		}
+	case schema.ID:
+		if id, ok := v.AsID(); ok {
+			return pgtype.UUID{Bytes: id, Valid: true}
+		}
+	case schema.Digest, schema.Blob:
+		if b, ok := v.AsBytes(); ok {
+			return b
+		}
+	}
+	return nil
+}
+
+// fieldType is the type of a field's column.
+func fieldType(f schema.Field) string {
+	return columnType(projection.Column{Name: f.Name, Type: f.Type, Set: f.Policy.Kind == merge.Set})
+}
+
+// valueList is an array of the column's type; nil for no restriction.
+func valueList(t schema.Type, values []record.Value) any {
+	if values == nil {
+		return nil
+	}
+	switch t {
+	case schema.Int, schema.Time:
+		return listOf[int64](t, values)
+	case schema.Float:
+		return listOf[float64](t, values)
+	case schema.Bool:
+		return listOf[bool](t, values)
+	case schema.ID:
+		return listOf[pgtype.UUID](t, values)
+	case schema.Digest, schema.Blob:
+		return listOf[[]byte](t, values)
+	case schema.Text, schema.Enum:
+	}
+	return listOf[string](t, values)
+}
+
+func listOf[T any](t schema.Type, values []record.Value) []T {
+	list := make([]T, 0, len(values))
+	for _, v := range values {
+		if c, ok := columnValue(t, v).(T); ok {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// pattern is a text to look for, with what LIKE would take as a wildcard escaped.
+func pattern(s string) any {
+	if s == "" {
+		return nil
+	}
+	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s) + "%"
+}
