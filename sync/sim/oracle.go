@@ -1,0 +1,270 @@
+package sim
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// healRounds bounds how long a healthy network may take to come to rest.
+const healRounds = 60
+
+// heal ends all faults and lets everybody talk until nothing moves any more.
+func (w *world) heal() {
+	w.healing = true
+	for _, h := range w.hosts {
+		h.commit, h.bad, h.skew = "", record.Key{}, 0
+		w.cut(h)
+	}
+	for _, a := range w.apps {
+		a.skew = 0
+		for _, t := range a.phone.State.Log {
+			for _, d := range t.Details {
+				for _, v := range d.New {
+					if s, ok := v.AsText(); ok {
+						w.cloud.disk.held[s] = true // the phone has it, so nobody may lose it from now on
+					}
+				}
+			}
+		}
+	}
+	last := ""
+	for range healRounds {
+		w.now += 10 * 60_000
+		for _, l := range w.lines {
+			w.connect(l)
+			l.drain()
+			l.close()
+		}
+		for _, a := range w.apps {
+			for _, h := range a.servers {
+				w.push(a, h)
+				w.pull(a, h)
+			}
+		}
+		state := fmt.Sprint(w.digest())
+		if state == last {
+			return
+		}
+		last = state
+	}
+	w.violate("the healed network never comes to rest")
+}
+
+// image is what a host holds of a building.
+type image struct {
+	bodies map[record.Key]string
+	chains map[record.ReplicaID]replica.Chain
+}
+
+func (w *world) image(h *host, b record.ID) image {
+	out := image{bodies: map[record.Key]string{}, chains: map[record.ReplicaID]replica.Chain{}}
+	feed, err := h.disk.store.Feed(context.Background(), b, 0, 1<<20, 1<<40)
+	if err != nil {
+		w.violate("feed: %v", err)
+	}
+	for _, item := range feed.Items {
+		if item.Event == nil {
+			out.bodies[item.Key] = string(item.Body)
+		}
+	}
+	chains, err := h.disk.store.Chains(context.Background(), b)
+	if err != nil {
+		w.violate("chains: %v", err)
+	}
+	for _, c := range chains {
+		out.chains[c.Replica] = c
+	}
+	return out
+}
+
+// digest hashes the state of everybody.
+func (w *world) digest() record.Hash {
+	h := sha256.New()
+	for _, host := range w.hosts {
+		for _, b := range host.buildings {
+			img := w.image(host, b)
+			for _, k := range slices.SortedFunc(maps.Keys(img.bodies), record.Key.Compare) {
+				fmt.Fprintf(h, "%s %s\n%x\n", host.name, k, img.bodies[k])
+			}
+			for _, r := range slices.SortedFunc(maps.Keys(img.chains), record.ID.Compare) {
+				c := img.chains[r]
+				fmt.Fprintf(h, "%s %d %x %d\n", r, c.Held, c.Hash, c.Settled)
+			}
+		}
+	}
+	for _, a := range w.apps {
+		fmt.Fprintf(h, "%s %d\n", a.name, len(a.phone.State.Log))
+	}
+	return record.Hash(h.Sum(nil))
+}
+
+// judge asks whether every invariant holds in the healed world.
+func (w *world) judge() {
+	audit := map[string]bool{}
+	for _, b := range []record.ID{north, south} {
+		cloud := w.image(w.cloud, b)
+		for _, h := range w.hosts {
+			if !slices.Contains(h.buildings, b) {
+				continue
+			}
+			w.converged(h, cloud, w.image(h, b), b)
+			w.chains(h, b, audit)
+			w.waits(h, b)
+		}
+		w.lost(b, cloud, audit)
+	}
+	for _, h := range w.hosts {
+		held, err := h.disk.store.Buildings(context.Background())
+		for _, b := range held {
+			if !slices.Contains(h.buildings, b) || err != nil {
+				w.violate("%s holds building %s", h.name, buildingName(b))
+			}
+		}
+	}
+	for _, a := range w.apps {
+		w.phone(a)
+	}
+}
+
+func (w *world) converged(h *host, cloud, here image, b record.ID) {
+	for k, body := range cloud.bodies {
+		if here.bodies[k] != body {
+			w.violate("diverged: %s of %s at %s", k.Kind, buildingName(b), h.name)
+		}
+	}
+	if len(here.bodies) != len(cloud.bodies) {
+		w.violate("diverged: %d records at %s, %d at the cloud", len(here.bodies), h.name, len(cloud.bodies))
+	}
+	for r, c := range cloud.chains {
+		if o := here.chains[r]; o.Held != c.Held || o.Hash != c.Hash {
+			w.violate("diverged: chain %s has %d events at %s, %d at the cloud", r, o.Held, h.name, c.Held)
+		}
+	}
+	for k, body := range here.bodies {
+		r, err := record.Decode([]byte(body))
+		if err != nil {
+			w.violate("record %s: %v", k, err)
+		}
+		for _, v := range texts(r) {
+			if !strings.HasPrefix(v, buildingName(b)+".") {
+				w.violate("isolation: %q in %s at %s", v, buildingName(b), h.name)
+			}
+			if strings.Contains(v, ".phone") && k.Kind == Setting {
+				w.violate("a forbidden value stands: %q", v)
+			}
+		}
+	}
+}
+
+// chains verifies every chain link by link, and collects the values of refusals.
+func (w *world) chains(h *host, b record.ID, audit map[string]bool) {
+	list, err := h.disk.store.Chains(context.Background(), b)
+	if err != nil {
+		w.violate("chains: %v", err)
+	}
+	for _, c := range list {
+		rows, err := h.disk.store.Events(context.Background(), b, c.Replica, 1, ^uint64(0), 1<<20)
+		if err != nil {
+			w.violate("events: %v", err)
+		}
+		var prev record.Hash
+		for i, row := range rows {
+			e, err := record.DecodeEvent(row.Body)
+			if err != nil || e.Prev != prev || e.N != uint64(i)+1 || record.HashEvent(row.Body) != row.Hash { //nolint:gosec // small
+				w.violate("chain %s breaks at %d at %s", c.Replica, row.N, h.name)
+				break
+			}
+			prev = row.Hash
+			d, err := record.DecodeDetails(row.Details)
+			if len(row.Details) == 0 {
+				continue
+			}
+			if err != nil || d.Check(e) != nil {
+				w.violate("details of %s:%d do not fit at %s", c.Replica, e.N, h.name)
+				continue
+			}
+			for j := range e.Refusals {
+				for _, v := range d[len(e.Touches)+j].New {
+					if s, ok := v.AsText(); ok {
+						audit[s] = true
+					}
+				}
+			}
+		}
+		if uint64(len(rows)) != c.Held || prev != c.Hash {
+			w.violate("chain %s: %d events, %d held at %s", c.Replica, len(rows), c.Held, h.name)
+		}
+	}
+}
+
+// waits looks for records that are still held back.
+func (w *world) waits(h *host, b record.ID) {
+	for _, o := range w.hosts {
+		have, err := h.disk.store.Load(context.Background(), b, replica.Need{Peer: o.node.ID(), Quarantine: 1000})
+		if err != nil {
+			w.violate("quarantine: %v", err)
+		}
+		for _, q := range have.Quarantine {
+			if !q.Theirs {
+				w.violate("held back for ever: %s of %s at %s: %s", q.Key.Kind, o.name, h.name, q.Code)
+			}
+		}
+	}
+}
+
+// lost asks for each value that some node's history holds: it stands, or somebody who knew
+// it replaced it and is accounted for, or it was refused and the audit has it.
+func (w *world) lost(b record.ID, cloud image, audit map[string]bool) {
+	stands := map[string]bool{}
+	for _, body := range cloud.bodies {
+		if r, err := record.Decode([]byte(body)); err == nil {
+			for _, v := range texts(r) {
+				stands[v] = true
+			}
+			if len(replica.Conflicts(Rules{}, Ticket, r)) > 0 {
+				w.count("conflict")
+			}
+		}
+	}
+	memo := map[string]bool{}
+	var kept func(v string) bool
+	kept = func(v string) bool {
+		if known, ok := memo[v]; ok {
+			return known
+		}
+		memo[v] = stands[v] || w.removals[v] || slices.ContainsFunc(w.over[v], kept)
+		return memo[v]
+	}
+	seen := map[string]bool{}
+	for _, h := range w.hosts {
+		for _, v := range slices.Sorted(maps.Keys(h.disk.held)) {
+			if strings.HasPrefix(v, buildingName(b)+".") && !seen[v] && !kept(v) && !audit[v] {
+				w.violate("lost: %s, which %s held", v, h.name)
+			}
+			seen[v] = true
+		}
+	}
+}
+
+// phone holds an app to an empty outbox and to what the cloud has.
+func (w *world) phone(a *app) {
+	if n := len(a.phone.State.Log); n > 0 {
+		w.violate("outbox: %d transactions of %s never settle", n, a.name)
+	}
+	for k, body := range w.image(w.cloud, a.phone.Building).bodies {
+		shown, err := a.phone.View(k).Encode()
+		if err != nil || k.Kind != Setting && string(shown) != body {
+			w.violate("diverged: %s at %s", k.Kind, a.name)
+		}
+		if _, has := a.phone.State.Records[k]; k.Kind == Setting && has {
+			w.violate("isolation: %s sees a %s", a.name, k.Kind)
+		}
+	}
+}
