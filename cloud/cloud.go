@@ -31,6 +31,7 @@ import (
 	"estate/internal/desk"
 	"estate/internal/httpapi"
 	"estate/internal/media"
+	"estate/internal/problem"
 	"estate/internal/synclink"
 	"estate/schema"
 	"estate/sync/record"
@@ -94,7 +95,7 @@ func (c *Cloud) build(ctx context.Context) error {
 	table := schema.Default()
 	c.node = &replica.Node{Key: k.node, Tier: record.TierCloud, Rules: table, Store: c.store, Boot: c.boot, Random: rand.Reader,
 		Now: func() int64 { return time.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted}
-	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: c.store, Now: time.Now, Random: rand.Reader, Log: c.cfg.Log})
+	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Now: time.Now, Random: rand.Reader, Log: c.cfg.Log})
 	if c.words, err = auth.NewPasswords(auth.HashesAtOnceDefault, rand.Reader); err != nil {
 		return fmt.Errorf("passwords: %w", err)
 	}
@@ -275,7 +276,7 @@ func (c *Cloud) serveBlob(w http.ResponseWriter, r *http.Request) {
 			return err
 		}
 		if !held {
-			return media.NotFound()
+			return problem.New(problem.NotFound, "file")
 		}
 		return media.ServeBlob(w, r, c.blobs, hash, "application/octet-stream")
 	}()

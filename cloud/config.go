@@ -1,19 +1,14 @@
 package cloud
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"net/url"
-	"os"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/caarlos0/env/v11"
+	"estate/internal/settings"
 )
 
 // Config is the cloud's configuration: file, environment (ESTATE_CLOUD_*) and flags, in
@@ -98,51 +93,9 @@ func (c Config) Validate() error {
 // EnvPrefix begins every environment variable of the configuration.
 const EnvPrefix = "ESTATE_CLOUD_"
 
-// configBytesMax bounds the configuration file.
-const configBytesMax = 1 << 20
-
 // LoadConfig reads a file (none where the path is empty) and the environment over it.
-// Unknown keys of either are an error, for a misspelt setting must not pass in silence.
 func LoadConfig(path string, environment map[string]string) (Config, error) {
 	var c Config
-	if path != "" {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return c, fmt.Errorf("read the configuration: %w", err)
-		}
-		if len(text) > configBytesMax {
-			return c, fmt.Errorf("configuration %s: larger than %d bytes", path, configBytesMax)
-		}
-		dec := json.NewDecoder(bytes.NewReader(text))
-		dec.DisallowUnknownFields()
-		if err := dec.Decode(&c); err != nil {
-			return c, fmt.Errorf("configuration %s: %w", path, err)
-		}
-	}
-	if err := refuseUnknown(environment); err != nil {
-		return c, err
-	}
-	if err := env.ParseWithOptions(&c, env.Options{Prefix: EnvPrefix, Environment: environment}); err != nil {
-		return c, fmt.Errorf("configuration from the environment: %w", err)
-	}
-	return c, nil
-}
-
-func refuseUnknown(environment map[string]string) error {
-	params, err := env.GetFieldParams(&Config{})
-	if err != nil {
-		return fmt.Errorf("configuration keys: %w", err)
-	}
-	var unknown []string
-	for name := range environment {
-		key, ours := strings.CutPrefix(name, EnvPrefix)
-		if ours && !slices.ContainsFunc(params, func(p env.FieldParams) bool { return p.Key == key }) {
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return fmt.Errorf("unknown settings in the environment: %s", strings.Join(unknown, ", "))
-	}
-	return nil
+	err := settings.Load(&c, path, EnvPrefix, environment)
+	return c, err
 }

@@ -10,10 +10,10 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"estate/cloud"
+	"estate/internal/settings"
 )
 
 // version is set by the build.
@@ -32,12 +32,7 @@ func main() {
 }
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
-	environment := map[string]string{}
-	for _, kv := range environ {
-		k, v, _ := strings.Cut(kv, "=")
-		environment[k] = v
-	}
-	cfg, err := configure(args, environment, out)
+	cfg, err := configure(args, settings.Environment(environ), out)
 	if err != nil {
 		return err
 	}
