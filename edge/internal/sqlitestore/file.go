@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,9 +69,10 @@ func (s *Store) prepareFile(ctx context.Context) error {
 		return nil
 	}
 	if have > 0 {
-		if err := s.backup(ctx, fmt.Sprintf("%s.before-%04d", s.path, want)); err != nil {
+		if err := backup(ctx, s.write, fmt.Sprintf("%s.before-%04d", s.path, want)); err != nil {
 			return err
 		}
+		s.log.InfoContext(ctx, "store backed up before migrating", "version", have)
 	}
 	if _, err := migrations.Up(ctx); err != nil {
 		return fmt.Errorf("migrate from version %d to %d: %w", have, want, translate(err))
@@ -79,17 +81,17 @@ func (s *Store) prepareFile(ctx context.Context) error {
 	return nil
 }
 
-// backup copies the file as it is to another, in place of an earlier copy of that name.
-func (s *Store) backup(ctx context.Context, to string) error {
+// backup copies a database as it is to another file, in place of an earlier copy of that
+// name.
+func backup(ctx context.Context, db *sql.DB, to string) error {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the earlier backup: %w", err)
 	}
-	if _, err := s.write.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
+	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
 		return fmt.Errorf("back up before migrating: %w", translate(err))
 	}
 	if err := os.Chmod(to, 0o600); err != nil {
 		return fmt.Errorf("protect the backup: %w", err)
 	}
-	s.log.InfoContext(ctx, "store backed up before migrating", "to", to)
 	return nil
 }

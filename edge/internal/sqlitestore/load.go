@@ -16,15 +16,16 @@ import (
 const (
 	selectState = `SELECT boot, replica, n, head, stamp, clock_offset, position FROM building_state WHERE building = ?`
 	// The keys of one kind come as a JSON array of hex texts: one statement reads a page.
-	selectRecords = `SELECT r.id, r.position, r.body FROM json_each(?3) k JOIN record r ON r.building = ?1 AND r.kind = ?2 AND r.id = unhex(k.value)`
+	// CROSS JOIN keeps the planner from scanning the table and the array for each row.
+	selectRecords = `SELECT r.id, r.position, r.body FROM json_each(?3) k CROSS JOIN record r ON r.building = ?1 AND r.kind = ?2 AND r.id = unhex(k.value)`
 	selectTouches = `SELECT t.id, t.field, t.replica, t.n, t.covered, t.refused FROM json_each(?3) k
-		JOIN phone_touch t ON t.building = ?1 AND t.kind = ?2 AND t.id = unhex(k.value) ORDER BY t.id, t.field, t.replica, t.n`
+		CROSS JOIN phone_touch t ON t.building = ?1 AND t.kind = ?2 AND t.id = unhex(k.value) ORDER BY t.id, t.field, t.replica, t.n`
 	anyTouch     = `SELECT EXISTS (SELECT 1 FROM phone_touch WHERE building = ?)`
 	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.settled`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = ? ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unhex(value) FROM json_each(?2)
-		UNION SELECT c.predecessor FROM line JOIN chain c ON c.building = ?1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
-		SELECT ` + chainColumns + ` FROM line JOIN chain c ON c.building = ?1 AND c.replica = line.replica`
+		UNION SELECT c.predecessor FROM line CROSS JOIN chain c ON c.building = ?1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
+		SELECT ` + chainColumns + ` FROM line CROSS JOIN chain c ON c.building = ?1 AND c.replica = line.replica`
 	selectHash    = `SELECT hash FROM event WHERE building = ? AND replica = ? AND n = ?`
 	eventColumns  = `e.replica, e.n, e.hash, e.body, e.details, e.position`
 	selectEvents  = `SELECT ` + eventColumns + ` FROM event e WHERE e.building = ? AND e.replica = ? AND e.n BETWEEN ? AND ? ORDER BY e.n LIMIT ?`
