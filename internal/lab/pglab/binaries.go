@@ -114,3 +114,22 @@ func enterable(dir string, as *syscall.Credential) error {
 		}
 	}
 }
+
+// Enterable says whether the account that a server would run under can enter dir, of which
+// the last parts need not exist yet. The error names the folder that is in the way.
+func Enterable(dir string) error {
+	as, err := account()
+	if err != nil {
+		return err
+	}
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("resolve %s: %w", dir, err)
+	}
+	for {
+		if _, err := os.Stat(at); err == nil || at == filepath.Dir(at) {
+			return enterable(at, as)
+		}
+		at = filepath.Dir(at)
+	}
+}

@@ -1,0 +1,198 @@
+// Package demo runs a whole estate on this machine for somebody to look at, and tells the
+// project's story with it.
+//
+// It must never listen on anything but loopback, nor touch a folder, database or process
+// that is not its own.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"estate/internal/lab/stack"
+)
+
+// databaseVariable names an empty database to use in place of a private cluster.
+const databaseVariable = "DATABASE_URL"
+
+// Command is `estate demo`.
+func Command() *cobra.Command {
+	var story, keep bool
+	cmd := &cobra.Command{
+		Use: "demo", Short: "Run a whole estate on this machine", Args: cobra.NoArgs,
+		Long: "Starts a private PostgreSQL, the cloud, two edges and a simulated building, and prints addresses and sign-ins. " +
+			"Data is kept in " + homeVariable + ", else in .estate/demo, for the next run. Ctrl-C stops everything.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if story {
+				return tell(cmd.Context(), cmd.OutOrStdout(), keep)
+			}
+			return run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&story, "story", false, "play the story by itself, in a folder of its own, and check each step")
+	cmd.Flags().BoolVar(&keep, "keep", false, "with --story: leave its folder for a look")
+	for verb, short := range map[string]string{
+		verbCut:     "Cut a building off from the cloud",
+		verbRestore: "Give a building its link back",
+	} {
+		cmd.AddCommand(&cobra.Command{Use: verb + " BUILDING", Short: short, Args: cobra.ExactArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error { return control(cmd, verb, args[0]) }})
+	}
+	return cmd
+}
+
+// The verbs that a running demo understands.
+const (
+	verbCut     = "cut"
+	verbRestore = "restore"
+	verbStatus  = "status"
+)
+
+func control(cmd *cobra.Command, verb, building string) error {
+	dir, err := chooseFolder(os.Getenv(databaseVariable) == "")
+	if err != nil {
+		return err
+	}
+	text, err := ask(cmd.Context(), dir, request{Verb: verb, Building: building})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), text)
+	return nil
+}
+
+// run runs the demo until ctx ends or a part of it does.
+func run(ctx context.Context, out io.Writer) (err error) {
+	binaries, err := programs()
+	if err != nil {
+		return err
+	}
+	dir, err := chooseFolder(os.Getenv(databaseVariable) == "")
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	progress := func(line string) { fmt.Fprintf(out, "  %5.1f s  %s\n", time.Since(began).Seconds(), line) }
+	progress("data folder " + dir)
+	s, err := stack.Open(ctx, stack.Options{Dir: dir, Binaries: binaries, DatabaseURL: os.Getenv(databaseVariable),
+		FullDurability: true, Progress: progress})
+	if errors.Is(err, stack.ErrRunning) {
+		return alreadyRunning(ctx, out, dir, err)
+	}
+	if err != nil {
+		return interrupted(ctx, out, err)
+	}
+	defer func() {
+		fmt.Fprintln(out, "stopping …")
+		err = errors.Join(err, s.Stop())
+		if err == nil {
+			fmt.Fprintln(out, "stopped; the data stays in", dir)
+		}
+	}()
+	return interrupted(ctx, out, play(ctx, out, s))
+}
+
+// interrupted makes a Ctrl-C during the start no failure.
+func interrupted(ctx context.Context, out io.Writer, err error) error {
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(out)
+		return nil
+	}
+	return err
+}
+
+// alreadyRunning shows where the demo that has the folder is.
+func alreadyRunning(ctx context.Context, out io.Writer, dir string, cause error) error {
+	text, err := ask(ctx, dir, request{Verb: verbStatus})
+	if err != nil {
+		return fmt.Errorf("%w: it is starting or stopping; try again in a moment", cause)
+	}
+	fmt.Fprintln(out, "The demo is running already:")
+	fmt.Fprintln(out, text)
+	return nil
+}
+
+// play starts everything, serves the control socket and waits.
+func play(ctx context.Context, out io.Writer, s *stack.Stack) error {
+	buildings, err := start(ctx, s, stack.DefaultPlan())
+	for _, b := range buildings {
+		defer b.Close()
+	}
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, s.Dir())
+	if err != nil {
+		return err
+	}
+	living, end := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serve(listener, func(r request) (string, error) { return obey(s, r) })
+	}()
+	for _, b := range buildings {
+		go b.Live(living)
+	}
+	defer func() {
+		end()
+		_ = listener.Close() // ends serve
+		<-done
+	}()
+	fmt.Fprintln(out)
+	fmt.Fprintln(out, table(s))
+	fmt.Fprintln(out, "Ctrl-C stops everything.")
+	return watch(ctx, s)
+}
+
+// watch waits for the end: Ctrl-C, or a program that ended by itself.
+func watch(ctx context.Context, s *stack.Stack) error {
+	ended := make(chan string, 1)
+	for _, p := range s.Processes() {
+		go func() {
+			select {
+			case <-p.Exited():
+				select {
+				case ended <- fmt.Sprintf("%s ended by itself (%v); its log ends:\n%s", p.Name(), p.ExitError(), p.LogTail()):
+				default:
+				}
+			case <-ctx.Done():
+			}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		// A second Ctrl-C ends this program at once; the kernel ends its children.
+		signal.Reset(os.Interrupt)
+		return nil
+	case what := <-ended:
+		return errors.New(what)
+	}
+}
+
+// obey does what the control socket asks for.
+func obey(s *stack.Stack, r request) (string, error) {
+	if r.Verb == verbStatus {
+		return table(s), nil
+	}
+	edge := s.Edge(r.Building)
+	if edge == nil {
+		return "", fmt.Errorf("no building is called %q; there are Oak and Pine", r.Building)
+	}
+	switch r.Verb {
+	case verbCut:
+		edge.Line.Cut()
+		return edge.Place.Name + " is cut off from the cloud. It goes on working at " + edge.Base(), nil
+	case verbRestore:
+		edge.Line.Restore()
+		return edge.Place.Name + " has its link back", nil
+	}
+	return "", fmt.Errorf("the demo does not understand %q", r.Verb)
+}

@@ -1,0 +1,127 @@
+package apiclient
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+
+	"estate/internal/desk"
+	"estate/sync/record"
+)
+
+// List is part of a list.
+type List[T any] = desk.List[T]
+
+// perPage is the longest page that a server gives.
+const perPage = desk.PerPageMax
+
+func under(building record.ID, path string) string {
+	return "/buildings/" + building.String() + path
+}
+
+// All reads a list to its end, page by page.
+func All[T any](ctx context.Context, c *Client, path string, query url.Values) ([]T, error) {
+	var all []T
+	next := url.Values{}
+	for name, values := range query {
+		next[name] = values
+	}
+	next.Set("per_page", strconv.Itoa(perPage))
+	for {
+		var part List[T]
+		if err := c.Get(ctx, path+"?"+next.Encode(), &part); err != nil {
+			return nil, err
+		}
+		all = append(all, part.Items...)
+		if part.Next == "" {
+			return all, nil
+		}
+		next.Set("cursor", part.Next)
+	}
+}
+
+// Buildings lists the buildings that the caller may see.
+func (c *Client) Buildings(ctx context.Context) ([]desk.Building, error) {
+	return All[desk.Building](ctx, c, "/buildings", nil)
+}
+
+// NewBuilding is a building to create at the cloud.
+type NewBuilding struct {
+	Name     string `json:"name"`
+	Code     string `json:"code"`
+	Address  string `json:"address,omitempty"`
+	TimeZone string `json:"time_zone,omitempty"`
+}
+
+// CreateBuilding makes a building.
+func (c *Client) CreateBuilding(ctx context.Context, in NewBuilding) (desk.Building, error) {
+	var out desk.Building
+	return out, c.Post(ctx, "/buildings", in, &out)
+}
+
+// CreateUnit makes a unit of a building.
+func (c *Client) CreateUnit(ctx context.Context, building record.ID, name, floor string) (desk.Unit, error) {
+	var out desk.Unit
+	return out, c.Post(ctx, under(building, "/units"), map[string]string{"name": name, "floor": floor}, &out)
+}
+
+// Units lists a building's units.
+func (c *Client) Units(ctx context.Context, building record.ID) ([]desk.Unit, error) {
+	return All[desk.Unit](ctx, c, under(building, "/units"), nil)
+}
+
+// Devices lists a building's devices, unadopted ones too.
+func (c *Client) Devices(ctx context.Context, building record.ID) ([]desk.Device, error) {
+	return All[desk.Device](ctx, c, under(building, "/devices"), nil)
+}
+
+// NewDevice is a device that is entered before it is heard.
+type NewDevice struct {
+	Hardware string     `json:"hardware"`
+	Name     string     `json:"name,omitempty"`
+	Unit     *record.ID `json:"unit,omitempty"`
+}
+
+// CreateDevice enters a device; it counts for alarms at once.
+func (c *Client) CreateDevice(ctx context.Context, building record.ID, in NewDevice) (desk.Device, error) {
+	var out desk.Device
+	return out, c.Post(ctx, under(building, "/devices"), in, &out)
+}
+
+// AdoptDevice lets a device that was heard count for alarms.
+func (c *Client) AdoptDevice(ctx context.Context, building, device record.ID, name string, unit record.ID) (desk.Device, error) {
+	in := struct {
+		Name string     `json:"name,omitempty"`
+		Unit *record.ID `json:"unit,omitempty"`
+	}{Name: name}
+	if !unit.IsZero() {
+		in.Unit = &unit
+	}
+	var out desk.Device
+	return out, c.Post(ctx, under(building, "/devices/"+device.String()+"/adopt"), in, &out)
+}
+
+// Alarms lists a building's alarms.
+func (c *Client) Alarms(ctx context.Context, building record.ID) ([]desk.Alarm, error) {
+	return All[desk.Alarm](ctx, c, under(building, "/alarms"), nil)
+}
+
+// SyncState is a node's view of how far a building's nodes are in step.
+type SyncState struct {
+	desk.SyncState
+	Role string `json:"role"`
+	// Link is an edge's link to the cloud.
+	Link *Link `json:"link"`
+}
+
+// Link is the state of a link: offline, connecting, syncing or synced.
+type Link struct {
+	State string `json:"state"`
+	Code  string `json:"code"`
+}
+
+// SyncState says how far a building's nodes are in step.
+func (c *Client) SyncState(ctx context.Context, building record.ID) (SyncState, error) {
+	var out SyncState
+	return out, c.Get(ctx, under(building, "/sync"), &out)
+}

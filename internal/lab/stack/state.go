@@ -1,0 +1,148 @@
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"estate/internal/lab"
+	"estate/sync/record"
+)
+
+const stateFile = "state.json"
+
+// Person is one seeded account with its password: throw-away accounts of a demo or test.
+type Person struct {
+	// Key is what commands and tests call the person.
+	Key      string    `json:"key"`
+	Name     string    `json:"name"`
+	Email    string    `json:"email"`
+	Password string    `json:"password"`
+	ID       record.ID `json:"id"`
+	// Roles maps a building's code to the role there, Units to the unit's name.
+	Roles map[string]string `json:"roles,omitempty"`
+	Units map[string]string `json:"units,omitempty"`
+}
+
+// Login is what a gateway needs to speak to an edge's broker.
+type Login struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+	ClientID string `json:"client_id"`
+	Base     string `json:"base,omitempty"`
+}
+
+// Place is a seeded building.
+type Place struct {
+	Name     string               `json:"name"`
+	Code     string               `json:"code"`
+	ID       record.ID            `json:"id"`
+	Units    map[string]record.ID `json:"units"`
+	Enrolled bool                 `json:"enrolled"`
+	Gateway  Login                `json:"gateway"`
+}
+
+// State is what a stack remembers between runs. It holds passwords: its file is for its
+// owner alone.
+type State struct {
+	Ports     map[string]int `json:"ports"`
+	Admin     Person         `json:"admin"`
+	People    []Person       `json:"people"`
+	Buildings []*Place       `json:"buildings"`
+}
+
+// Building finds a building by its code or name, in any case; nil where there is none.
+func (s *State) Building(name string) *Place {
+	for _, b := range s.Buildings {
+		if strings.EqualFold(b.Code, name) || strings.EqualFold(b.Name, name) {
+			return b
+		}
+	}
+	return nil
+}
+
+// Person finds a person by key; nil where there is none.
+func (s *State) Person(key string) *Person {
+	for i := range s.People {
+		if s.People[i].Key == key {
+			return &s.People[i]
+		}
+	}
+	return nil
+}
+
+func loadState(dir string) (State, error) {
+	state := State{Ports: map[string]int{}}
+	text, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return state, nil
+	}
+	if err != nil {
+		return state, fmt.Errorf("read what the last run remembered: %w", err)
+	}
+	if err := json.Unmarshal(text, &state); err != nil {
+		return state, fmt.Errorf("understand %s (delete the folder to begin anew): %w", filepath.Join(dir, stateFile), err)
+	}
+	if state.Ports == nil {
+		state.Ports = map[string]int{}
+	}
+	return state, nil
+}
+
+// save writes the state whole or not at all.
+func (s *Stack) save() error {
+	text, err := json.MarshalIndent(s.State, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write down the state: %w", err)
+	}
+	return writeFile(filepath.Join(s.options.Dir, stateFile), text)
+}
+
+// writeFile replaces a file in one step. A run that is killed leaves the old one.
+func writeFile(path string, text []byte) error {
+	aside := path + ".new"
+	if err := os.WriteFile(aside, text, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(aside, path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// port gives the port that a purpose had in the last run if it is still free, else another.
+func (s *Stack) port(ctx context.Context, purpose string) (int, error) {
+	if known := s.State.Ports[purpose]; known != 0 && free(ctx, known) {
+		return known, nil
+	}
+	port, err := lab.FreePort(ctx)
+	if err != nil {
+		return 0, err
+	}
+	s.State.Ports[purpose] = port
+	return port, s.save()
+}
+
+func free(ctx context.Context, port int) bool {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", address(port))
+	if err != nil {
+		return false
+	}
+	return listener.Close() == nil
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// passwordChars is 90 bits of rand.Text's 130: enough, and short enough to be typed.
+const passwordChars = 18
+
+func newPassword() string { return strings.ToLower(rand.Text()[:passwordChars]) }
