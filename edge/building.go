@@ -54,7 +54,7 @@ func newBuilding(ctx context.Context, e *Edge, enrolment local.Enrolment) (*buil
 		Trusted: func(_ context.Context, _, node record.ID, tier record.Tier) (bool, error) {
 			return tier != record.TierCloud || node == cloud, nil
 		}}
-	b.desk = desk.New(desk.Config{Node: b.node, Table: b.table, Query: e.store, Now: e.now, Random: rand.Reader, Log: e.log})
+	b.desk = desk.New(desk.Config{Node: b.node, Table: b.table, Query: sqlitestore.NewQueries(e.store, schema.Kinds()), Now: e.now, Random: rand.Reader, Log: e.log})
 	var err error
 	if b.auth, err = b.newAuth(enrolment); err != nil {
 		return nil, err
