@@ -165,7 +165,10 @@ func (t *Table) MayWrite(v Viewer, k record.Key, field string, values []record.V
 	if !ok {
 		return wire.CodeFieldUnknown
 	}
-	if kind.Secret || !f.writable(v.Role, len(current.Siblings(field)) == 0) {
+	// Whoever may edit a record at all says with each edit that it is not deleted, so that
+	// the edit wins over a deletion that had not seen it (SPEC R6).
+	kept := field == "deleted" && kind.Deletable && allEqual(values, record.Bool(false)) && len(values) == 1 && kind.Readers[v.Role] != Nothing
+	if kind.Secret || !kept && !f.writable(v.Role, len(current.Siblings(field)) == 0) {
 		return wire.CodeFieldForbidden
 	}
 	if !t.mayTouch(v, k, field, values, current, parent) {

@@ -258,3 +258,21 @@ func (r Record) validate() error {
 }
 
 func validName(s string) bool { return s != "" && len(s) <= FieldNameMax && utf8.ValidString(s) }
+
+// Replicas lists the replicas that an encoded record cites, in order, without decoding the
+// rest. It returns nil for bytes that are not a record.
+func Replicas(body []byte) []ReplicaID {
+	// The form begins with an array of five, the version and the byte string of replicas.
+	if len(body) < 3 || body[0] != 0x85 || body[1] != recordVersion {
+		return nil
+	}
+	var table []byte
+	if _, err := decoding.UnmarshalFirst(body[2:], &table); err != nil {
+		return nil
+	}
+	out := make([]ReplicaID, 0, len(table)/len(ID{}))
+	for ; len(table) >= len(ID{}); table = table[len(ID{}):] {
+		out = append(out, ReplicaID(table[:len(ID{})]))
+	}
+	return out
+}

@@ -185,6 +185,7 @@ func (n *Node) ReadPage(ctx context.Context, building record.ID, after uint64, h
 	}
 	p := wire.Page{From: after, To: after, Generation: n.Boot()}
 	var replicas []record.ReplicaID
+	cited := map[record.ReplicaID]bool{}
 	for _, item := range feed.Items {
 		p.To = item.Position
 		switch {
@@ -193,14 +194,24 @@ func (n *Node) ReadPage(ctx context.Context, building record.ID, after uint64, h
 			replicas = append(replicas, item.Event.Replica)
 		case item.Event == nil && !skip(item.Position):
 			p.Records = append(p.Records, wire.RecordItem{Kind: item.Key.Kind, ID: item.Key.ID, Body: item.Body})
+			for _, r := range record.Replicas(item.Body) {
+				cited[r] = true
+			}
 		}
 	}
 	p.Last = p.To >= feed.End
-	p.Heads, err = n.heads(ctx, building, replicas)
+	p.Heads, err = n.heads(ctx, building, replicas, cited)
 	return p, err
 }
 
-func (n *Node) heads(ctx context.Context, building record.ID, replicas []record.ReplicaID) ([]record.Head, error) {
+// heads collects the signed heads of chains whose events a page carries, and of those that
+// its records cite beyond what this node holds: a phone's transaction may be here while the
+// events before it still travel, and the receiver's gate asks for its number's signature.
+func (n *Node) heads(ctx context.Context, building record.ID, carried []record.ReplicaID, cited map[record.ReplicaID]bool) ([]record.Head, error) {
+	replicas := slices.Clone(carried)
+	for r := range cited {
+		replicas = append(replicas, r)
+	}
 	slices.SortFunc(replicas, record.ID.Compare)
 	replicas = slices.Compact(replicas)
 	if len(replicas) == 0 {
@@ -212,7 +223,9 @@ func (n *Node) heads(ctx context.Context, building record.ID, replicas []record.
 	}
 	var out []record.Head
 	for _, r := range replicas {
-		if h := n.head(building, have.Chains[r]); h != nil {
+		c := have.Chains[r]
+		gap := c.Signed != nil && c.Signed.N > c.Held
+		if h := n.head(building, c); h != nil && (gap || slices.Contains(carried, r)) {
 			out = append(out, *h)
 		}
 	}
@@ -237,7 +250,7 @@ func (n *Node) ReadEvents(ctx context.Context, building record.ID, w wire.Want) 
 		}
 		p.Events = append(p.Events, wire.EventItem{Body: r.Body, Details: r.Details, Replica: r.Replica, N: r.N})
 	}
-	p.Heads, err = n.heads(ctx, building, []record.ReplicaID{w.Replica})
+	p.Heads, err = n.heads(ctx, building, []record.ReplicaID{w.Replica}, nil)
 	return p, err
 }
 

@@ -70,7 +70,7 @@ func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p w
 	if err := a.receipts(ctx); err != nil {
 		return Applied{}, err
 	}
-	a.out.Ack.Page, a.out.Ack.To, a.out.Ack.Time = p.ID, p.To, n.Now()
+	a.out.Ack.Page, a.out.Ack.To = p.ID, p.To
 	a.out.Alarms = append(a.alarms, a.out.Alarms...)
 	return a.out, nil
 }
@@ -377,8 +377,12 @@ func (a *application) merge(l *ledger, out *Applied, c candidate) {
 		c.code = a.check(l, c)
 	}
 	if c.code != "" {
-		if !c.retried {
+		switch {
+		case !c.retried:
 			a.quarantine(l, out, c)
+		case c.code == wire.CodeClockAhead:
+			// Told again until the peer has corrected its clock: an answer may be lost.
+			out.Ack.Quarantined = append(out.Ack.Quarantined, wire.Quarantined{Kind: c.key.Kind, ID: c.key.ID, Code: c.code})
 		}
 		return
 	}
@@ -468,18 +472,18 @@ func (a *application) quarantine(l *ledger, out *Applied, c candidate) {
 }
 
 // check is what the upper tier asks of a lower one's record: kinds that it may write,
-// schema, honest time, and that every number its context reaches was signed by that
+// schema, honest time, and that the numbers its context reaches were signed by that
 // replica's own node (SPEC R9, R16). The lower tier trusts the upper.
 func (a *application) check(l *ledger, c candidate) string {
 	if a.peer.Tier <= l.node.Tier {
 		return ""
 	}
-	for _, d := range c.record.Context.Reaches() {
+	kind, known := l.node.Rules.Kind(c.key.Kind)
+	for _, d := range gated(c.record, known && !kind.EdgeWrites) {
 		if code := l.signedTo(d); code != "" {
 			return code
 		}
 	}
-	kind, known := l.node.Rules.Kind(c.key.Kind)
 	stored := l.work(c.key).record
 	for _, f := range c.record.Fields {
 		for _, s := range f.Siblings {
@@ -504,6 +508,24 @@ func (a *application) check(l *ledger, c candidate) string {
 		return wire.CodeKindNotYours
 	}
 	return ""
+}
+
+// gated lists the numbers that must be signed: those of the vector, which cover all fields,
+// and those of standing values. A single dot without its value takes away one value of one
+// field, which whoever may write the field may do, and it may be the last trace of a number
+// that nobody can sign any more: a phone saw it before its writer was rewound (SPEC R9).
+// all asks for these as well.
+func gated(r record.Record, all bool) []record.Dot {
+	if all {
+		return r.Context.Reaches()
+	}
+	out := slices.Clone(r.Context.Vector)
+	for _, f := range r.Fields {
+		for _, s := range f.Siblings {
+			out = append(out, s.Dot)
+		}
+	}
+	return out
 }
 
 func (l *ledger) fromCloud(r record.ReplicaID) bool {

@@ -33,7 +33,7 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 	}
 	var out wire.Pushed
 	err = n.step(ctx, building, need, push.chains(), func(l *ledger) error {
-		out = wire.Pushed{ID: p.ID}
+		out = wire.Pushed{ID: p.ID, Time: l.now}
 		return push.apply(l, &out)
 	})
 	if err != nil {
@@ -46,7 +46,6 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 	if len(receipts) == 1 {
 		out.Receipt = &receipts[0]
 	}
-	out.Time = n.Now()
 	return out, nil
 }
 
