@@ -172,6 +172,34 @@ func partialFailure(t *testing.T, s replica.Store) {
 	equal(t, "state", page.State.N, uint64(len(want)))
 }
 
+// oneBadOfMany lets concurrent calls share commits with one that the store itself must
+// refuse: its position is taken. Only that one fails.
+func oneBadOfMany(t *testing.T, s replica.Store) {
+	ctx := testContext(t)
+	mustUpdate(t, s, building1, func(w *writer) { w.record("ticket", id("first", 1), "x") })
+	results := make([]error, 48)
+	var wg sync.WaitGroup
+	for n := range results {
+		wg.Go(func() {
+			results[n] = update(ctx, s, building1, func(w *writer) {
+				w.record("ticket", id("t", n), "x")
+				if n%16 == 7 {
+					w.effects.Records[0].Position = 1
+				}
+			})
+		})
+	}
+	wg.Wait()
+	for n, err := range results {
+		if n%16 == 7 && !errors.Is(err, replica.ErrCorrupt) || n%16 != 7 && err != nil {
+			t.Fatalf("call %d: %v", n, err)
+		}
+	}
+	page := mustFeed(t, s, building1, 0)
+	equal(t, "items", len(page.Items), 1+len(results)-3)
+	equal(t, "end", page.End, uint64(len(page.Items)))
+}
+
 func watches(t *testing.T, s replica.Store) {
 	mine, stopMine := s.Watch(building1)
 	other, stopOther := s.Watch(building2)

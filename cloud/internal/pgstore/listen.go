@@ -18,7 +18,7 @@ const (
 	// backOffMin and backOffMax bound the pause between attempts to listen again: soon
 	// after a restart, and no storm while the server is away.
 	backOffMin = 100 * time.Millisecond
-	backOffMax = 5 * time.Second
+	backOffMax = 2 * time.Second
 	dialMax    = 10 * time.Second
 )
 

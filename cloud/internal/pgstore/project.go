@@ -206,7 +206,8 @@ func projectKind(ctx context.Context, c *pgx.Conn, t tableText) error {
 	return err
 }
 
-// shape makes the table, its missing columns and its indexes.
+// shape makes the table, its missing columns and its indexes. What a record does not show
+// costs no index entry.
 func shape(ctx context.Context, tx pgx.Tx, t tableText) error {
 	table := quote(t.Kind)
 	_, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (building uuid NOT NULL, id uuid NOT NULL, position bigint NOT NULL, PRIMARY KEY (building, id))")
@@ -236,7 +237,7 @@ func shape(ctx context.Context, tx pgx.Tx, t tableText) error {
 			}
 		}
 		if column.Indexed && !column.Set {
-			_, err := tx.Exec(ctx, "CREATE INDEX IF NOT EXISTS "+quote(t.Kind+"_by_"+column.Name)+" ON "+table+" (building, "+name+")")
+			_, err := tx.Exec(ctx, "CREATE INDEX IF NOT EXISTS "+quote(t.Kind+"_by_"+column.Name)+" ON "+table+" (building, "+name+") WHERE "+name+" IS NOT NULL")
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"strconv"
 	"testing"
 
 	"estate/internal/lab/pglab/pgtest"
@@ -36,4 +37,26 @@ func TestConformanceOfTwoProcesses(t *testing.T) {
 		url := pgtest.Database(t)
 		return openTest(t, url), openTest(t, url)
 	})
+}
+
+func BenchmarkPages(b *testing.B) {
+	storetest.BenchPages(b, openTest(b, benchURL(b)), 1000)
+}
+
+func BenchmarkSingles(b *testing.B) {
+	for _, writers := range []int{1, 16} {
+		b.Run(strconv.Itoa(writers), func(b *testing.B) {
+			storetest.BenchSingles(b, openTest(b, benchURL(b)), writers)
+		})
+	}
+}
+
+// benchURL is a database of a cluster that syncs, as in service.
+func benchURL(b *testing.B) string {
+	b.Helper()
+	cluster := pgtest.Cluster(b)
+	if err := cluster.CreateDatabase(b.Context(), "bench", ""); err != nil {
+		b.Fatal(err)
+	}
+	return cluster.URL("bench")
 }

@@ -36,7 +36,7 @@ func lockFile(path string) (*os.File, error) {
 // dsn is the connection string. synchronous=FULL is what makes an acknowledgement true
 // after power loss; group commit pays for it.
 func dsn(path string, write bool) string {
-	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "cache_size(-16000)", "temp_store(MEMORY)"}}
+	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "cache_size(-16000)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)"}}
 	if write {
 		q.Set("_txlock", "immediate")
 	} else {

@@ -93,7 +93,8 @@ func (c *conn) project(t tableText) error {
 	return c.exec(upsertFingerprint, t.Kind, t.Fingerprint)
 }
 
-// shape makes the table, its missing columns and its indexes.
+// shape makes the table, its missing columns and its indexes. What a record does not show
+// costs no index entry.
 func (c *conn) shape(t tableText) error {
 	err := c.exec("CREATE TABLE IF NOT EXISTS " + quote(t.Kind) + " (building BLOB NOT NULL, id BLOB NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (building, id))")
 	if err != nil {
@@ -119,7 +120,7 @@ func (c *conn) shape(t tableText) error {
 			}
 		}
 		if column.Indexed && !column.Set {
-			err := c.exec("CREATE INDEX IF NOT EXISTS " + quote(t.Kind+"_by_"+column.Name) + " ON " + quote(t.Kind) + " (building, " + quote(column.Name) + ")")
+			err := c.exec("CREATE INDEX IF NOT EXISTS " + quote(t.Kind+"_by_"+column.Name) + " ON " + quote(t.Kind) + " (building, " + quote(column.Name) + ") WHERE " + quote(column.Name) + " IS NOT NULL")
 			if err != nil {
 				return err
 			}

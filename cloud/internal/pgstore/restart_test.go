@@ -1,0 +1,252 @@
+package pgstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"estate/internal/lab/pglab/pgtest"
+	"estate/schema"
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/replica"
+	"estate/sync/storetest"
+)
+
+const patience = 60 * time.Second
+
+// lines is what the writers print, and tells when there is enough of it.
+type lines struct {
+	mu     sync.Mutex
+	text   bytes.Buffer
+	left   int
+	enough chan struct{}
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left--; l.left == 0 {
+		close(l.enough)
+	}
+	return l.text.Write(p)
+}
+
+// Invariant 1 for the cloud: a server that is killed loses nothing that was acknowledged,
+// comes back under another boot, and stores that were open go on.
+func TestKilledServerLosesNothing(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	cluster := pgtest.Cluster(t)
+	if err := cluster.CreateDatabase(ctx, "cloud", ""); err != nil {
+		t.Fatal(err)
+	}
+	s := openTest(t, cluster.URL("cloud"))
+	before, err := s.Boot(ctx)
+	if err != nil || before.IsZero() {
+		t.Fatalf("boot %s, %v", before, err)
+	}
+	again, err := openTest(t, cluster.URL("cloud")).Boot(ctx)
+	if err != nil || again != before {
+		t.Fatalf("two processes see boots %s and %s, %v", before, again, err)
+	}
+	moved, stop := s.Watch(record.ID{})
+	defer stop()
+	acks, ended := &lines{left: 200, enough: make(chan struct{})}, make(chan error, 1)
+	go func() { ended <- storetest.WriteUntilKilled(ctx, s, acks) }()
+	select {
+	case <-acks.enough:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	if err := cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, replica.ErrBusy) && !errors.Is(err, replica.ErrUnsure) {
+		t.Fatalf("writing to a dead server: %v", err)
+	}
+	drain(moved)
+	if err := cluster.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-moved: // the listener is back, and tells so
+	case <-ctx.Done():
+		t.Fatal("nobody was woken after the restart")
+	}
+	acks.mu.Lock()
+	defer acks.mu.Unlock()
+	t.Logf("%d acknowledged writes survived", storetest.CheckAcknowledged(t, s, &acks.text))
+	after, err := s.Boot(ctx)
+	if err != nil || after == before {
+		t.Fatalf("boot %s after %s, %v", after, before, err)
+	}
+	err = s.Update(ctx, record.DerivedID("any"), func(tx replica.Tx) error {
+		if b, ok := tx.(replica.Booter); !ok || b.Boot() != after {
+			t.Errorf("a transaction does not know its boot")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func drain(moved <-chan struct{}) {
+	select {
+	case <-moved:
+	default:
+	}
+}
+
+// A commit whose answer was lost is looked up; after a restart nobody can tell.
+func TestOutcomeOfALostAnswer(t *testing.T) {
+	t.Parallel()
+	ctx, lost := t.Context(), errors.New("connection lost")
+	s := openTest(t, pgtest.Database(t))
+	boot, err := s.Boot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		end  string
+		boot record.ID
+		want error
+	}{{"COMMIT", boot, nil}, {"ROLLBACK", boot, replica.ErrBusy}, {"COMMIT", record.DerivedID("other"), replica.ErrUnsure}} {
+		tx, err := s.Pool().Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var xid string
+		if err := tx.QueryRow(ctx, "SELECT pg_current_xact_id()::text").Scan(&xid); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(ctx, c.end); err != nil {
+			t.Fatal(err)
+		}
+		_ = tx.Rollback(ctx) // gives the connection back; the transaction has ended
+		if err := s.outcome(xid, c.boot, lost); !errors.Is(err, c.want) || c.want == nil && err != nil {
+			t.Fatalf("%s: got %v, want %v", c.end, err, c.want)
+		}
+	}
+}
+
+// The tables of kinds follow the table of kinds: a new kind, a new field, another policy
+// and an older release all show what the records hold.
+func TestProjectionFollowsTheKinds(t *testing.T) {
+	t.Parallel()
+	url, building := pgtest.Database(t), record.DerivedID("building")
+	latest, first := merge.Policy{Kind: merge.Latest}, merge.Policy{Kind: merge.First}
+	kinds := func(policy merge.Policy, more ...schema.Field) []schema.Kind {
+		return []schema.Kind{{Name: "ticket", Fields: append([]schema.Field{
+			{Name: "title", Type: schema.Text, Policy: policy, Indexed: true}, {Name: "tags", Type: schema.ID, Policy: merge.Policy{Kind: merge.Set}}}, more...)}}
+	}
+	rooms := schema.Field{Name: "rooms", Type: schema.Int, Policy: latest}
+	for step, c := range []struct {
+		kinds []schema.Kind
+		query string
+		want  string
+	}{
+		{[]schema.Kind{{Name: "unit"}}, "SELECT count(*)::text FROM record", "1"},
+		{kinds(latest), "SELECT concat(title, tags, position) FROM ticket", `two["` + building.String() + `"]1`},
+		{kinds(first, rooms), "SELECT concat(title, rooms) FROM ticket", "one-5"},
+		{kinds(latest), "SELECT title FROM ticket", "two"},
+		{kinds(latest), "SELECT max(indexname)::text FROM pg_indexes WHERE indexname LIKE 'ticket_by%'", "ticket_by_title"},
+	} {
+		s, err := Open(t.Context(), url, Options{Kinds: c.kinds})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if step == 0 {
+			err = s.Update(t.Context(), building, func(tx replica.Tx) error {
+				return tx.Save(t.Context(), replica.Effects{State: replica.State{Building: building, Position: 1}, Records: []replica.RecordRow{conflicting(building)}})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got string
+		if err := s.Pool().QueryRow(t.Context(), c.query).Scan(&got); err != nil || got != c.want {
+			t.Fatalf("step %d: got %q, %v, want %q", step, got, err, c.want)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(t.Context(), url, Options{Kinds: []schema.Kind{{Name: "chain"}}}); err == nil {
+		t.Fatal("a kind took the name of another table")
+	}
+}
+
+func conflicting(building record.ID) replica.RecordRow {
+	r := storetest.MakeRecord(building, 1, "one")
+	second := storetest.MakeRecord(building, 2, "two")
+	r = r.With("title", append(r.Siblings("title"), second.Siblings("title")...))
+	tag := record.Sibling{Dot: record.Dot{Replica: building, N: 2}, Class: record.Person, Value: record.IDValue(building)}
+	r = r.With("tags", []record.Sibling{tag})
+	tag.Value = record.Int(-5)
+	r = r.With("rooms", []record.Sibling{tag})
+	return storetest.Row(record.Key{Building: building, Kind: "ticket", ID: building}, 1, r)
+}
+
+// Every type of column takes what records hold, and nothing where they hold another type.
+func TestColumnTypes(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, pgtest.Database(t))
+	building := record.DerivedID("building")
+	err := s.Update(t.Context(), building, func(tx replica.Tx) error {
+		e := replica.Effects{State: replica.State{Building: building}}
+		for _, k := range schema.Kinds() {
+			var right, wrong record.Record
+			for _, f := range k.Fields {
+				with := func(r record.Record, v record.Value) record.Record {
+					return r.With(f.Name, []record.Sibling{{Dot: record.Dot{Replica: building, N: 1}, Class: record.Person, Value: v}})
+				}
+				right, wrong = with(right, sample(f)), with(wrong, record.Value{0x80}) // an empty array is none of the types
+			}
+			for _, r := range []record.Record{right, wrong} {
+				e.State.Position++
+				key := record.Key{Building: building, Kind: k.Name, ID: record.DerivedID(k.Name, e.State.Stamp.String())}
+				e.State.Stamp++
+				e.Records = append(e.Records, storetest.Row(key, e.State.Position, r))
+			}
+		}
+		return tx.Save(t.Context(), e)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range schema.Kinds() {
+		for _, f := range k.Fields {
+			if k.Chain || f.Policy.Kind == merge.Set {
+				continue
+			}
+			var count int
+			err := s.Pool().QueryRow(t.Context(), "SELECT count("+quote(f.Name)+") FROM "+quote(k.Name)).Scan(&count)
+			if err != nil || count != 1 {
+				t.Errorf("%s.%s: %d values, %v, want the right one only", k.Name, f.Name, count, err)
+			}
+		}
+	}
+}
+
+func sample(f schema.Field) record.Value {
+	switch f.Type {
+	case schema.Int, schema.Time:
+		return record.Int(1 << 40)
+	case schema.Float:
+		return record.Float(1.5)
+	case schema.Bool:
+		return record.Bool(true)
+	case schema.ID:
+		return record.IDValue(record.DerivedID("x"))
+	case schema.Digest, schema.Blob:
+		return record.Bytes([]byte{0, 1, 2})
+	case schema.Text, schema.Enum:
+	}
+	return record.Text("text")
+}
