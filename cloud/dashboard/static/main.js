@@ -1,0 +1,176 @@
+// @ts-check
+// Puts the page together: who is signed in, which building, which section, what is drawn.
+
+import { Api } from './api.js';
+import { App } from './app.js';
+import { byId } from './dom.js';
+import { fromThrown } from './problem.js';
+import { Session } from './session.js';
+import { Socket } from './socket.js';
+import { label, t } from './strings.js';
+import { makeAlarms, placeOf } from './views/alarms.js';
+import { makeConflicts } from './views/conflicts.js';
+import { makeDrawer } from './views/drawer.js';
+import { makeEdges } from './views/edges.js';
+import { Announcer, showDone } from './views/notices.js';
+import { tick } from './views/parts.js';
+import { makeShell, sections } from './views/shell.js';
+import { drawNoBuildings, drawSignIn, drawWaiting } from './views/sign-in.js';
+import { makeTickets } from './views/tickets.js';
+
+/** How often ages are brought up to date. */
+const tickEvery = 20_000;
+/** The building that was shown last in this tab. */
+const buildingKey = 'estate.building';
+
+const root = byId('root');
+const now = () => Date.now();
+const announcer = new Announcer();
+/** @type {{draw: () => void}[]} */
+let views = [];
+/** @type {ReturnType<typeof makeDrawer>|null} */
+let drawer = null;
+/** @type {import('./app.js').Building[]} */
+let buildings = [];
+let scheduled = false;
+let wasDown = false;
+
+const session = new Session({
+  fetch: (input, init) => fetch(input, init), store: sessionStorage, now,
+  channel: 'BroadcastChannel' in window ? new BroadcastChannel('estate.session') : undefined,
+  onEnd: (expected) => showSignIn(expected ? undefined : t('sign_in.ended')),
+});
+const api = new Api({ fetch: (input, init) => fetch(input, init), session });
+const app = new App({ api, now, draw, onChange });
+const socket = new Socket({
+  url: `${location.origin.replace(/^http/, 'ws')}/ws`, WebSocket, now, random: Math.random,
+  setTimeout: (fn, after) => window.setTimeout(fn, after), clearTimeout: (timer) => window.clearTimeout(timer),
+  // A handshake that fails does not say why: before another attempt the API is asked.
+  token: async (attempt) => {
+    if (attempt > 0) await api.me();
+    return session.token();
+  },
+  onLine, onMessage,
+});
+
+function draw() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => {
+    scheduled = false;
+    for (const view of views) view.draw();
+    drawer?.draw();
+  });
+}
+
+/** @param {import('./line.js').Line} line */
+function onLine(line) {
+  app.setLine(line);
+  if (line.name === 'waiting' || line.name === 'offline') wasDown = wasDown || line.liveAt !== null;
+  // The push cannot be reached: the lists may be, and say so where they are not either.
+  if (line.name === 'waiting' && line.attempt === 1 && line.liveAt === null) app.reload();
+  if (line.name === 'live' && wasDown) {
+    wasDown = false;
+    showDone(t('connection.back'));
+    void app.loadEdges();
+  }
+}
+
+/** @param {import('./socket.js').Message} message */
+function onMessage(message) {
+  if (message.type === 'reset' || (message.type === 'subscribed' && message.reset)) {
+    app.reload();
+    drawer?.refresh();
+  } else if (message.type === 'ended') void start();
+  else app.take(message);
+}
+
+/** @param {import('./state.js').State} before @param {import('./socket.js').Message} message */
+function onChange(before, message) {
+  drawer?.take(message);
+  const { kind, id = '', record } = message;
+  if (message.type !== 'change' || !record) return;
+  if (kind === 'ticket') {
+    const old = before.tickets.get(id);
+    if (!old) announcer.say(t('announce.ticket_new', { code: record.code, title: record.title }));
+    else if (old.status !== record.status) announcer.say(t('announce.ticket', { code: record.code, status: label('status', record.status) }));
+  }
+  if (kind === 'alarm') announcer.say(t('announce.alarm', { cause: label('cause', record.cause), place: placeOf(record), state: label('alarm', record.state) }));
+}
+
+/** @param {string} [notice] */
+function showSignIn(notice) {
+  socket.stop();
+  app.leave();
+  drawer?.close();
+  views = [];
+  drawSignIn(root, { notice, signIn: async (email, password) => {
+    await session.signIn(email, password);
+    await start();
+  } });
+}
+
+/** Finds the buildings of who is signed in and shows one. */
+async function start() {
+  try {
+    buildings = (await api.me()).buildings;
+  } catch (thrown) {
+    const problem = fromThrown(thrown);
+    if (!problem.signedOut) drawWaiting(root, problem, () => void start());
+    return;
+  }
+  if (buildings.length === 0) {
+    socket.stop();
+    return drawNoBuildings(root, () => void session.signOut());
+  }
+  const shell = makeShell(root, { app, buildings, pick, signOut: () => void session.signOut(), filter: (filter) => tickets.choose({ filter }), now });
+  const deps = { app, now };
+  const tickets = makeTickets(shell.places.tickets, deps);
+  views = [shell, tickets, makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
+  drawer ??= makeDrawer({ app, now, closed: () => location.hash.startsWith('#ticket/') && history.replaceState(null, '', `#${document.body.dataset.section}`) });
+  const last = sessionStorage.getItem(buildingKey);
+  pick((buildings.find((b) => b.id === last) ?? buildings[0]).id);
+}
+
+/** @param {string} id */
+function pick(id) {
+  const building = buildings.find((b) => b.id === id);
+  if (!building) return;
+  sessionStorage.setItem(buildingKey, id);
+  if (app.building && app.building.id !== id) drawer?.close();
+  app.enter(building);
+  document.title = `${building.name} · ${t('app.name')}`;
+  wasDown = false;
+  socket.follow(id);
+  route();
+}
+
+/** Shows what the address names: a section, or a ticket over the one that is shown. */
+function route() {
+  const [name, id] = location.hash.slice(1).split('/');
+  if (sections.includes(name)) document.body.dataset.section = name;
+  document.body.dataset.section ??= sections[0];
+  if (name === 'ticket' && id && app.building) void drawer?.open(id);
+  else drawer?.close();
+  draw();
+}
+
+async function resume() {
+  drawWaiting(root, null, () => {});
+  try {
+    if (await session.resume()) await start();
+    else if (!root.querySelector('form')) showSignIn();
+  } catch (thrown) {
+    drawWaiting(root, fromThrown(thrown), () => void resume());
+  }
+}
+
+window.addEventListener('hashchange', route);
+window.addEventListener('online', () => socket.online());
+window.addEventListener('offline', () => socket.offline());
+document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && socket.online());
+setInterval(() => {
+  tick(document, now());
+  draw();
+}, tickEvery);
+void resume();
