@@ -80,9 +80,7 @@ func (n *Node) CorrectClock(ctx context.Context, building record.ID, upperMillis
 		}
 	}
 	return n.step(ctx, building, Need{Keys: keys}, nil, func(l *ledger) error {
-		l.state.ClockOffset = upperMillis - n.Now()
-		l.now = upperMillis
-		l.state.Stamp = hlc.At(upperMillis)
+		l.setClock(upperMillis)
 		return l.reissue(authors, upperMillis)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"estate/sync/hlc"
 	"estate/sync/merge"
 	"estate/sync/record"
 	"estate/sync/wire"
@@ -116,6 +117,9 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	err = n.step(ctx, building, need, nil, func(l *ledger) error {
 		g = Greeting{Held: map[record.ReplicaID]uint64{}}
 		n.compare(l, &g, peer, h, chains)
+		if peer.Tier < n.Tier {
+			l.follow(h.Time)
+		}
 		if !g.Rewound && h.Cursor.Generation == l.boot && h.Cursor.View.IsZero() && h.Cursor.Position <= l.state.Position {
 			g.From = h.Cursor.Position
 		}
@@ -166,6 +170,26 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			g.Rewound = true // the peer gave a receipt for more than it holds now
 		}
 	}
+}
+
+// clockTolerance is how far, in milliseconds, a building's clock may be from the upper
+// tier's: beyond the delay of any line on which a session lives.
+const clockTolerance = 60_000
+
+// follow sets the building's clock to the upper tier's where it is clearly wrong: offsets
+// flow down, whether the clock is fast or slow (SPEC R16).
+func (l *ledger) follow(upperMillis int64) {
+	if off := upperMillis - l.now; upperMillis > 0 && max(off, -off) > clockTolerance {
+		l.setClock(upperMillis)
+	}
+}
+
+// setClock restarts the building's hybrid clock at the upper tier's time, unless it is
+// behind already.
+func (l *ledger) setClock(upperMillis int64) {
+	l.state.ClockOffset += upperMillis - l.now
+	l.now = upperMillis
+	l.state.Stamp = min(l.state.Stamp, hlc.At(upperMillis))
 }
 
 // short reports whether one side holds less of a chain that it wrote than the other.

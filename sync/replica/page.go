@@ -253,6 +253,7 @@ func (a *application) add(got Applied) {
 	a.out.Echoes = append(a.out.Echoes, got.Echoes...)
 	a.out.Ack.Quarantined = append(a.out.Ack.Quarantined, got.Ack.Quarantined...)
 	a.out.Ack.Released = append(a.out.Ack.Released, got.Ack.Released...)
+	a.out.Ack.Time = got.Ack.Time
 	a.out.Alarms = append(a.out.Alarms, got.Alarms...)
 	if got.Wants != nil {
 		a.out.Wants = got.Wants
@@ -264,7 +265,7 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 	var out Applied
 	need, chains := a.need(p.records, p.open)
 	err := a.node.step(ctx, a.building, need, chains, func(l *ledger) error {
-		out = Applied{}
+		out = Applied{Ack: wire.Ack{Time: l.now}}
 		if p.open || p.close {
 			if err := a.follows(l); err != nil {
 				return err

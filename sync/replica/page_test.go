@@ -369,6 +369,7 @@ func TestClockAhead(t *testing.T) {
 	happened := edge.events(edge.load(replica.Need{}).State.Replica)[1].EventTime
 	edge.sync(cloud)
 	same(t, edge, cloud)
+	want(t, "offset", edge.load(replica.Need{}).State.ClockOffset, -edge.skew)
 	s := cloud.record(ticket(1)).Siblings("note")
 	want(t, "values", values(cloud.record(ticket(1)), "note"), []string{"fast"})
 	if hlc.Ahead(s[0].Stamp, noon) {
@@ -517,4 +518,63 @@ func TestFork(t *testing.T) {
 	edge.write(ticket(1), text("note", "b"))
 	want(t, "forks", cloud.greet(edge).Forks, []record.ReplicaID{r})
 	want(t, "alarm", cloud.apply(edge, edge.read(0, nil)).Alarms[0], wire.CodeChainFork)
+}
+
+// SPEC R16: a clock that is slow, or that was corrected and then set right, follows the
+// upper tier at the next greeting; the upper tier never follows.
+func TestClockFlowsDown(t *testing.T) {
+	for name, skew := range map[string]int64{"slow": -7200_000, "fast": 7200_000} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge, cloud := l.pair()
+			edge.skew = skew
+			edge.write(ticket(1), text("note", "v"))
+			edge.greet(cloud)
+			cloud.greet(edge)
+			want(t, "offset", edge.load(replica.Need{}).State.ClockOffset, -skew)
+			want(t, "the cloud's", cloud.load(replica.Need{}).State.ClockOffset, 0)
+			edge.skew = 0
+			edge.greet(cloud)
+			edge.write(ticket(2), text("note", "w"))
+			at := edge.record(ticket(2)).Siblings("note")[0].Stamp
+			want(t, "stamp", at.Millis(), noon)
+			edge.skew = 30_000
+			edge.greet(cloud)
+			want(t, "a little is left alone", edge.load(replica.Need{}).State.ClockOffset, 0)
+		})
+	}
+}
+
+// SPEC R9: a phone may have seen what its edge lost; its transaction names a number that
+// nobody can sign any more, and the record still reaches the cloud.
+func TestNumberThatNobodyHoldsAnyMore(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.write(ticket(1), text("title", "t"))
+	edge.sync(cloud)
+	snapshot := edge.store.Snapshot()
+	edge.restart()
+	edge.write(ticket(1), text("note", "seen by the phone only"))
+	p := l.phone("phone")
+	edge.pull(p)
+	edge.restore(snapshot)
+	l.edit(p, p.Set(ticket(1), "note", "phone's"))
+	edge.push(p, yes)
+	edge.sync(cloud)
+	same(t, edge, cloud)
+	want(t, "note", values(cloud.record(ticket(1)), "note"), []string{"phone's"})
+	want(t, "held back", len(cloud.held(edge)), 0)
+}
+
+// SPEC R16: what is refused for its stamp is told until the sender has heard it.
+func TestClockAheadIsToldAgain(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.skew = 2 * hlc.AheadMax
+	edge.write(ticket(1), text("note", "v"))
+	page := edge.read(0, nil)
+	cloud.apply(edge, page) // the answer is lost
+	again := cloud.apply(edge, edge.read(page.To, cloud.heldMap()))
+	want(t, "told", again.Ack.Quarantined[0].Code, wire.CodeClockAhead)
+	want(t, "with the time", again.Ack.Time, noon)
 }
