@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime/debug"
 	"strings"
@@ -39,9 +41,18 @@ type recorder struct {
 // Unwrap lets http.ResponseController and upgrades reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// Hijack implements http.Hijacker, which upgrades to WebSockets ask for directly.
+func (w *recorder) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffer, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.status = http.StatusSwitchingProtocols
+	}
+	return conn, buffer, err
+}
+
 // WriteHeader notes the status. Of several only the first counts, as on the wire.
 func (w *recorder) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+	if w.status == 0 && status >= http.StatusOK {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -79,15 +90,12 @@ func (a *API) observe(next http.Handler) http.Handler {
 		secure(w.Header())
 		defer func() {
 			cause := recover()
-			if cause != nil {
-				a.recovered(rec, r, cause)
-			}
+			cut := cause != nil && a.recovered(rec, r, cause)
 			took := a.cfg.Now().Sub(start)
 			end(rec.route, method(r.Method), rec.status, took)
 			a.cfg.Log.InfoContext(ctx, "request", obs.Request(id), obs.Method(method(r.Method)), obs.Route(rec.route),
 				obs.Status(rec.status), obs.Bytes(rec.bytes), obs.Duration(took), obs.Client(address), obs.Person(text(rec.person)))
-			if cause != nil && rec.bytes > 0 {
-				// The answer had begun: cut it off, so that nobody takes it for whole.
+			if cut {
 				panic(http.ErrAbortHandler)
 			}
 		}()
@@ -116,16 +124,19 @@ func method(m string) string {
 	return "other"
 }
 
-func (a *API) recovered(w *recorder, r *http.Request, cause any) {
+// recovered answers in a panic's place. Where the answer had begun it must be cut off
+// instead, so that nobody takes it for whole.
+func (a *API) recovered(w *recorder, r *http.Request, cause any) (cut bool) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
-		return
+		return true
 	}
 	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 	if w.status == 0 {
 		refuse(w, r, err, a.cfg.Log)
-		return
+		return false
 	}
 	a.cfg.Log.ErrorContext(r.Context(), "panic in an answer that had begun", obs.Error(err))
+	return true
 }
 
 // secure sets the headers that make a browser trust nothing but what we mean. Pages set a

@@ -1,0 +1,113 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"estate/internal/desk"
+	"estate/internal/httpapi"
+	"estate/sync/record"
+)
+
+// openRoutes is every route that answers without a token. A route that is not here and
+// answers one is a hole.
+func openRoutes() []string {
+	return []string{
+		"POST /auth/login", "POST /auth/refresh", "POST /api/auth/login", "POST /api/auth/refresh",
+		"GET /healthz", "GET /readyz", "GET /openapi.json", "GET /api/openapi.json",
+		"GET /", "GET /dashboard", "GET /docs", "GET /dashboard/", "GET /docs/",
+		"HEAD /healthz", "HEAD /readyz", "HEAD /openapi.json", "HEAD /api/openapi.json",
+		"HEAD /", "HEAD /dashboard", "HEAD /docs", "HEAD /dashboard/", "HEAD /docs/",
+	}
+}
+
+// fill puts ids into a path's parameters.
+func fill(path string, building record.ID) string {
+	var out []string
+	for _, part := range strings.Split(path, "/") {
+		switch {
+		case part == "{building}":
+			part = building.String()
+		case strings.HasPrefix(part, "{"):
+			part = record.DerivedID("nothing", part).String()
+		}
+		out = append(out, part)
+	}
+	return strings.Join(out, "/")
+}
+
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	routes, err := httpapi.Routes(w.api)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(routes) < 80 {
+		t.Fatalf("only %d routes were walked", len(routes))
+	}
+	t.Run("WithoutToken", func(t *testing.T) {
+		for _, r := range routes {
+			open := slices.Contains(openRoutes(), r.Method+" "+r.Path)
+			got := w.call("", r.Method, fill(r.Path, w.oak), nil)
+			switch {
+			case open && got.StatusCode == http.StatusUnauthorized:
+				t.Errorf("%s %s is open and answered %d", r.Method, r.Path, got.StatusCode)
+			case !open && got.StatusCode != http.StatusUnauthorized:
+				t.Errorf("%s %s answered %d without a token: %s", r.Method, r.Path, got.StatusCode, got.text)
+			}
+		}
+	})
+	t.Run("TenantOfAnotherBuilding", func(t *testing.T) {
+		for _, r := range routes {
+			if !strings.Contains(r.Path, "{building}") {
+				continue
+			}
+			got := w.call("neighbour", r.Method, fill(r.Path, w.oak), w.bodyFor(r.Method, r.Path))
+			if got.StatusCode != http.StatusForbidden && got.StatusCode != http.StatusNotFound {
+				t.Errorf("%s %s answered %d to a stranger: %s", r.Method, r.Path, got.StatusCode, got.text)
+			}
+		}
+	})
+	t.Run("OperatorOnly", func(t *testing.T) {
+		for _, r := range routes {
+			if !strings.HasPrefix(strings.TrimPrefix(r.Path, "/api"), "/accounts") {
+				continue
+			}
+			if got := w.call("manager", r.Method, fill(r.Path, w.oak), w.bodyFor(r.Method, r.Path)); got.StatusCode != http.StatusForbidden {
+				t.Errorf("%s %s answered %d to a manager: %s", r.Method, r.Path, got.StatusCode, got.text)
+			}
+		}
+	})
+}
+
+// seen is a real token.
+func (w *world) seen() string {
+	units := must(w.desk.Units(w.t.Context(), desk.Caller{Person: person("manager")}, w.oak, desk.Page{}))
+	return units.Items[0].Seen
+}
+
+// bodyFor is a body that passes validation, so that it is the rights that refuse.
+func (w *world) bodyFor(method, path string) any {
+	id := record.DerivedID("nothing").String()
+	bodies := []struct{ suffix, body string }{
+		{"/units", `{"name":"x"}`}, {"/tickets", `{"title":"x"}`}, {"/messages", `{"text":"x"}`}, {"/notes", `{"text":"x"}`},
+		{"/devices", `{"hardware":"x"}`}, {"/adopt", `{}`}, {"/acknowledge", ""},
+		{"/resolve", `{"kind":"ticket","id":"` + id + `","field":"priority","value":"low","seen":"` + w.seen() + `"}`},
+		{"/nodes", `{"public_key":"` + strings.Repeat("A", 43) + `=","signature":"` + strings.Repeat("A", 86) + `=="}`},
+		{"/accounts", `{"name":"x","email":"x@example.org"}`}, {"/memberships", `{"building":"` + id + `","role":"tenant","active":true}`},
+	}
+	switch method {
+	case http.MethodPatch:
+		return "{}"
+	case http.MethodPost:
+		for _, b := range bodies {
+			if strings.HasSuffix(path, b.suffix) && b.body != "" {
+				return b.body
+			}
+		}
+	}
+	return nil
+}
