@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"estate/sync/record"
 )
@@ -136,6 +139,9 @@ func list[T any](ctx context.Context, d *Desk, s Selection, p Page, keep func(it
 }
 
 func (d *Desk) selectItems(ctx context.Context, s Selection) ([]item, int, error) {
+	if err := s.check(); err != nil {
+		return nil, 0, err
+	}
 	got, err := d.query.Select(ctx, s)
 	if err != nil {
 		return nil, 0, translate(fmt.Errorf("list %s: %w", s.Shape, err))
@@ -165,4 +171,21 @@ func (d *Desk) place(shape string, it item) Place {
 		}
 	}
 	return p
+}
+
+// check refuses texts that no store can hold, and so none can look for.
+func (s Selection) check() error {
+	bad := func(text string) bool { return !utf8.ValidString(text) || strings.ContainsRune(text, 0) }
+	if bad(s.Text) {
+		return invalid("query", "must be text")
+	}
+	for field, values := range s.Filters {
+		if slices.ContainsFunc(values, func(v record.Value) bool { text, _ := v.AsText(); return bad(text) }) {
+			return invalid(field, "must be text")
+		}
+	}
+	if text, _ := s.Lead.AsText(); bad(text) {
+		return invalid("query", "must be text")
+	}
+	return nil
 }

@@ -20,9 +20,9 @@ const (
 // words of.
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-// codeText is the code of a ticket with so many characters, derived from its id, so that
-// it can be minted with nobody else there.
-func codeText(building string, ticket record.ID, chars int) string {
+// TicketCode is the code of a ticket with so many characters behind the building's code,
+// derived from its id, so that it can be minted with nobody else there.
+func TicketCode(building string, ticket record.ID, chars int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "ticket code %s", ticket))
 	text := base32.NewEncoding(crockford).WithPadding(base32.NoPadding).EncodeToString(sum[:])
 	return building + "-" + text[:chars]
@@ -35,7 +35,7 @@ func (d *Desk) mintCode(ctx context.Context, building record.ID, prefix string, 
 		prefix = "T"
 	}
 	for chars := codeCharsMin; ; chars++ {
-		code := codeText(prefix, ticket, chars)
+		code := TicketCode(prefix, ticket, chars)
 		items, _, err := d.selectItems(ctx, Selection{Shape: shapeTicketsByCode, Building: building, Lead: record.Text(code), Limit: 2})
 		if err != nil {
 			return "", err

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"time"
+	"unicode/utf8"
 
 	"estate/internal/problem"
 	"estate/schema"
@@ -35,10 +36,13 @@ func (d *Desk) CreateTicket(ctx context.Context, c Caller, building record.ID, i
 	if err != nil {
 		return TicketResult{}, err
 	}
-	defer d.lockMaking(building)()
+	if v.Role == schema.Tenant {
+		defer d.lockMaking(building)() // only tenants' reports look for a ticket to join
+	}
 	prefix := d.fields(have.item(buildingKey(building))).text("code")
 	n := newTicket{NewTicket: in, desk: d, caller: c, building: building, id: id,
-		key: key(building, "ticket", id), report: key(building, "message", record.DerivedID("report", id.String()))}
+		key: key(building, "ticket", id), report: key(building, "message", record.DerivedID("report", id.String())),
+		more: key(building, "message", record.DerivedID("report", id.String(), "more"))}
 	if n.code, err = d.mintCode(ctx, building, prefix, id); err != nil {
 		return TicketResult{}, err
 	}
@@ -110,13 +114,14 @@ type newTicket struct {
 	id         record.ID
 	key        record.Key // of the ticket, if it becomes one
 	report     record.Key // of the message, if it joins another
+	more       record.Key // of a second one, where title and description do not fit one
 	code       string
 	candidates []record.Key
 	result     record.ID
 }
 
 func (n *newTicket) write(ctx context.Context) error {
-	reads := append([]record.Key{n.key, n.report}, n.candidates...)
+	reads := append([]record.Key{n.key, n.report, n.more}, n.candidates...)
 	for kind, id := range map[string]record.ID{"unit": n.Unit, "device": n.Device} {
 		if !id.IsZero() {
 			reads = append(reads, key(n.building, kind, id))
@@ -174,12 +179,22 @@ func (n *newTicket) join(x *draft, k record.Key) error {
 			return err
 		}
 	}
-	text := n.Title
-	if n.Description != "" {
-		text += "\n\n" + n.Description
+	text, more := n.Title, n.Description
+	if both := text + "\n\n" + more; more != "" && utf8.RuneCountInString(both) <= messageMax {
+		text, more = both, ""
 	}
-	x.parents[n.report] = k
-	return x.setAll(n.report, idPair("ticket", k.ID), idPair("person", n.caller.Person), textPair("text", text), pair{"sent_at", timeValue(x.eventTime())})
+	if err := n.say(x, n.report, k, text); err != nil || more == "" {
+		return err
+	}
+	return n.say(x, n.more, k, more)
+}
+
+// messageMax is the longest message; the table of kinds has the same limit.
+const messageMax = 8000
+
+func (n *newTicket) say(x *draft, message, ticket record.Key, text string) error {
+	x.parents[message] = ticket
+	return x.setAll(message, idPair("ticket", ticket.ID), idPair("person", n.caller.Person), textPair("text", text), pair{"sent_at", timeValue(x.eventTime())})
 }
 
 func (n *newTicket) open(x *draft) error {

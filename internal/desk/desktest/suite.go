@@ -3,6 +3,7 @@ package desktest
 import (
 	"bytes"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,12 +20,29 @@ func Run(t *testing.T, open Opener) {
 		"Isolation": testIsolation, "Lifecycle": testLifecycle, "TenantMoves": testTenantMoves, "Joining": testJoining, "SameID": testSameID,
 		"Lists": testLists, "Cursors": testCursors, "Children": testChildren, "Places": testPlaces, "Alarms": testAlarms, "Readings": testReadings,
 		"People": testPeople, "Deletion": testDeletion, "Audit": testAudit, "Export": testExport, "Changes": testChanges, "Rights": testRights,
-		"Conflict": testConflict, "SyncState": testSyncState,
+		"Conflict": testConflict, "SyncState": testSyncState, "Codes": testCodes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open)
 		})
+	}
+}
+
+// Two tickets whose ids give the same short code still get different ones.
+func testCodes(t *testing.T, open Opener) {
+	w := populated(t, open)
+	byCode := map[string]record.ID{}
+	for {
+		id := w.newID()
+		code := desk.TicketCode("OAK", id, 4)
+		twin, found := byCode[code]
+		if byCode[code] = id; !found {
+			continue
+		}
+		equal(t, "code", w.ticket(w.tess, desk.NewTicket{ID: twin, Title: "first"}).Code, code)
+		equal(t, "longer code", w.ticket(w.tess, desk.NewTicket{ID: id, Title: "second"}).Code, desk.TicketCode("OAK", id, 5))
+		return
 	}
 }
 
@@ -161,6 +179,10 @@ func testJoining(t *testing.T, open Opener) {
 	if got := must(w.CreateTicket(ctx(), w.tess, w.home, desk.NewTicket{Title: "Leak", Category: "plumbing", Unit: w.unitA}))(t); got.Joined {
 		t.Fatal("staff's work order joined")
 	}
+	long := must(w.CreateTicket(ctx(), w.bob, w.home, desk.NewTicket{Title: "Water", Description: strings.Repeat("ä", 8000), Category: "plumbing", Unit: w.unitA}))(t)
+	if !long.Joined || must(w.Messages(ctx(), w.ann, w.home, long.Ticket.ID, desk.Page{}))(t).Total != 3 {
+		t.Fatalf("a long report made %+v", long)
+	}
 	w.tick(25 * time.Hour)
 	if got := must(w.CreateTicket(ctx(), w.bob, w.home, desk.NewTicket{Title: "Leak again", Category: "plumbing", Unit: w.unitA}))(t); got.Joined {
 		t.Fatal("a day later it still joined")
@@ -257,11 +279,17 @@ func testCursors(t *testing.T, open Opener) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("by cursor came %d tickets, want each of %d once", len(got), len(want))
 	}
+	for _, f := range []desk.TicketFilter{{Query: "a\x00b"}, {Query: "\xff"}, {Status: []string{"\x00"}}} {
+		_, err := w.Tickets(ctx(), w.tess, w.home, f, desk.Page{})
+		wantCode(t, err, problem.InvalidInput)
+	}
+	_, err := w.AccountByEmail(ctx(), w.home, "a\x00b")
+	wantCode(t, err, problem.InvalidInput)
 	a := must(w.Tickets(ctx(), w.tess, w.home, desk.TicketFilter{}, desk.Page{PerPage: 3}))(t)
 	b := must(w.Tickets(ctx(), w.tess, w.home, desk.TicketFilter{}, desk.Page{PerPage: 3, Page: 2}))(t)
 	c := must(w.Tickets(ctx(), w.tess, w.home, desk.TicketFilter{}, desk.Page{PerPage: 3, Cursor: a.Next}))(t)
 	equal(t, "page 2 by number and by cursor", b.Items[0].ID, c.Items[0].ID)
-	for _, p := range []desk.Page{{PerPage: 201}, {Page: -1}, {Cursor: "???"}, {Cursor: string(bytes.Repeat([]byte("a"), 5000))}} {
+	for _, p := range []desk.Page{{PerPage: 201}, {PerPage: -1}, {Page: -1}, {Cursor: "???"}, {Cursor: string(bytes.Repeat([]byte("a"), 5000))}} {
 		_, err := w.Tickets(ctx(), w.tess, w.home, desk.TicketFilter{}, p)
 		wantCode(t, err, problem.InvalidInput)
 	}
