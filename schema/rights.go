@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"estate/sync/merge"
@@ -13,8 +14,14 @@ import (
 	"estate/sync/wire"
 )
 
-// setMembersMax bounds a set field.
-const setMembersMax = 256
+const (
+	// setMembersMax bounds a set field.
+	setMembersMax = 256
+	// timeMin and timeMax are the first and last millisecond that RFC 3339 can write: one
+	// time beyond them would make every answer that holds it unwritable as JSON.
+	timeMin = -62_135_596_800_000
+	timeMax = 253_402_300_799_999
+)
 
 // Viewer is a person in one building, with the rights that the authority knows now.
 type Viewer struct {
@@ -26,11 +33,18 @@ type Viewer struct {
 }
 
 // ViewHash identifies what the viewer may see. A feed cursor is bound to it: when role,
-// units or the table's version change, the reader starts from zero.
+// units or the table's version change, the reader starts from zero (SPEC R12).
 func (v Viewer) ViewHash() record.Hash {
 	units := slices.Clone(v.Units)
 	slices.SortFunc(units, record.ID.Compare)
-	return sha256.Sum256(fmt.Appendf(nil, "estate view %d %s %s %s %v %t", Version, v.Person, v.Building, v.Role, units, v.Active))
+	units = slices.Compact(units)
+	return sha256.Sum256(fmt.Appendf(nil, "estate view %d %s %s %q %v %t", Version, v.Person, v.Building, v.Role, units, v.Active))
+}
+
+// in reports whether the viewer is somebody in a building. The zero id is nobody and
+// nowhere: what belongs to no building is not the persons' of any.
+func (v Viewer) in(building record.ID) bool {
+	return !v.Person.IsZero() && !building.IsZero() && v.Building == building
 }
 
 // Shown reads the value that a record shows for a field; nil where there is none.
@@ -64,7 +78,7 @@ func (t *Table) Parent(k record.Key, r record.Record) (record.Key, bool) {
 // MayRead reports whether the viewer may see a record. For kinds with a parent, parent is
 // the ticket's record; a missing one hides the child.
 func (t *Table) MayRead(v Viewer, k record.Key, r, parent record.Record) bool {
-	if !v.Active || v.Building != k.Building {
+	if !v.Active || !v.in(k.Building) {
 		return false
 	}
 	kind, ok := t.byName[k.Kind]
@@ -87,9 +101,9 @@ func (t *Table) MayRead(v Viewer, k record.Key, r, parent record.Record) bool {
 
 func (t *Table) inUnit(v Viewer, k record.Key, r record.Record) bool {
 	if k.Kind == "unit" {
-		return slices.Contains(v.Units, k.ID)
+		return !k.ID.IsZero() && slices.Contains(v.Units, k.ID)
 	}
-	if unit, ok := t.Shown(k.Kind, "unit", r).AsID(); ok && slices.Contains(v.Units, unit) {
+	if unit, ok := t.Shown(k.Kind, "unit", r).AsID(); ok && !unit.IsZero() && slices.Contains(v.Units, unit) {
 		return true
 	}
 	if t.isPerson(v, k.Kind, "reporter", r) {
@@ -105,7 +119,8 @@ func (t *Table) isPerson(v Viewer, kind, field string, r record.Record) bool {
 }
 
 // Validate implements replica.Rules: it returns the code of what is wrong with a value,
-// empty if nothing is. Unknown kinds and fields pass: they are siblings like any other.
+// empty if nothing is. Unknown kinds and fields pass: they are siblings like any other. A
+// text holds no zero byte, for PostgreSQL could not store its record (SPEC R28).
 func (t *Table) Validate(kind, field string, value record.Value) string {
 	f, ok := t.fields[kind][field]
 	if !ok {
@@ -121,13 +136,17 @@ func (f Field) accepts(v record.Value) bool {
 	switch f.Type {
 	case Text:
 		s, ok := v.AsText()
-		return ok && utf8.ValidString(s) && utf8.RuneCountInString(s) <= f.Max
+		// PostgreSQL's text holds no zero byte: such a value could never be projected there.
+		return ok && utf8.ValidString(s) && !strings.ContainsRune(s, 0) && utf8.RuneCountInString(s) <= f.Max
 	case Enum:
 		s, ok := v.AsText()
 		return ok && slices.Contains(f.Values, s)
-	case Int, Time:
+	case Int:
 		_, ok := v.AsInt()
 		return ok
+	case Time:
+		ms, ok := v.AsInt()
+		return ok && ms >= timeMin && ms <= timeMax
 	case Float:
 		_, ok := v.AsFloat()
 		return ok
@@ -149,9 +168,10 @@ func (f Field) accepts(v record.Value) bool {
 
 // MayWrite returns the code of why the viewer may not write these values into a field of a
 // record, empty if they may. current is the record as stored (zero for a new one) and
-// parent the ticket of a child record.
+// parent the ticket of a child record. Whoever may not see a record learns the same of each
+// field that their role writes at all, whether it has a value or not.
 func (t *Table) MayWrite(v Viewer, k record.Key, field string, values []record.Value, current, parent record.Record) string {
-	if v.Building != k.Building {
+	if !v.in(k.Building) {
 		return wire.CodeWrongBuilding
 	}
 	if !v.Active {
@@ -165,48 +185,98 @@ func (t *Table) MayWrite(v Viewer, k record.Key, field string, values []record.V
 	if !ok {
 		return wire.CodeFieldUnknown
 	}
-	// Whoever may edit a record at all says with each edit that it is not deleted, so that
-	// the edit wins over a deletion that had not seen it (SPEC R6).
-	kept := field == "deleted" && kind.Deletable && allEqual(values, record.Bool(false)) && len(values) == 1 && kind.Readers[v.Role] != Nothing
-	if kind.Secret || !kept && !f.writable(v.Role, len(current.Siblings(field)) == 0) {
+	kept := kind.keeps(v.Role, field, values)
+	if kind.Secret || !kept && !f.writable(v.Role, true) {
 		return wire.CodeFieldForbidden
 	}
 	if !t.mayTouch(v, k, field, values, current, parent) {
 		return wire.CodeRecordForbidden
 	}
+	if kind.Immutable && len(current.Fields) > 0 {
+		// A fact is one transaction: whoever adds a field later, under a ticket of their
+		// choice, would be writing on what somebody else said.
+		return wire.CodeImmutable
+	}
+	if !kept && !f.writable(v.Role, t.mayFill(v, k.Kind, f, values, current)) || !t.mayCancel(v, k.Kind, field, values, current) {
+		return wire.CodeFieldForbidden
+	}
+	return t.mayHold(v, k.Kind, f, values, current)
+}
+
+// keeps reports whether this is the word that goes with every edit, that the record is not
+// deleted, so that the edit wins over a deletion that had not seen it (SPEC R6). Whoever
+// may edit nothing of a kind has no such word to say.
+func (k Kind) keeps(role Role, field string, values []record.Value) bool {
+	if field != "deleted" || !k.Deletable || len(values) != 1 || !allEqual(values, record.Bool(false)) {
+		return false
+	}
+	return slices.ContainsFunc(k.Fields, func(f Field) bool { return f.Name != "deleted" && f.writable(role, true) })
+}
+
+// writable reports whether a role may write the field; fill says that it may be filled.
+func (f Field) writable(role Role, fill bool) bool {
+	return slices.Contains(f.Writers, role) || fill && slices.Contains(f.Creators, role)
+}
+
+// mayFill reports whether the viewer may use a creator's right: to give a field its first
+// value. A tenant has it on a new record and on what they reported; else they could name
+// themself as the reporter of what automation opened, and then cancel it.
+func (t *Table) mayFill(v Viewer, kind string, f Field, values []record.Value, current record.Record) bool {
+	if len(current.Siblings(f.Name)) > 0 || len(values) == 0 {
+		return false
+	}
+	return v.Role != Tenant || len(current.Fields) == 0 || t.isPerson(v, kind, "reporter", current)
+}
+
+// mayCancel holds tenants to cancelling what they reported themselves: others who see the
+// ticket still wait for the work.
+func (t *Table) mayCancel(v Viewer, kind, field string, values []record.Value, current record.Record) bool {
+	if v.Role != Tenant || kind != "ticket" || field != "status" || len(current.Fields) == 0 || t.isPerson(v, kind, "reporter", current) {
+		return true
+	}
+	return !slices.ContainsFunc(values, func(s record.Value) bool { return bytes.Equal(s, record.Text("cancelled")) })
+}
+
+// mayHold returns the code of what is wrong with the values.
+func (t *Table) mayHold(v Viewer, kind string, f Field, values []record.Value, current record.Record) string {
+	narrowed := f.ValuesOf[v.Role]
+	if narrowed != nil && len(values) == 0 {
+		return wire.CodeFieldForbidden // no value is none of those that the role may write
+	}
 	for _, value := range values {
-		if code := t.Validate(k.Kind, field, value); code != "" {
+		if code := t.Validate(kind, f.Name, value); code != "" {
 			return code
 		}
-		if s, _ := value.AsText(); f.ValuesOf[v.Role] != nil && !slices.Contains(f.ValuesOf[v.Role], s) {
+		if s, _ := value.AsText(); narrowed != nil && !slices.Contains(narrowed, s) {
 			return wire.CodeFieldForbidden
 		}
 	}
-	if f.Policy.Kind == merge.Set && len(current.Siblings(field)) >= setMembersMax && len(values) > 0 {
+	if f.Policy.Kind == merge.Set && len(current.Siblings(f.Name)) >= setMembersMax && len(values) > 0 {
 		return wire.CodeValueInvalid
 	}
 	return ""
 }
 
-func (f Field) writable(role Role, empty bool) bool {
-	return slices.Contains(f.Writers, role) || empty && slices.Contains(f.Creators, role)
-}
-
 // mayTouch holds the record-level rights: a person writes only records that they may see,
 // creates them only where they will see them, and signs only with their own name.
 func (t *Table) mayTouch(v Viewer, k record.Key, field string, values []record.Value, current, parent record.Record) bool {
-	if field == "reporter" || field == "person" && t.byName[k.Kind].Immutable {
-		if v.Role == Tenant && !allEqual(values, record.IDValue(v.Person)) {
-			return false
+	kind, own := t.byName[k.Kind], []record.ID{v.Person}
+	if kind.Immutable && field == "person" && !isOneOf(values, own) {
+		return false
+	}
+	if v.Role == Tenant {
+		switch field {
+		case "reporter", "reports":
+			if !isOneOf(values, own) {
+				return false
+			}
+		case "unit":
+			if !isOneOf(values, v.Units) {
+				return false
+			}
 		}
 	}
-	if field == "unit" && v.Role == Tenant && !isOneOf(values, v.Units) {
-		return false
-	}
-	if field == "reports" && v.Role == Tenant && !allEqual(values, record.IDValue(v.Person)) {
-		return false
-	}
-	switch t.byName[k.Kind].Readers[v.Role] {
+	switch kind.Readers[v.Role] {
 	case All:
 		return true
 	case Parent:
@@ -222,16 +292,22 @@ func allEqual(values []record.Value, want record.Value) bool {
 	return !slices.ContainsFunc(values, func(v record.Value) bool { return !bytes.Equal(v, want) })
 }
 
+// isOneOf reports whether there are values, and all of them are among the ids.
 func isOneOf(values []record.Value, ids []record.ID) bool {
-	return !slices.ContainsFunc(values, func(v record.Value) bool {
+	return len(values) > 0 && !slices.ContainsFunc(values, func(v record.Value) bool {
 		id, ok := v.AsID()
 		return !ok || !slices.Contains(ids, id)
 	})
 }
 
-// Admit returns the admission rule of one author for replica.ApplyPush.
+// Admit returns the admission rule of one author for replica.ApplyPush. It is told what a
+// transaction adds to a set but not whom it takes out, so a tenant's phone does not write
+// the one set that gives others the right to read: joining is the server's to do.
 func (t *Table) Admit(v Viewer) replica.Admit {
 	return func(k record.Key, field string, values []record.Value, current, parent record.Record) string {
+		if v.Role == Tenant && field == "reports" {
+			return wire.CodeFieldForbidden
+		}
 		return t.MayWrite(v, k, field, values, current, parent)
 	}
 }

@@ -68,39 +68,39 @@ func (d *Desk) ticketID(building record.ID, c Caller, v schema.Viewer, in NewTic
 	return d.newID(in.ID, c, in.IdempotencyKey, "ticket")
 }
 
-// joinable lists open tickets that a tenant's report may be about: of the same unit and
-// category, or of an active alarm in the unit where the report names no other category.
+// joinable lists open tickets that a tenant's report may be about, the likeliest first: of
+// an active alarm in the unit, where the report names no other category, then of the same
+// unit and category.
 func (d *Desk) joinable(ctx context.Context, v schema.Viewer, in NewTicket) ([]record.Key, error) {
 	if in.Unit.IsZero() {
 		return nil, nil
 	}
 	var keys []record.Key
-	unit := []record.Value{record.IDValue(in.Unit)}
-	if in.Category != "" {
-		f := TicketFilter{Open: true, Unit: in.Unit, Category: []string{in.Category}}
-		filters, err := f.filters()
-		if err != nil {
-			return nil, err
-		}
-		items, _, err := d.selectItems(ctx, Selection{Shape: shapeTickets, Building: v.Building, Filters: filters, Limit: joinCandidatesMax})
-		if err != nil {
-			return nil, err
-		}
-		for _, it := range items {
-			keys = append(keys, it.key)
-		}
-	}
 	states := []record.Value{record.Text("active"), record.Text("acknowledged")}
-	items, _, err := d.selectItems(ctx, Selection{Shape: shapeAlarms, Building: v.Building, Limit: joinCandidatesMax,
-		Filters: map[string][]record.Value{"unit": unit, "state": states}})
+	alarms, _, err := d.selectItems(ctx, Selection{Shape: shapeAlarms, Building: v.Building, Limit: joinCandidatesMax,
+		Filters: map[string][]record.Value{"unit": {record.IDValue(in.Unit)}, "state": states}})
 	if err != nil {
 		return nil, err
 	}
-	for _, it := range items {
+	for _, it := range alarms {
 		f := d.fields(it)
 		if id := f.id("ticket"); !id.IsZero() && (in.Category == "" || in.Category == "other" || in.Category == traitsOf(f.text("cause")).category) {
 			keys = append(keys, key(v.Building, "ticket", id))
 		}
+	}
+	if in.Category == "" {
+		return keys, nil
+	}
+	filters, err := TicketFilter{Open: true, Unit: in.Unit, Category: []string{in.Category}}.filters()
+	if err != nil {
+		return nil, err
+	}
+	tickets, _, err := d.selectItems(ctx, Selection{Shape: shapeTickets, Building: v.Building, Filters: filters, Limit: joinCandidatesMax})
+	if err != nil {
+		return nil, err
+	}
+	for _, it := range tickets {
+		keys = append(keys, it.key)
 	}
 	return keys, nil
 }

@@ -113,5 +113,32 @@ func (d *Desk) PhoneView(ctx context.Context, c Caller, building record.ID) (rep
 		return replica.View{}, nil, err
 	}
 	may := func(k record.Key, r, parent record.Record) bool { return d.table.MayRead(v, k, r, parent) }
-	return replica.View{Hash: v.ViewHash(), May: may}, d.table.Admit(v), nil
+	view := replica.View{Hash: v.ViewHash(), May: may}
+	if v.Role == schema.Tenant {
+		view.Children = d.childrenOf
+	}
+	return view, d.table.Admit(v), nil
+}
+
+// childrenMax bounds what comes along with one ticket that moved into a view.
+const childrenMax = 1000
+
+// childrenOf lists what hangs on tickets and is read by whoever reads them.
+func (d *Desk) childrenOf(ctx context.Context, parents []record.Key) ([]replica.FeedItem, error) {
+	var out []replica.FeedItem
+	for _, p := range parents {
+		if p.Kind != "ticket" {
+			continue
+		}
+		for _, shape := range []string{shapeMessages, shapeMedia} {
+			found, err := d.query.Select(ctx, Selection{Shape: shape, Building: p.Building, Lead: record.IDValue(p.ID), Limit: childrenMax})
+			if err != nil {
+				return nil, err
+			}
+			for _, row := range found.Rows {
+				out = append(out, replica.FeedItem{Position: row.Position, Key: row.Key, Body: row.Body})
+			}
+		}
+	}
+	return out, nil
 }
