@@ -130,7 +130,7 @@ func (e *Edge) Start(ctx context.Context) error {
 	e.stack.progress("%s: starting its edge on %s", e.Place.Name, e.Base())
 	process, err := e.stack.start(ctx, lab.Spec{
 		Name: name, Path: e.stack.options.Binaries.Edge, ReadyURL: e.Base() + "/readyz",
-		Args: []string{"--data", e.Dir(), "--listen", address(e.port), "--mqtt-listen", e.MQTT(), "--cloud", "http://" + e.Line.Addr()},
+		Args: []string{"--data", e.Dir(), "--listen", address(e.port), "--mqtt-listen", e.MQTT(), "--cloud-url", "http://" + e.Line.Addr()},
 	})
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (e *Edge) Gateway(ctx context.Context) (Login, error) {
 	if e.Place.Gateway.Username != "" {
 		return e.Place.Gateway, nil
 	}
-	login, err := e.AddDevice(ctx, "zigbee2mqtt", "--gateway")
+	login, err := e.AddDevice(ctx, "zigbee2mqtt", "--gateway", "--base", "zigbee2mqtt")
 	if err != nil {
 		return Login{}, err
 	}

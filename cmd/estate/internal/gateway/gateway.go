@@ -50,7 +50,7 @@ func (s Sensor) Hardware() string { return "z2m:" + s.Address }
 
 // Household is the sensors of a demo building. Addresses differ from building to building.
 func Household(code string) []Sensor {
-	prefix := fmt.Sprintf("0x00158d%06x", checksum(code))
+	prefix := fmt.Sprintf("0x00158d00%06x", checksum(code))
 	return []Sensor{
 		{"bathroom-leak", prefix + "01", "SJCGQ11LM", Leak},
 		{"kitchen-leak", prefix + "02", "SJCGQ11LM", Leak},

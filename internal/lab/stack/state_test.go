@@ -1,0 +1,108 @@
+package stack
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"estate/internal/lab/child"
+	"estate/sync/record"
+)
+
+func TestStateComesBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := &Stack{options: Options{Dir: dir}, State: State{Ports: map[string]int{"cloud": 4711},
+		Admin: Person{Key: "admin", Password: "secret"}, People: []Person{{Key: "manager", ID: record.ID{1}}},
+		Buildings: []*Place{{Name: "Oak", Code: "OAK", Units: map[string]record.ID{"4B": {2}}, Enrolled: true}}}}
+	if err := s.save(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := loadState(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Ports["cloud"] != 4711 || got.Admin.Password != "secret" || got.Person("manager").ID != (record.ID{1}) ||
+		!got.Building("oak").Enrolled || got.Building("Oak").Units["4B"] != (record.ID{2}) || got.Person("nobody") != nil || got.Building("elm") != nil {
+		t.Errorf("got %+v", got)
+	}
+	info, err := os.Stat(filepath.Join(dir, stateFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file with passwords has mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestPortIsKeptWhileFree(t *testing.T) {
+	t.Parallel()
+	s := &Stack{options: Options{Dir: t.TempDir()}, State: State{Ports: map[string]int{}}}
+	first, err := s.port(t.Context(), "cloud")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.port(t.Context(), "cloud"); err != nil || again != first {
+		t.Fatalf("%d became %d: %v", first, again, err)
+	}
+	taken, err := net.Listen("tcp", address(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	if other, err := s.port(t.Context(), "cloud"); err != nil || other == first {
+		t.Errorf("the taken port %d was given: %v", other, err)
+	}
+}
+
+func TestOneRunAFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	held, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock(dir); !errors.Is(err, ErrRunning) {
+		t.Errorf("a second run got %v", err)
+	}
+	_ = held.Close()
+	again, err := lock(dir)
+	if err != nil {
+		t.Fatalf("after the first ended: %v", err)
+	}
+	_ = again.Close()
+}
+
+// TestLeftovers: of two processes named in the file, only the one that works on this
+// folder is ended.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	begin := func(argument string) *exec.Cmd {
+		cmd := exec.Command("sh", "-c", "read x", argument)
+		if _, err := cmd.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		return cmd
+	}
+	ours, stranger := begin(filepath.Join(dir, "edge-oak")), begin(dir+"-of-somebody-else")
+	text, err := json.Marshal(map[string]int{"edge-oak": ours.Process.Pid, "cloud": stranger.Process.Pid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(filepath.Join(dir, pidFile), text); err != nil {
+		t.Fatal(err)
+	}
+	ended, err := endLeftovers(t.Context(), dir)
+	if err != nil || len(ended) != 1 || ended[0] != "edge-oak" {
+		t.Fatalf("ended %v, %v", ended, err)
+	}
+	if child.Alive(ours.Process.Pid) || !child.Alive(stranger.Process.Pid) {
+		t.Error("the wrong process was ended")
+	}
+}
