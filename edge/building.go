@@ -66,6 +66,9 @@ func newBuilding(ctx context.Context, e *Edge, enrolment local.Enrolment) (*buil
 		return nil, err
 	}
 	b.devices = newDevices(b)
+	if err := b.metrics.Register(newGauges(b)); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	proxies, err := e.cfg.proxies()
 	if err != nil {
 		return nil, err

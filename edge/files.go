@@ -17,7 +17,6 @@ import (
 	"estate/internal/auth"
 	"estate/internal/desk"
 	"estate/internal/media"
-	"estate/internal/obs"
 	"estate/sync/record"
 )
 
@@ -213,14 +212,4 @@ func (c catalogue) Completed(ctx context.Context, u media.Upload) error {
 	}
 	f.wake()
 	return nil
-}
-
-// lanes describes what waits to move, for metrics.
-func (f *files) lanes(ctx context.Context) (up, down media.Status) {
-	up, errUp := f.up.Status(ctx)
-	down, errDown := f.down.Status(ctx)
-	if err := errors.Join(errUp, errDown); err != nil {
-		f.building.edge.log.DebugContext(ctx, "count waiting files", obs.Error(err))
-	}
-	return up, down
 }

@@ -114,9 +114,9 @@ func (l *link) closed(_, _ record.ID, code string) {
 
 // follow tells screens, and the media lanes once the link works.
 func (l *link) follow(s synclink.Status) {
-	l.building.edge.log.Info("link to the cloud", slog.String("state", string(s.State)))
 	l.changed.Wake(l.building.id)
-	if s.State == synclink.Synced && l.building.files != nil {
+	if s.State == synclink.Synced {
+		l.building.edge.log.Info("in step with the cloud", slog.String("lane", string(s.Lane)))
 		l.building.files.wake()
 	}
 }

@@ -21,9 +21,11 @@ import (
 
 	"estate/edge"
 	"estate/edge/internal/sqlitestore"
+	"estate/internal/attach"
 	"estate/internal/auth"
 	"estate/internal/auth/authtest"
 	"estate/internal/desk"
+	"estate/internal/media"
 	"estate/internal/synclink"
 	"estate/schema"
 	"estate/sync/record"
@@ -62,6 +64,7 @@ type cloud struct {
 	sessions *auth.NodeSessions
 	signer   auth.Signer
 	links    *synclink.Server
+	blobs    *media.FileStore
 	http     *httptest.Server
 	building record.ID
 	manager  record.ID
@@ -109,9 +112,33 @@ func startCloud(t *testing.T) *cloud {
 	mux.HandleFunc("POST /sync/session", serve(c.open))
 	mux.Handle(synclink.PathSocket, c.links.Socket())
 	mux.Handle(synclink.PathExchange, c.links.Exchange())
+	c.serveMedia(mux)
 	c.http = httptest.NewServer(mux)
 	t.Cleanup(c.cut)
 	return c
+}
+
+// serveMedia takes files from nodes and gives them out.
+func (c *cloud) serveMedia(mux *http.ServeMux) {
+	c.t.Helper()
+	c.blobs = must(media.OpenFileStore(c.t.TempDir(), quiet()))(c.t)
+	a := &attach.Attach{Desk: c.desk, Node: func(r *http.Request) (record.ID, error) {
+		_, building, err := c.authenticate(r)
+		return building, err
+	}}
+	mux.Handle("/sync/media/", must(media.OpenUploads(media.Config{Dir: c.t.TempDir(), Blobs: c.blobs, Authorizer: a, Catalogue: a, Log: quiet(), Now: time.Now}))(c.t))
+	mux.HandleFunc("GET /sync/blobs/{hash}", func(w http.ResponseWriter, r *http.Request) {
+		hash, err := media.ParseHash(r.PathValue("hash"))
+		if err == nil {
+			_, _, err = c.authenticate(r)
+		}
+		if err == nil {
+			err = media.ServeBlob(w, r, c.blobs, hash, "image/png")
+		}
+		if err != nil {
+			auth.Refuse(w, r, err, quiet())
+		}
+	})
 }
 
 // seed makes a building and its manager.
