@@ -72,8 +72,8 @@ func (s *Stack) Cloud(name string) *Cloud {
 // chooseAdmin makes the first administrator's password once.
 func (s *Stack) chooseAdmin() error {
 	if s.State.Admin.Password == "" {
-		s.State.Admin = Person{Key: "admin", Name: "Demo Admin", Email: adminEmail, Password: newPassword()}
-		if err := s.save(); err != nil {
+		admin := Person{Key: "admin", Name: "Demo Admin", Email: adminEmail, Password: newPassword()}
+		if err := s.remember(func() { s.State.Admin = admin }); err != nil {
 			return err
 		}
 	}

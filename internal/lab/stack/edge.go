@@ -100,8 +100,7 @@ func (s *Stack) enrol(ctx context.Context, e *Edge, cloud *Cloud) error {
 	if _, err := e.command(ctx, "enrol", "--data", e.Dir(), "--cloud", cloud.Base(), "--code", code.Code); err != nil {
 		return err
 	}
-	e.Place.Enrolled = true
-	return s.save()
+	return s.remember(func() { e.Place.Enrolled = true })
 }
 
 // command runs the edge's program with arguments and gives what it printed.
@@ -158,8 +157,7 @@ func (e *Edge) Gateway(ctx context.Context) (Login, error) {
 	if err != nil {
 		return Login{}, err
 	}
-	e.Place.Gateway = login
-	return login, e.stack.save()
+	return login, e.stack.remember(func() { e.Place.Gateway = login })
 }
 
 // AddDevice makes a login at the edge's broker.

@@ -79,7 +79,6 @@ func (s *Stack) seedBuilding(ctx context.Context, admin *apiclient.Client, known
 			place.ID = made.ID
 		}
 		place.Units = map[string]record.ID{}
-		s.State.Buildings = append(s.State.Buildings, place)
 	}
 	units, err := admin.Units(ctx, place.ID)
 	if err != nil {
@@ -98,7 +97,11 @@ func (s *Stack) seedBuilding(ctx context.Context, admin *apiclient.Client, known
 		}
 		place.Units[name] = unit.ID
 	}
-	return s.save()
+	return s.remember(func() {
+		if s.State.Building(place.Code) == nil {
+			s.State.Buildings = append(s.State.Buildings, place)
+		}
+	})
 }
 
 func (s *Stack) seedPerson(ctx context.Context, admin *apiclient.Client, planned Person) error {
@@ -108,12 +111,11 @@ func (s *Stack) seedPerson(ctx context.Context, admin *apiclient.Client, planned
 	}
 	if person == nil {
 		planned.Email, planned.Password = planned.Key+"@demo.example", newPassword()
-		s.State.People = append(s.State.People, planned)
-		person = s.State.Person(planned.Key)
 		// Written down first: a password that only the cloud knows is of no use.
-		if err := s.save(); err != nil {
+		if err := s.remember(func() { s.State.People = append(s.State.People, planned) }); err != nil {
 			return err
 		}
+		person = s.State.Person(planned.Key)
 	}
 	s.progress("creating the account of %s", person.Name)
 	made, err := admin.CreateAccount(ctx, apiclient.NewAccount{Email: person.Email, Name: person.Name, Password: person.Password})
@@ -133,6 +135,5 @@ func (s *Stack) seedPerson(ctx context.Context, admin *apiclient.Client, planned
 			return fmt.Errorf("make them %s of %s: %w", role, place.Name, err)
 		}
 	}
-	person.ID = made.ID
-	return s.save()
+	return s.remember(func() { person.ID = made.ID })
 }

@@ -54,6 +54,8 @@ type Stack struct {
 	lock    *os.File
 	url     string
 
+	remembering sync.Mutex // held while State changes
+
 	mu     sync.Mutex
 	clouds map[string]*Cloud
 	edges  map[string]*Edge

@@ -97,8 +97,11 @@ func loadState(dir string) (State, error) {
 	return state, nil
 }
 
-// save writes the state whole or not at all.
-func (s *Stack) save() error {
+// remember changes the state and writes it down, whole or not at all.
+func (s *Stack) remember(change func()) error {
+	s.remembering.Lock()
+	defer s.remembering.Unlock()
+	change()
 	text, err := json.MarshalIndent(s.State, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write down the state: %w", err)
@@ -127,8 +130,7 @@ func (s *Stack) port(ctx context.Context, purpose string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	s.State.Ports[purpose] = port
-	return port, s.save()
+	return port, s.remember(func() { s.State.Ports[purpose] = port })
 }
 
 func free(ctx context.Context, port int) bool {

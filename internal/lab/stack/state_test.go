@@ -19,7 +19,7 @@ func TestStateComesBack(t *testing.T) {
 	s := &Stack{options: Options{Dir: dir}, State: State{Ports: map[string]int{"cloud": 4711},
 		Admin: Person{Key: "admin", Password: "secret"}, People: []Person{{Key: "manager", ID: record.ID{1}}},
 		Buildings: []*Place{{Name: "Oak", Code: "OAK", Units: map[string]record.ID{"4B": {2}}, Enrolled: true}}}}
-	if err := s.save(); err != nil {
+	if err := s.remember(func() {}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := loadState(dir)

@@ -3,6 +3,7 @@ package demo
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -149,8 +150,12 @@ func table(s *stack.Stack) string {
 	}
 	fmt.Fprintln(w, "\t\t")
 	fmt.Fprintln(w, "TRY\t\t")
-	fmt.Fprintln(w, "estate demo cut oak\tcuts Oak off from the cloud; it goes on working\t")
-	fmt.Fprintln(w, "estate demo restore oak\tgives the link back\t")
+	fmt.Fprintf(w, "%s demo cut oak\tcuts Oak off from the cloud; it goes on working\t\n", os.Args[0])
+	fmt.Fprintf(w, "%s demo restore oak\tgives the link back\t\n", os.Args[0])
 	_ = w.Flush() // into memory
-	return strings.TrimRight(b.String(), "\n")
+	lines := strings.Split(b.String(), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n")
 }

@@ -279,6 +279,13 @@ func (t *tale) audit(ctx context.Context) error {
 	for _, line := range path {
 		t.holds("%s", line)
 	}
+	alarms, err := t.atCloud[manager].Alarms(ctx, t.id)
+	if err != nil {
+		return err
+	}
+	if len(alarms) != 1 {
+		return fmt.Errorf("%d alarms in the end, one was expected", len(alarms))
+	}
 	state, err := t.atCloud[manager].SyncState(ctx, t.id)
 	if err != nil {
 		return err
@@ -286,7 +293,7 @@ func (t *tale) audit(ctx context.Context) error {
 	if len(state.Quarantine) != 0 {
 		return fmt.Errorf("records are held back: %+v", state.Quarantine)
 	}
-	t.holds("nothing is held back in quarantine")
+	t.holds("still one alarm and one ticket, and nothing is held back in quarantine")
 	return nil
 }
 
