@@ -40,7 +40,6 @@ type line struct {
 	N         uint64    `json:"n,omitempty"`
 	Hash      string    `json:"hash,omitempty"`
 	Signature []byte    `json:"signature,omitempty"`
-	Settled   uint64    `json:"settled,omitempty"`
 
 	// event
 	Body    []byte `json:"body,omitempty"`

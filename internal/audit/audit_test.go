@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,6 +203,9 @@ func TestVerifyFindsTampering(t *testing.T) {
 	}{
 		"a byte of an event":        {func(l []string) []string { l[second] = flip(t, l[second], "body"); return l }, 2, ""},
 		"a byte of the values":      {func(l []string) []string { l[second] = flip(t, l[second], "details"); return l }, 2, "values"},
+		"an event made anew":        {func(l []string) []string { l[second] = forgeEvent(t, l[second]); return l }, 3, "does not link"},
+		"the last event made anew":  {func(l []string) []string { l[at[2]] = forgeEvent(t, l[at[2]]); return l }, 3, "rewritten"},
+		"a value made anew":         {func(l []string) []string { l[second] = forgeValue(t, l[second]); return l }, 2, "not those that it hashed"},
 		"a middle link is missing":  {func(l []string) []string { return recount(t, without(l, second)) }, 2, "is missing"},
 		"the first link is missing": {func(l []string) []string { return recount(t, without(l, at[0])) }, 1, "is missing"},
 		"the tail is missing":       {func(l []string) []string { return recount(t, without(l, at[2])) }, 3, "tail"},
@@ -236,6 +241,45 @@ func TestVerifyFindsTampering(t *testing.T) {
 			}
 		})
 	}
+}
+
+// forgeEvent writes another event in place of one, with a hash that fits.
+func forgeEvent(t *testing.T, line string) string {
+	return edit(t, line, func(f fields) {
+		e, err := record.DecodeEvent(decode(t, f["body"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Action = "forged"
+		body, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash := record.HashEvent(body)
+		f["body"], f["hash"] = body, hex.EncodeToString(hash[:])
+	})
+}
+
+// forgeValue writes another value beside an event.
+func forgeValue(t *testing.T, line string) string {
+	return edit(t, line, func(f fields) {
+		d, err := record.DecodeDetails(decode(t, f["details"]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d[0].New = []record.Value{record.Text("forged")}
+		if f["details"], err = d.Encode(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func decode(t *testing.T, text any) []byte {
+	b, err := base64.StdEncoding.DecodeString(text.(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func onType(t *testing.T, lines []string, kind, field string) []string {

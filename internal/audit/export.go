@@ -119,8 +119,8 @@ func (e *exporter) claims(key ed25519.PrivateKey, c replica.Chain) {
 	if head != nil {
 		e.line(line{Type: typeHead, Replica: head.Replica, N: head.N, Hash: hashText(head.Hash), Signature: head.Signature})
 	}
-	r := record.SignReceipt(key, e.building, record.Receipt{Replica: c.Replica, N: c.Held, Hash: c.Hash, Settled: c.Settled})
-	e.line(line{Type: typeReceipt, Node: r.Issuer, Replica: r.Replica, N: r.N, Hash: hashText(r.Hash), Settled: r.Settled, Signature: r.Signature})
+	r := record.SignReceipt(key, e.building, record.Receipt{Replica: c.Replica, N: c.Held, Hash: c.Hash})
+	e.line(line{Type: typeReceipt, Node: r.Issuer, Replica: r.Replica, N: r.N, Hash: hashText(r.Hash), Signature: r.Signature})
 }
 
 func (e *exporter) events(ctx context.Context, c replica.Chain) {

@@ -139,7 +139,7 @@ func (v *verifier) claim(s sworn) { v.claimed[s.Replica] = append(v.claimed[s.Re
 
 func (v *verifier) receipt(l line) error {
 	hash, ok := parseHash(l.Hash)
-	r := record.Receipt{Issuer: l.Node, Replica: l.Replica, N: l.N, Hash: hash, Settled: l.Settled, Signature: l.Signature}
+	r := record.Receipt{Issuer: l.Node, Replica: l.Replica, N: l.N, Hash: hash, Signature: l.Signature}
 	if !ok || v.chains[l.Replica] != nil {
 		return v.link(l, "the receipt is malformed or follows its chain")
 	}
