@@ -29,3 +29,7 @@ func Routes(a *API) ([]Route, error) {
 	})
 	return out, err
 }
+
+// OperationsPage is the documentation as it is where no files of the interactive page were
+// built in.
+func OperationsPage(a *API) ([]byte, error) { return a.listOperations() }

@@ -144,7 +144,7 @@ func TestSlowBody(t *testing.T) {
 	// The API's clock stands so far back that the deadline for the body is over at once.
 	w := setup(t, func(c *httpapi.Config) { c.Now = func() time.Time { return time.Now().Add(-time.Hour) } })
 	conn := must(net.Dial("tcp", w.server.Listener.Addr().String()))
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_, err := conn.Write([]byte("POST /auth/refresh HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"))
 	if err != nil {
 		t.Fatal(err)
@@ -224,6 +224,15 @@ func TestPages(t *testing.T) {
 	}
 	if got := w.want(http.StatusOK, w.call("", http.MethodGet, "/docs/", nil)); !strings.Contains(got.text, `<meta charset="utf-8">`) {
 		t.Errorf("docs: %s", got.text)
+	}
+	list := string(must(httpapi.OperationsPage(w.api)))
+	for _, want := range []string{`<meta charset="utf-8">`, "/buildings/{building}/tickets/{ticket}/notes", "<strong>PATCH</strong>", "(no sign-in needed)"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("the list of operations lacks %s", want)
+		}
+	}
+	if strings.Contains(list, "<script") {
+		t.Error("the list of operations needs a script")
 	}
 	if got := w.want(http.StatusOK, w.call("", http.MethodGet, "/openapi.json", nil)); !strings.Contains(got.text, `"openapi":"3.1.0"`) {
 		t.Errorf("document: %.200s", got.text)

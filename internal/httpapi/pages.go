@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"net/http"
 
-	"github.com/gorilla/mux"
-
 	"estate/internal/obs"
 	"estate/internal/problem"
 )
@@ -60,8 +58,8 @@ func (a *API) mountPages() error {
 	return nil
 }
 
-func (a *API) open(path string, h http.Handler) *mux.Route {
-	return a.router.NewRoute().Path(path).Methods(http.MethodGet, http.MethodHead).Name(routeOpen).Handler(h)
+func (a *API) open(path string, h http.Handler) {
+	a.router.NewRoute().Path(path).Methods(http.MethodGet, http.MethodHead).Name(routeOpen).Handler(h)
 }
 
 func (a *API) openTree(prefix string, h http.Handler) {

@@ -111,3 +111,27 @@ func (w *world) bodyFor(method, path string) any {
 	}
 	return nil
 }
+
+func TestEdge(t *testing.T) {
+	t.Parallel()
+	w := setup(t, func(c *httpapi.Config) { c.Role = httpapi.Edge })
+	// A member of both buildings, with a token that vouches for one.
+	w.member("manager", w.elm, "manager", true)
+	var list httpapi.BuildingsBody
+	w.want(http.StatusOK, w.call("manager", http.MethodGet, "/buildings", nil)).decode(t, &list)
+	if len(list.Items) != 1 || list.Items[0].ID != w.oak {
+		t.Errorf("buildings: %+v", list)
+	}
+	w.want(http.StatusOK, w.call("manager", http.MethodGet, w.in(w.oak, "/tickets"), nil))
+	w.want(http.StatusNotFound, w.call("manager", http.MethodGet, w.in(w.elm, "/tickets"), nil))
+	w.want(http.StatusNotFound, w.call("manager", http.MethodGet, strings.ToUpper(w.in(w.elm, "")), nil))
+	c := w.connect("manager")
+	c.send(map[string]any{"type": "subscribe", "building": w.elm})
+	if got := c.next(); got.Type != "ended" {
+		t.Errorf("the push of another building: %+v", got)
+	}
+	for _, path := range []string{"/accounts", "/edges"} {
+		w.want(http.StatusNotFound, w.call("manager", http.MethodGet, path, nil))
+	}
+	w.want(http.StatusMethodNotAllowed, w.call("manager", http.MethodPost, "/buildings", map[string]any{"name": "New", "code": "NEW"}))
+}

@@ -111,7 +111,7 @@ func setup(t *testing.T, change ...func(*httpapi.Config)) *world {
 		Trusted: func(context.Context, record.ID, record.ID, record.Tier) (bool, error) { return true, nil }}
 	w.desk = desk.New(desk.Config{Node: node, Table: table, Query: memQuery{w.store, table}, Now: time.Now, Random: rand.Reader})
 	w.people()
-	w.auth = w.signIn(key)
+	w.auth = w.signIn(key, auth.IssuerCloud, record.ID{})
 	w.blobs = must(media.OpenFileStore(t.TempDir(), slog.New(slog.DiscardHandler)))
 	log := obs.NewLog(w.log, slog.LevelDebug)
 	cfg := httpapi.Config{Role: httpapi.Cloud, Version: "test", Desk: w.desk, Auth: w.auth, Node: node, Table: table,
@@ -125,6 +125,10 @@ func setup(t *testing.T, change ...func(*httpapi.Config)) *world {
 		Log:       log, Now: time.Now, Random: rand.Reader}
 	for _, c := range change {
 		c(&cfg)
+	}
+	if cfg.Role == httpapi.Edge {
+		w.auth = w.signIn(key, auth.IssuerEdge(node.ID()), w.oak)
+		cfg.Auth, cfg.Operators, cfg.Edges, cfg.Accounts = w.auth, nil, nil, nil
 	}
 	w.api = must(httpapi.New(cfg))
 	w.server = httptest.NewUnstartedServer(w.api)
@@ -169,12 +173,13 @@ func (w *world) member(name string, building record.ID, role string, active bool
 	}
 }
 
-func (w *world) signIn(key ed25519.PrivateKey) *auth.Service {
+// signIn makes the sign-in of a node; an edge's is good for its building only.
+func (w *world) signIn(key ed25519.PrivateKey, issuer string, building record.ID) *auth.Service {
 	w.t.Helper()
-	signer := must(auth.NewSigner(auth.IssuerCloud, key))
-	ring := must(auth.NewKeyring(auth.IssuerKey{Issuer: signer.Issuer(), Public: signer.Public()}))
+	signer := must(auth.NewSigner(issuer, key))
+	ring := must(auth.NewKeyring(auth.IssuerKey{Issuer: signer.Issuer(), Public: signer.Public(), Building: building}))
 	sessions := authtest.NewSessions()
-	return must(auth.NewService(auth.Config{Signer: signer, Keyring: ring, Passwords: must(auth.NewPasswords(4, rand.Reader)),
+	return must(auth.NewService(auth.Config{Signer: signer, Keyring: ring, Building: building, Passwords: must(auth.NewPasswords(4, rand.Reader)),
 		Accounts: w.accounts, Sessions: sessions, Live: sessions, Now: time.Now, Random: rand.Reader, Log: slog.New(slog.DiscardHandler)}))
 }
 

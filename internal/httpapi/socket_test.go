@@ -292,7 +292,7 @@ func TestSocketEnds(t *testing.T) {
 	})
 	t.Run("ClientThatReadsNothing", func(t *testing.T) {
 		t.Parallel()
-		w := setup(t, func(c *httpapi.Config) { c.Limits.SocketWrite = 100 * time.Millisecond })
+		w := setup(t, func(c *httpapi.Config) { c.Limits.SocketWrite = 2 * time.Second })
 		stuck := w.connect("manager")
 		if err := stuck.socket.NetConn().(*net.TCPConn).SetReadBuffer(4096); err != nil {
 			t.Fatal(err)

@@ -126,8 +126,9 @@ func (s source) Views(ctx context.Context, person, building record.ID, after uin
 	out := make(map[uint64]live.View, len(changes.Items))
 	for _, i := range changes.Items {
 		v := live.View{Ticket: i.Ticket, Item: i.Item}
-		if i.Kind == "building" {
-			v.Item = nil // it says what the caller's role is, and everybody gets this form
+		if b, ok := i.Item.(desk.Building); ok {
+			b.Role, b.Units = "", nil // the caller's own, and everybody gets this form
+			v.Item = b
 		}
 		out[i.Position] = v
 	}
