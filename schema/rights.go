@@ -109,11 +109,19 @@ func (t *Table) inUnit(v Viewer, k record.Key, r record.Record) bool {
 	if t.isPerson(v, k.Kind, "reporter", r) {
 		return true
 	}
+	if _, known := t.fields[k.Kind]["reports"]; !known {
+		return false
+	}
 	person := record.IDValue(v.Person)
 	return slices.ContainsFunc(t.Members(k.Kind, "reports", r), func(m record.Value) bool { return bytes.Equal(m, person) })
 }
 
+// isPerson reports whether a field names the viewer. A field that this release does not
+// know gives nobody a right: it may mean something else.
 func (t *Table) isPerson(v Viewer, kind, field string, r record.Record) bool {
+	if _, known := t.fields[kind][field]; !known {
+		return false
+	}
 	id, ok := t.Shown(kind, field, r).AsID()
 	return ok && id == v.Person
 }

@@ -52,7 +52,7 @@ CREATE TABLE chain (
     hash        bytea  NOT NULL,
     signed      bytea,
     receipted   bigint NOT NULL,
-    settled     bigint NOT NULL,
+    receipt     bytea,
     PRIMARY KEY (building, replica)
 ) WITH (fillfactor = 70);
 

@@ -50,7 +50,7 @@ CREATE TABLE chain (
     hash        BLOB    NOT NULL,
     signed      BLOB,
     receipted   INTEGER NOT NULL,
-    settled     INTEGER NOT NULL,
+    receipt     BLOB,
     PRIMARY KEY (building, replica)
 ) STRICT;
 
