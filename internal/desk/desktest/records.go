@@ -326,6 +326,11 @@ func testConflict(t *testing.T, open Opener) {
 			t.Fatalf("conflicts of the ticket %q", ticket.Conflicts)
 		}
 	}
+	blind := desk.Resolution{Kind: "ticket", ID: leak.ID, Field: "priority", Value: []byte(`"urgent"`), Seen: leak.Seen}
+	if err := edge.ResolveConflict(ctx(), edge.tess, edge.home, blind); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "conflicts after a decision that saw neither value", must(edge.Conflicts(ctx(), edge.boss, edge.home, desk.Page{}))(t).Total, 1)
 	c := must(edge.ConflictsOf(ctx(), edge.tess, edge.home, "ticket", leak.ID))(t)[0]
 	resolve := desk.Resolution{Kind: c.Kind, ID: c.ID, Field: c.Field, Value: []byte(`"urgent"`), Seen: c.Seen}
 	wantCode(t, edge.ResolveConflict(ctx(), edge.ann, edge.home, resolve), problem.Forbidden)
