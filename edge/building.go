@@ -44,7 +44,7 @@ type building struct {
 	devices *devices
 }
 
-func newBuilding(ctx context.Context, e *Edge, enrolment local.Enrolment) (*building, error) {
+func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 	b := &building{edge: e, id: enrolment.Building, table: schema.Default(), metrics: obs.NewRegistry()}
 	cloud := record.NodeID(enrolment.CloudKey)
 	b.node = &replica.Node{Key: e.key.Replication(), Tier: record.TierEdge, Rules: b.table, Store: e.store,
@@ -121,10 +121,12 @@ func (b *building) run(ctx context.Context) error {
 
 // ended is a part's error, unless it was asked to end.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	select {
+	case <-ctx.Done():
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 // sweep removes sign-ins that ended.

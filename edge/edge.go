@@ -183,16 +183,13 @@ func (e *Edge) work(ctx context.Context) error {
 		}
 		enrolment, err = e.local.Enrolment(ctx)
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	if enrolment.Node != e.key.ID() {
 		return fmt.Errorf("the key file is of node %s and the enrolment of %s: put the key file back, or begin with an empty data folder", e.key.ID(), enrolment.Node)
 	}
-	b, err := newBuilding(ctx, e, enrolment)
+	b, err := newBuilding(e, enrolment)
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func (l *link) waiting(ctx context.Context) (synclink.Waiting, error) {
 		if c.Held <= c.Receipted {
 			continue
 		}
-		out.Items += int(c.Held - c.Receipted) //nolint:gosec // far below the limit of int
+		out.Items += int(c.Held - c.Receipted)
 		events, err := store.Events(ctx, l.building.id, c.Replica, c.Receipted+1, c.Receipted+1, 1)
 		if err != nil {
 			return out, err

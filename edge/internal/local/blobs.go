@@ -40,7 +40,7 @@ func (s *Store) Mark(ctx context.Context, building record.ID) (uint64, error) {
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("read blob mark: %w", err)
 	}
-	return uint64(position), nil //nolint:gosec // stored from a uint64
+	return uint64(position), nil
 }
 
 // Wanted is one blob that is to move.
@@ -80,7 +80,7 @@ func (s *Store) Want(ctx context.Context, building record.ID, mark uint64, wante
 		}
 		_, err := tx.ExecContext(ctx, `INSERT INTO blob_scan (building, position) VALUES (?, ?)
 			ON CONFLICT (building) DO UPDATE SET position = excluded.position`,
-			building[:], int64(mark)) //nolint:gosec // the bits are what is stored
+			building[:], int64(mark))
 		return err
 	})
 	if err != nil {

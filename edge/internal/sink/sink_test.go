@@ -163,8 +163,10 @@ func TestAdoptionCountsAtOnce(t *testing.T) {
 	t.Parallel()
 	h := build(t)
 	s := h.sink(h.Desk)
-	if s.Known(hardware) || s.Known(hardware) {
-		t.Fatal("known though nobody adopted it")
+	for range 2 { // the second answer comes from memory
+		if s.Known(hardware) {
+			t.Fatal("known though nobody adopted it")
+		}
 	}
 	h.adopt()
 	if !s.Known(hardware) {
