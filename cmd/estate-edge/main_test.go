@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	for name, test := range map[string]struct {
+		args  []string
+		env   map[string]string
+		out   string // part of what is printed
+		err   string // part of the error
+		usage bool
+	}{
+		"Version":       {args: []string{"version"}, out: "dev"},
+		"Help":          {args: []string{"help"}, out: "enrol --code"},
+		"NoCommand":     {args: []string{"fly"}, usage: true},
+		"NoFlag":        {args: []string{"run", "--speed", "9"}, usage: true},
+		"RunWord":       {args: []string{"run", "now"}, usage: true},
+		"EnrolNoCode":   {args: []string{"enrol", "--cloud", "http://x"}, usage: true},
+		"DeviceNoName":  {args: []string{"device", "add"}, usage: true},
+		"DeviceRemove":  {args: []string{"device", "remove", "x"}, usage: true},
+		"NotEnrolled":   {args: []string{"device", "add", "gw", "--gateway", "--data", data}, err: "not_enrolled"},
+		"BadSetting":    {args: []string{"run"}, env: map[string]string{"ESTATE_EDGE_SPEED": "9"}, err: "ESTATE_EDGE_SPEED"},
+		"BadAddress":    {args: []string{"run", "--listen", "here", "--data", data}, err: "listen"},
+		"ClockOutside":  {args: []string{"run"}, env: map[string]string{"ESTATE_CLOCK_FILE": "x"}, err: "ESTATE_TEST_MODE"},
+		"NoConfigThere": {args: []string{"run", "--config", "/does/not/exist"}, err: "no such file"},
+	} {
+		var out, errs bytes.Buffer
+		err := run(t.Context(), test.args, test.env, &out, &errs)
+		switch {
+		case errors.Is(err, errUsage) != test.usage:
+			t.Errorf("%s: %v", name, err)
+		case test.usage && !strings.Contains(errs.String(), "estate-edge"):
+			t.Errorf("%s: says %q", name, errs.String())
+		case !test.usage && (err == nil) != (test.err == ""), err != nil && !strings.Contains(err.Error(), test.err):
+			t.Errorf("%s: %v", name, err)
+		case !strings.Contains(out.String(), test.out):
+			t.Errorf("%s: printed %q", name, out.String())
+		}
+	}
+}
