@@ -11,6 +11,8 @@ import (
 const (
 	phone = 390
 	desk  = 1280
+	// gutter is the place that the page keeps for its scroll bar behind a dialog.
+	gutter = float64(-15)
 )
 
 // watch notes what a browser would only tell its console.
@@ -62,14 +64,14 @@ func TestPage(t *testing.T) {
 	b.await("other rows untouched", `window.mark && window.row.isConnected`)
 
 	b.eval(`document.querySelector('[aria-label="Use Urgent for Priority of OAK-2M9Q"]').click()`)
-	b.await("the conflict resolved with one press", `document.querySelector('#conflicts').textContent.includes('No conflicts') && !document.querySelector('.row .conflict')`)
+	b.await("the conflict resolved with one press", `document.querySelector('#section-conflicts').textContent.includes('No conflicts') && !document.querySelector('.row .conflict')`)
 	b.eval(`document.querySelector('[aria-label^="Acknowledge Leak"]').click()`)
-	b.await("the alarm acknowledged", `document.querySelector('#alarms .badge').textContent === 'Acknowledged'`)
+	b.await("the alarm acknowledged", `document.querySelector('#section-alarms .badge').textContent === 'Acknowledged'`)
 
 	change(b, c)
 	reconnect(t, b, c)
 	b.faultless()
-	b.eval(`location.reload()`)
+	b.call("Page.reload", nil, nil)
 	b.await("the session after a reload", `!window.mark && document.querySelectorAll('.row').length > 3`)
 	b.eval(`[...document.querySelectorAll('button')].find((x) => x.textContent === 'Sign out').click()`)
 	b.await("the sign-in form", `document.querySelector('#email') && sessionStorage.getItem('estate.refresh') === null`)
@@ -112,7 +114,7 @@ func reconnect(t *testing.T, b *browser, c *canned) {
 		c.tickets[3]["title"], c.tickets[3]["position"], c.stale = "Restored from a backup", 1, true
 	})
 	c.cut()
-	b.await("everything loaded again after a refused cursor", `document.querySelector('#tickets').textContent.includes('Restored from a backup')`)
+	b.await("everything loaded again after a refused cursor", `document.querySelector('#section-tickets').textContent.includes('Restored from a backup')`)
 	c.do(func() { c.stale = false })
 }
 
@@ -126,12 +128,12 @@ func TestLooks(t *testing.T) {
 			for name, size := range map[string][2]int{"phone": {phone, 844}, "small": {360, 640}, "wide": {desk, 800}} {
 				b.look(size[0], size[1], scheme)
 				b.eval(fmt.Sprintf(`location.hash = '#%s'`, hash))
-				ready := fmt.Sprintf(`document.querySelector('#%s').checkVisibility() && !document.querySelector('.drawer[open]')`, hash)
+				ready := fmt.Sprintf(`document.querySelector('#section-%s').checkVisibility() && !document.querySelector('.drawer[open]')`, hash)
 				if hash == "ticket/t2" {
 					ready = `document.querySelector('.drawer[open] .thumb canvas')`
 				}
 				b.await(hash, ready)
-				if wide := b.eval(`document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide != float64(0) {
+				if wide := b.eval(`document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide != float64(0) && wide != gutter {
 					t.Errorf("%s at %d pixels is %v too wide", hash, size[0], wide)
 				}
 				if name != "small" {

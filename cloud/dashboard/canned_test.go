@@ -94,7 +94,7 @@ func (c *canned) answer(route string, r *http.Request, body object) (int, any) {
 	case "GET /conflicts":
 		return 200, list(c.conflicts)
 	case "POST /conflicts/resolve":
-		c.conflicts = nil
+		c.conflicts = []object{}
 		c.change("ticket", "t2", object{"priority": body["value"], "conflicts": []string{}})
 		return 204, nil
 	case "GET /alarms":

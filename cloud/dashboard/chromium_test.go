@@ -163,7 +163,7 @@ func (b *browser) await(what, expression string) {
 		look();
 	})`, (waitMax - 10*time.Second).Milliseconds(), expression))
 	if held != true {
-		b.t.Fatalf("%s: did not happen; the page says:\n%v", what, b.eval(`document.body.innerText`))
+		b.t.Fatalf("%s: did not happen; faults: %v; the page says:\n%v", what, b.eval(`window.faults.join()`), b.eval(`document.body.innerText`))
 	}
 }
 

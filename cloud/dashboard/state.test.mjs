@@ -60,6 +60,13 @@ test('a refused cursor forgets positions, so that any answer counts', () => {
   assert.deepEqual(s.choice, all);
 });
 
+test('an item that says the same stays the same, so that its row does', () => {
+  const s = after(loaded([ticket('1'), ticket('2')]));
+  const next = reduce(s, loaded([ticket('1'), ticket('2', { position: 2 })]));
+  assert.equal(next.tickets.get('1'), s.tickets.get('1'));
+  assert.notEqual(next.tickets.get('2'), s.tickets.get('2'));
+});
+
 test('filters and search match as the server does', () => {
   const s = after(loaded([ticket('1', { priority: 'urgent' }), ticket('2', { status: 'closed', priority: 'urgent' }), ticket('3', { description: 'Water on the FLOOR' })]));
   const shown = (choice) => ids(shownTickets({ ...s, choice }));

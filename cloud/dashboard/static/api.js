@@ -1,7 +1,7 @@
 // @ts-check
 // The public API, one function for each thing that the page asks.
 
-import { fromAnswer, fromThrown, Problem } from './problem.js';
+import { fromAnswer, fromFetch, fromThrown, Problem } from './problem.js';
 
 /** What one request may take. */
 const requestTimeout = 30_000;
@@ -53,7 +53,7 @@ export class Api {
         cache: 'no-store', signal: AbortSignal.timeout(options.timeout ?? requestTimeout),
       });
     } catch (thrown) {
-      throw fromThrown(thrown);
+      throw fromFetch(thrown);
     }
     if (!answer.ok) throw await fromAnswer(answer);
     return answer;
@@ -80,7 +80,7 @@ export class Api {
     try {
       return await answer.json();
     } catch (thrown) {
-      throw fromThrown(thrown);
+      throw fromFetch(thrown);
     }
   }
 
@@ -133,7 +133,7 @@ export class Api {
     try {
       return await answer.blob();
     } catch (thrown) {
-      throw fromThrown(thrown);
+      throw fromFetch(thrown);
     }
   }
 

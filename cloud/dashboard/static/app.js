@@ -42,6 +42,8 @@ export class App {
   /** @type {Map<string, any>} */
   #timers = new Map();
   #epoch = 0;
+  /** The last question of each list; the answer to an earlier one is no longer wanted. @type {Map<string, number>} */
+  #asked = new Map();
 
   /**
    * @param {{api: import('./api.js').Api, now: () => number, draw: () => void, onChange: (before: import('./state.js').State, message: import('./socket.js').Message) => void}} deps
@@ -117,12 +119,15 @@ export class App {
    */
   async #load(list, ask) {
     const epoch = this.#epoch;
+    const number = (this.#asked.get(list) ?? 0) + 1;
+    this.#asked.set(list, number);
+    const wanted = () => epoch === this.#epoch && this.#asked.get(list) === number;
     this.dispatch({ type: 'loading', list });
     try {
       const event = await ask();
-      if (epoch === this.#epoch) this.dispatch(event);
+      if (wanted()) this.dispatch(event);
     } catch (thrown) {
-      if (epoch === this.#epoch) this.dispatch({ type: 'failed', list, problem: fromThrown(thrown) });
+      if (wanted()) this.dispatch({ type: 'failed', list, problem: fromThrown(thrown) });
     }
   }
 

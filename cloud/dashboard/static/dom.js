@@ -4,7 +4,7 @@
 const svgSpace = 'http://www.w3.org/2000/svg';
 
 /**
- * @typedef {Node|string|number|null|undefined|false} Child
+ * @typedef {any} Child
  * @typedef {Record<string, unknown>} Props
  */
 
@@ -39,7 +39,7 @@ function fill(element, props, children) {
     else if (name === 'value') element.value = value;
     else element.setAttribute(name, value === true ? '' : String(value));
   }
-  element.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false).map((c) => (c instanceof Node ? c : String(c))));
+  element.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false).map((c) => (c instanceof Node ? c : String(c))));
   return element;
 }
 
@@ -69,12 +69,13 @@ export function keyed(parent, items, key, version, make) {
   const held = parent.keyed ?? new Map();
   const first = !parent.keyed;
   const next = new Map();
+  /** @type {any} */
   let before = null;
   for (const item of items) {
     const k = key(item);
     const v = version(item);
     const old = held.get(k);
-    const same = old && old.version.length === v.length && old.version.every((x, i) => x === v[i]);
+    const same = old !== undefined && old.version.length === v.length && old.version.every((x, i) => x === v[i]);
     const element = same ? old.element : make(item);
     if (!same) {
       if (old) succeed(old.element, element);
@@ -94,5 +95,7 @@ function succeed(old, element) {
   const focused = document.activeElement instanceof HTMLElement && old.contains(document.activeElement) ? document.activeElement : null;
   const name = focused?.dataset.focus;
   old.replaceWith(element);
-  if (focused && name) /** @type {HTMLElement|null} */ (element.querySelector(`[data-focus="${name}"]`) ?? element).focus();
+  if (!focused || !name) return;
+  const successor = element.querySelector(`[data-focus="${name}"]`);
+  if (successor instanceof HTMLElement) successor.focus();
 }

@@ -123,7 +123,7 @@ async function start() {
     socket.stop();
     return drawNoBuildings(root, () => void session.signOut());
   }
-  const shell = makeShell(root, { app, buildings, pick, signOut: () => void session.signOut(), filter: (filter) => tickets.choose({ filter }), now });
+  const shell = makeShell(root, { app, buildings, pick, signOut: () => void session.signOut(), filter: (filter) => tickets.choose({ filter }), show, now });
   const deps = { app, now };
   const tickets = makeTickets(shell.places.tickets, deps);
   views = [shell, tickets, makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
@@ -153,6 +153,15 @@ function route() {
   if (name === 'ticket' && id && app.building) void drawer?.open(id);
   else drawer?.close();
   draw();
+}
+
+/** Brings a section that was asked for into view and puts the keyboard there. @param {string} section */
+function show(section) {
+  document.body.dataset.section = section;
+  const place = byId(`section-${section}`);
+  if (getComputedStyle(byId('tabs')).display === 'none') place.scrollIntoView({ block: 'nearest' });
+  else window.scrollTo(0, 0); // it is the only one on a phone
+  place.focus({ preventScroll: true });
 }
 
 async function resume() {

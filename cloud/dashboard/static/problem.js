@@ -48,11 +48,21 @@ export async function fromAnswer(answer) {
 }
 
 /**
- * Whatever was thrown, as a problem.
+ * Whatever was thrown, as a problem. What is none is a defect of this page, and the
+ * console keeps it whole.
  * @param {unknown} thrown
  */
 export function fromThrown(thrown) {
   if (thrown instanceof Problem) return thrown;
+  console.error(thrown);
+  return new Problem({ code: 'page', message: t('problem.page'), remedy: t('problem.page_remedy'), status: -1 });
+}
+
+/**
+ * What fetch throws: no answer, or none in time.
+ * @param {unknown} thrown
+ */
+export function fromFetch(thrown) {
   const late = thrown instanceof Error && thrown.name === 'TimeoutError';
   if (late) return new Problem({ code: 'timeout', message: t('problem.timeout'), remedy: t('problem.timeout_remedy') });
   return new Problem({ code: 'unreachable', message: t('problem.unreachable'), remedy: t('problem.unreachable_remedy') });

@@ -7,7 +7,7 @@
 // reload does not end the session; it works once, so there is never more than one refresh
 // under way, and a duplicated tab is told of the new token.
 
-import { fromAnswer, fromThrown, Problem } from './problem.js';
+import { fromAnswer, fromFetch, fromThrown, Problem } from './problem.js';
 
 /** Where the refresh token is kept. */
 export const storageKey = 'estate.refresh';
@@ -154,7 +154,7 @@ export class Session {
         cache: 'no-store', signal: AbortSignal.timeout(requestTimeout),
       });
     } catch (thrown) {
-      throw fromThrown(thrown);
+      throw fromFetch(thrown);
     }
     if (!answer.ok) throw await fromAnswer(answer);
     return answer.status === 204 ? null : answer.json();

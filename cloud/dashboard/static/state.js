@@ -100,13 +100,14 @@ function withList(state, name, change) {
 
 /** @param {State} state @param {Extract<Event, {type: 'loaded'}>} event */
 function loaded(state, event) {
-  const held = event.whole ? new Map() : new Map(state[event.kind]);
+  const before = /** @type {ReadonlyMap<string, any>} */ (state[event.kind]);
+  const held = event.whole ? new Map() : new Map(before);
   for (const item of event.items) {
     const key = keyOf(event.kind, item);
     const known = state.positions.get(`ticket ${key}`) ?? 0;
     // A change may have overtaken the list's answer.
     if (event.kind === 'tickets' && known > item.position) continue;
-    held.set(key, item);
+    held.set(key, unchanged(before.get(key), item));
   }
   const next = { ...state, [event.kind]: held };
   if (event.kind === 'tickets') next.positions = positionsOf(state, event.items);
@@ -114,6 +115,11 @@ function loaded(state, event) {
     status: 'ready', problem: null, known: true, next: event.next ?? '', total: event.total ?? event.items.length,
     reach: Math.min(...event.items.map((item) => Date.parse(item.reported_at ?? '') || Infinity), listOf(state, event.list).reach),
   });
+}
+
+/** The item that is shown, where the new one says the same: its row stays as it is. @param {any} old @param {any} item */
+function unchanged(old, item) {
+  return old && JSON.stringify(old) === JSON.stringify(item) ? old : item;
 }
 
 /** @param {State} state @param {Ticket[]} items */

@@ -248,6 +248,8 @@ export const strings = Object.freeze({
   'problem.unreachable_remedy': 'Check the connection; the page tries again by itself.',
   'problem.timeout': 'The server did not answer in time',
   'problem.timeout_remedy': 'Try again in a few seconds.',
+  'problem.page': 'Something went wrong in this page',
+  'problem.page_remedy': 'Reload the page; if it happens again, tell the operator.',
   'problem.unknown': 'The server answered with an error ({status})',
   'problem.unknown_remedy': 'Try again; if it happens again, tell the operator.',
   'problem.request': 'Request id: {id}',

@@ -24,7 +24,7 @@ export function drawChart(place, state, now) {
   const summary = plural('chart.total', total, { days: chartDays, most });
   const bars = counts.map((count, i) => {
     const tall = count === 0 ? 2 : Math.max(4, Math.round((count / Math.max(most, 1)) * height));
-    const rect = svg('rect', { x: i * step + (step - bar) / 2, y: height - tall, width: bar, height: tall, rx: 2, class: count === 0 ? 'bar bar-none' : i === counts.length - 1 ? 'bar bar-today' : 'bar' });
+    const rect = svg('rect', { x: i * step + (step - bar) / 2, y: height - tall, width: bar, height: tall, class: count === 0 ? 'bar bar-none' : i === counts.length - 1 ? 'bar bar-today' : 'bar' });
     rect.append(svg('title', {}, t('chart.day', { day: shortDay(starts[i]), count })));
     return rect;
   });

@@ -53,7 +53,7 @@ export function listNotice(list, empty, retry, emptyText, emptyHint) {
   return h('div', { class: 'empty' }, h('p', {}, emptyText), emptyHint ? h('p', { class: 'quiet' }, emptyHint) : null);
 }
 
-/** A value of a conflict or of the history, for people. @param {string} field @param {any} value */
+/** A value of a conflict or of the history, for people. @param {string} field @param {any} value @returns {string} */
 export function valueText(field, value) {
   if (value === null || value === undefined || value === '') return t('app.none');
   if (Array.isArray(value)) return value.length === 0 ? t('app.none') : value.map((v) => valueText(field, v)).join(', ');

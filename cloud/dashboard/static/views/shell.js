@@ -11,7 +11,7 @@ export const sections = ['tickets', 'alarms', 'conflicts', 'edges'];
 
 /**
  * @param {HTMLElement} root
- * @param {{app: import('../app.js').App, buildings: import('../app.js').Building[], pick: (id: string) => void, signOut: () => void, filter: (f: 'open'|'urgent') => void, now: () => number}} deps
+ * @param {{app: import('../app.js').App, buildings: import('../app.js').Building[], pick: (id: string) => void, signOut: () => void, filter: (f: 'open'|'urgent') => void, show: (section: string) => void, now: () => number}} deps
  */
 export function makeShell(root, deps) {
   const { app } = deps;
@@ -19,10 +19,10 @@ export function makeShell(root, deps) {
   const connection = h('p', { class: 'connection', role: 'status', 'aria-label': t('connection.label') });
   const stale = h('p', { class: 'stale', hidden: true });
   const counts = h('ul', { class: 'counts', 'aria-label': t('counts.label') });
-  const nav = h('nav', { class: 'tabs', 'aria-label': t('app.sections') }, sections.map((name) => h('a', { href: `#${name}`, data: { tab: name } }, h('span', {}, t(`${name}.title`)), h('span', { class: 'tab-count' }))));
-  const places = Object.fromEntries(sections.map((name) => [name, h('section', { id: name, class: `section section-${name}`, tabindex: -1, 'aria-labelledby': `${name}-title` })]));
+  const nav = h('nav', { id: 'tabs', class: 'tabs', 'aria-label': t('app.sections') }, sections.map((name) => h('a', { href: `#${name}`, data: { tab: name }, onclick: () => deps.show(name) }, h('span', {}, t(`${name}.title`)), h('span', { class: 'tab-count' }))));
+  const places = Object.fromEntries(sections.map((name) => [name, h('section', { id: `section-${name}`, class: `section section-${name}`, tabindex: -1, 'aria-labelledby': `${name}-title` })]));
   replace(root,
-    h('a', { class: 'skip', href: '#tickets' }, t('app.skip')),
+    h('a', { class: 'skip', href: '#tickets', onclick: () => deps.show('tickets') }, t('app.skip')),
     h('header', { class: 'top' },
       h('div', { class: 'brand' }, h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }), h('h1', {}, t('app.name'))),
       h('div', { class: 'picker' }, h('label', { class: 'unseen', for: 'building' }, t('app.building')), picker),
@@ -36,7 +36,7 @@ export function makeShell(root, deps) {
     if (app.building) picker.value = app.building.id;
     drawConnection(connection, stale, app, deps.now());
     const values = { ...app.counts(), edges: app.hasEdges ? countOffline(app.state.edges.values(), deps.now()) : null };
-    drawCounts(counts, values, app.hasEdges, deps.filter);
+    drawCounts(counts, values, app.hasEdges, deps);
     places.edges.hidden = !app.hasEdges;
     const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges };
     for (const tab of nav.children) {
@@ -69,13 +69,17 @@ function drawConnection(element, stale, app, now) {
   if (stale.textContent !== notice) stale.textContent = notice;
 }
 
-/** @param {any} list @param {Record<string, number|null>} values @param {boolean} hasEdges @param {(f: 'open'|'urgent') => void} filter */
-function drawCounts(list, values, hasEdges, filter) {
+/** @param {any} list @param {Record<string, number|null>} values @param {boolean} hasEdges @param {{filter: (f: 'open'|'urgent') => void, show: (section: string) => void}} deps */
+function drawCounts(list, values, hasEdges, deps) {
+  const sectionOf = (/** @type {string} */ name) => (name === 'open' || name === 'urgent' ? 'tickets' : name);
   const shown = ['open', 'urgent', 'alarms', 'conflicts', ...(hasEdges ? ['edges'] : [])];
   if (list.children.length !== shown.length) {
     replace(list, shown.map((name) => h('li', {}, h('a', {
-      class: `count count-${name}`, href: name === 'open' || name === 'urgent' ? '#tickets' : `#${name}`,
-      onclick: () => (name === 'open' || name === 'urgent') && filter(name),
+      class: `count count-${name}`, href: `#${sectionOf(name)}`,
+      onclick: () => {
+        if (name === 'open' || name === 'urgent') deps.filter(name);
+        deps.show(sectionOf(name));
+      },
     }, h('span', { class: 'count-value' }), h('span', { class: 'count-label' }, t(`counts.${name}`))))));
   }
   shown.forEach((name, i) => {

@@ -25,7 +25,7 @@ export function makeTickets(place, deps) {
   const list = h('ul', { class: 'rows' });
   const notice = h('div', { class: 'notice-place' });
   const more = h('button', { type: 'button', class: 'button wide', hidden: true, onclick: showMore }, t('app.more'));
-  const filters = ['open', 'urgent', 'all'].map((name) => h('label', { class: 'segment' },
+  const filters = /** @type {const} */ (['open', 'urgent', 'all']).map((name) => h('label', { class: 'segment' },
     h('input', { type: 'radio', name: 'filter', value: name, onchange: () => choose({ filter: name }) }), h('span', {}, t(`tickets.filter.${name}`))));
   const search = h('input', { type: 'search', id: 'search', maxlength: 200, placeholder: t('tickets.search'), oninput });
   replace(place,
