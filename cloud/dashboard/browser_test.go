@@ -63,7 +63,7 @@ func TestPage(t *testing.T) {
 	b.await("the change to be announced", `document.querySelector('#announce').textContent.includes('OAK-NEW1')`)
 	b.await("other rows untouched", `window.mark && window.row.isConnected`)
 
-	b.eval(`document.querySelector('[aria-label="Use Urgent for Priority of OAK-2M9Q"]').click()`)
+	b.eval(`document.querySelector('[aria-label="Use this: Urgent for Priority of OAK-2M9Q"]').click()`)
 	b.await("the conflict resolved with one press", `document.querySelector('#section-conflicts').textContent.includes('No conflicts') && !document.querySelector('.row .conflict')`)
 	b.eval(`document.querySelector('[aria-label^="Acknowledge Leak"]').click()`)
 	b.await("the alarm acknowledged", `document.querySelector('#section-alarms .badge').textContent === 'Acknowledged'`)

@@ -62,7 +62,6 @@ export const strings = Object.freeze({
   'tickets.empty_urgent': 'No urgent tickets',
   'tickets.empty_all': 'No tickets yet',
   'tickets.empty_search': 'Nothing matches “{query}”',
-  'tickets.open': 'Open ticket {code}: {title}',
   'tickets.count': '{shown} of {total}',
   'tickets.conflict.one': '1 conflict',
   'tickets.conflict.other': '{count} conflicts',
@@ -124,7 +123,7 @@ export const strings = Object.freeze({
   'conflicts.by_anywhere': '{who}, {when}',
   'conflicts.shown': 'shown now',
   'conflicts.use': 'Use this',
-  'conflicts.use_label': 'Use {value} for {field} of {label}',
+  'conflicts.use_label': 'Use this: {value} for {field} of {label}',
   'conflicts.resolved': '{field} of {label} is now {value}.',
 
   'alarms.title': 'Alarms',

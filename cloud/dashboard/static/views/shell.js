@@ -18,17 +18,17 @@ export function makeShell(root, deps) {
   const picker = h('select', { id: 'building', onchange: () => deps.pick(picker.value) }, deps.buildings.map((b) => h('option', { value: b.id }, b.name)));
   const connection = h('p', { class: 'connection', role: 'status', 'aria-label': t('connection.label') });
   const stale = h('p', { class: 'stale', hidden: true });
-  const counts = h('ul', { class: 'counts', 'aria-label': t('counts.label') });
+  const counts = h('ul', { class: 'counts' });
   const nav = h('nav', { id: 'tabs', class: 'tabs', 'aria-label': t('app.sections') }, sections.map((name) => h('a', { href: `#${name}`, data: { tab: name }, onclick: () => deps.show(name) }, h('span', {}, t(`${name}.title`)), h('span', { class: 'tab-count' }))));
   const places = Object.fromEntries(sections.map((name) => [name, h('section', { id: `section-${name}`, class: `section section-${name}`, tabindex: -1, 'aria-labelledby': `${name}-title` })]));
   replace(root,
-    h('a', { class: 'skip', href: '#tickets', onclick: () => deps.show('tickets') }, t('app.skip')),
+    h('a', { class: 'skip', href: '#section-tickets', onclick: () => deps.show('tickets') }, t('app.skip')),
     h('header', { class: 'top' },
       h('div', { class: 'brand' }, h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }), h('h1', {}, t('app.name'))),
       h('div', { class: 'picker' }, h('label', { class: 'unseen', for: 'building' }, t('app.building')), picker),
       connection,
       h('button', { type: 'button', class: 'button quiet-button', onclick: deps.signOut }, t('app.sign_out'))),
-    stale, h('div', { class: 'strip' }, counts), nav,
+    stale, h('section', { class: 'strip', 'aria-label': t('counts.label') }, counts), nav,
     h('main', {}, places.tickets, h('div', { class: 'side' }, places.alarms, places.conflicts, places.edges)));
   return { places, draw };
 

@@ -96,7 +96,7 @@ function emptyText(choice) {
 function row(ticket, now) {
   const conflicts = ticket.conflicts?.length ?? 0;
   return h('li', { class: `row edge-${ticket.priority ?? 'none'}` },
-    h('a', { href: `#ticket/${ticket.id}`, class: 'row-link', data: { focus: 'open' }, 'aria-label': t('tickets.open', { code: ticket.code, title: ticket.title }) },
+    h('a', { href: `#ticket/${ticket.id}`, class: 'row-link', data: { focus: 'open' } },
       h('span', { class: 'row-title' }, ticket.title),
       h('span', { class: 'row-age quiet' }, time(ticket.reported_at, now, 'age'))),
     h('div', { class: 'row-meta' },
