@@ -48,11 +48,18 @@ type keyFault struct {
 	replica.Store
 	bad  record.Key
 	busy bool
+	// busyAfter counts the updates until the store is busy; zero for never.
+	busyAfter int
 }
 
 var errKey = errors.New("this record breaks the store")
 
 func (f *keyFault) Update(ctx context.Context, building record.ID, fn func(replica.Tx) error) error {
+	if f.busyAfter > 0 {
+		if f.busyAfter--; f.busyAfter == 0 {
+			return replica.ErrBusy
+		}
+	}
 	if f.busy {
 		return replica.ErrBusy
 	}

@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"estate/sync/hlc"
@@ -577,4 +578,48 @@ func TestClockAheadIsToldAgain(t *testing.T) {
 	again := cloud.apply(edge, edge.read(page.To, cloud.heldMap()))
 	want(t, "told", again.Ack.Quarantined[0].Code, wire.CodeClockAhead)
 	want(t, "with the time", again.Ack.Time, noon)
+}
+
+// SPEC R14, SPEC R21: a split that breaks off half-way has not moved the cursor.
+func TestSplitBreaksOff(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	for n := range 8 {
+		edge.write(ticket(n), text("note", "v"))
+	}
+	page := edge.read(0, nil)
+	cloud.fault.bad, cloud.fault.busyAfter = ticket(0), 3
+	if _, err := cloud.ApplyPage(context.Background(), home, edge.peer(), page); !errors.Is(err, replica.ErrBusy) {
+		t.Fatalf("got %v, want busy", err)
+	}
+	want(t, "cursor", edge.greet(cloud).From, 0)
+	cloud.fault.bad, cloud.fault.busyAfter = record.Key{}, 0
+	cloud.apply(edge, page)
+	edge.sync(cloud)
+	same(t, edge, cloud)
+}
+
+// A record that is held back twice, before and after a rewind of its sender, is held back
+// with both states.
+func TestQuarantineJoins(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.write(ticket(1), text("note", "old"))
+	edge.sync(cloud)
+	snapshot := edge.store.Snapshot()
+	var bare []wire.Page
+	for _, field := range []string{"title", "status"} {
+		edge.write(ticket(1), text(field, field))
+		page := edge.read(0, nil)
+		bare = append(bare, wire.Page{Events: page.Events, Heads: page.Heads})
+		page.Events, page.Heads = nil, nil
+		want(t, field, len(cloud.apply(edge, page).Ack.Quarantined), 1)
+		edge.restore(snapshot)
+	}
+	for _, page := range bare {
+		cloud.apply(edge, page)
+	}
+	r := cloud.record(ticket(1))
+	want(t, "values", [][]string{values(r, "note"), values(r, "title"), values(r, "status")}, [][]string{{"old"}, {"title"}, {"status"}})
+	want(t, "held back", len(cloud.held(edge)), 0)
 }

@@ -127,7 +127,7 @@ func (w *world) digest() record.Hash {
 			}
 			for _, r := range slices.SortedFunc(maps.Keys(img.chains), record.ID.Compare) {
 				c := img.chains[r]
-				fmt.Fprintf(h, "%s %d %x %d\n", r, c.Held, c.Hash, c.Settled)
+				fmt.Fprintf(h, "%s %d %x %d\n", r, c.Held, c.Hash, c.Receipted)
 			}
 		}
 	}
@@ -276,24 +276,43 @@ func (w *world) lost(b record.ID, cloud image, audit map[string]bool) {
 			}
 		}
 	}
-	memo := map[string]bool{}
-	var kept func(v string) bool
-	kept = func(v string) bool {
-		if known, ok := memo[v]; ok {
-			return known
-		}
-		memo[v] = stands[v] || w.removals[v] || slices.ContainsFunc(w.over[v], kept)
-		return memo[v]
-	}
+	kept := w.kept(stands)
 	seen := map[string]bool{}
 	for _, h := range w.hosts {
 		for _, v := range slices.Sorted(maps.Keys(h.disk.held)) {
-			if strings.HasPrefix(v, buildingName(b)+".") && !seen[v] && !kept(v) && !audit[v] {
+			if strings.HasPrefix(v, buildingName(b)+".") && !seen[v] && !kept[v] && !audit[v] {
 				w.violate("lost: %s, which %s held", v, h.name)
 			}
 			seen[v] = true
 		}
 	}
+}
+
+// kept adds to the values that stand those that somebody replaced who knew them, if the
+// new value is kept. A value that was written again may have been on both sides.
+func (w *world) kept(stands map[string]bool) map[string]bool {
+	out, open := maps.Clone(stands), []string{}
+	maps.Copy(out, w.removals)
+	older := map[string][]string{}
+	for old, by := range w.over {
+		for _, v := range by {
+			older[v] = append(older[v], old)
+		}
+	}
+	for v := range out {
+		open = append(open, v)
+	}
+	for len(open) > 0 {
+		v := open[0]
+		open = open[1:]
+		for _, old := range older[v] {
+			if !out[old] {
+				out[old] = true
+				open = append(open, old)
+			}
+		}
+	}
+	return out
 }
 
 // phone holds an app to an empty outbox and to what the cloud has.

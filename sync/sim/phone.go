@@ -37,6 +37,10 @@ type PhoneState struct {
 	Cards    map[record.ReplicaID]record.Card
 	Cursors  map[record.ID]wire.Cursor
 	Refusals map[record.FieldDot]string
+	// Decided are transactions on which the cloud's own answer said what became of every
+	// part. It settles them one by one: a cloud that was rewound may never again be able to
+	// settle all that came before.
+	Decided map[record.Dot]bool
 }
 
 // PhoneChain is what a phone keeps for good of one of its replicas: its links.
@@ -57,7 +61,7 @@ type Transaction struct {
 func NewPhone(building, person record.ID, key ed25519.PrivateKey, random io.Reader, now func() int64) *Phone {
 	return &Phone{Building: building, Person: person, Key: key, Random: random, Now: now, State: PhoneState{
 		Chains: map[record.ReplicaID]*PhoneChain{}, Records: map[record.Key]record.Record{}, Cards: map[record.ReplicaID]record.Card{},
-		Cursors: map[record.ID]wire.Cursor{}, Refusals: map[record.FieldDot]string{}}}
+		Cursors: map[record.ID]wire.Cursor{}, Refusals: map[record.FieldDot]string{}, Decided: map[record.Dot]bool{}}}
 }
 
 // ID is the phone's node id.
@@ -77,6 +81,7 @@ func (s PhoneState) Clone() PhoneState {
 		s.Chains[r] = &PhoneChain{Events: slices.Clone(c.Events), Head: c.Head, Settled: c.Settled}
 	}
 	s.Records, s.Cards, s.Cursors, s.Refusals = maps.Clone(s.Records), maps.Clone(s.Cards), maps.Clone(s.Cursors), maps.Clone(s.Refusals)
+	s.Decided = maps.Clone(s.Decided)
 	return s
 }
 
@@ -223,9 +228,13 @@ func (p *Phone) Answer(w wire.Want) (wire.Push, bool) {
 	return wire.Push{Head: c.Head, Transactions: slices.Clone(c.Events[w.From-1 : w.To])}, true
 }
 
-// Pushed takes a server's answer. Only the cloud's receipt settles.
+// Pushed takes a server's answer. Only the cloud's settles: its word on each transaction,
+// and its receipt for those that came to it by an edge.
 func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey) error {
 	for _, r := range a.Results {
+		if tier == record.TierCloud {
+			p.State.Decided[r.Dot] = true
+		}
 		for _, part := range r.Refused {
 			p.State.Refusals[record.FieldDot{Field: part.Kind + "/" + part.ID.String() + "/" + part.Field, Dot: r.Dot}] = part.Code
 		}
@@ -271,7 +280,7 @@ func (p *Phone) Pulled(from record.ID, page wire.Page) error {
 // that were refused.
 func (p *Phone) drop() {
 	p.State.Log = slices.DeleteFunc(p.State.Log, func(t Transaction) bool {
-		if t.Event.N > p.State.Chains[t.Event.Replica].Settled {
+		if t.Event.N > p.State.Chains[t.Event.Replica].Settled && !p.State.Decided[t.Event.Dot()] {
 			return false
 		}
 		for _, touch := range t.Event.Touches {

@@ -48,7 +48,6 @@ type world struct {
 	// over maps a value to those that replaced it, knowing it.
 	over     map[string][]string
 	removals map[string]bool
-	keys     map[record.Key]bool
 	seen     map[record.Key]record.Context // an old screen
 	report   Report
 }
@@ -64,7 +63,7 @@ type app struct {
 }
 
 func newWorld(c Config) *world {
-	w := &world{config: c, now: startsAt, enrolled: map[record.ID]record.Tier{}, over: map[string][]string{}, removals: map[string]bool{}, keys: map[record.Key]bool{},
+	w := &world{config: c, now: startsAt, enrolled: map[record.ID]record.Tier{}, over: map[string][]string{}, removals: map[string]bool{},
 		seen: map[record.Key]record.Context{}, report: Report{Seed: c.Seed, Counts: map[string]int{}}}
 	w.random = rand.New(w.stream("choices")) //nolint:gosec // a simulation must be repeatable
 	w.cloud = w.newHost("cloud", "cloud", record.TierCloud, north, south)
@@ -141,7 +140,6 @@ func (w *world) ticket(b record.ID) record.Key {
 
 func (w *world) key(b record.ID, kind string, n int) record.Key {
 	k := record.Key{Building: b, Kind: kind, ID: record.DerivedID(kind, fmt.Sprint(n))}
-	w.keys[k] = true
 	return k
 }
 
@@ -228,6 +226,10 @@ func (w *world) phoneWrite(a *app) {
 	if w.chance(.05) {
 		k, field = w.key(p.Building, Setting, 0), "value" // nobody admits it
 	}
+	if w.chance(.2) {
+		w.phoneTag(a, k)
+		return
+	}
 	var puts []Put
 	over := map[string][]string{}
 	for range 1 + w.random.IntN(2) {
@@ -253,6 +255,26 @@ func (w *world) phoneWrite(a *app) {
 	for o, by := range over {
 		w.over[o] = append(w.over[o], by...)
 	}
+}
+
+// phoneTag adds a member to a set, or removes one.
+func (w *world) phoneTag(a *app, k record.Key) {
+	p := a.phone
+	k.Kind = Ticket
+	v := w.value(p.Building, a.name)
+	put := Put{Key: k, Field: "tags", Values: []record.Value{record.Text(v)}}
+	if members := p.View(k).Siblings("tags"); len(members) > 0 && w.chance(.5) {
+		gone := pick(w, members)
+		put.Values, put.Replaced = nil, []record.Sibling{gone}
+		o, _ := gone.Value.AsText()
+		w.over[o] = append(w.over[o], v)
+		w.removals[v] = true
+	}
+	if _, err := p.Write(put); err != nil {
+		w.violate("%s: %v", a.name, err)
+		return
+	}
+	w.count("phone tag")
 }
 
 // admit refuses what nobody may write, and at times what somebody may.
@@ -334,7 +356,11 @@ func (w *world) reissue(a *app, answer wire.Pushed) {
 					continue
 				}
 				k := record.Key{Building: p.Building, Kind: part.Kind, ID: part.ID}
-				puts = append(puts, Put{Key: k, Field: part.Field, Values: t.Details[i].New, Replaced: p.View(k).Siblings(part.Field)})
+				old := p.View(k).Siblings(part.Field)
+				if part.Field == "tags" {
+					old = slices.DeleteFunc(slices.Clone(old), func(s record.Sibling) bool { return !slices.Contains(t.Event.Touches[i].Replaced, s.Dot) })
+				}
+				puts = append(puts, Put{Key: k, Field: part.Field, Values: t.Details[i].New, Replaced: old})
 			}
 		}
 	}
@@ -342,6 +368,9 @@ func (w *world) reissue(a *app, answer wire.Pushed) {
 		w.count("phone reissue")
 		if _, err := p.Write(put); err != nil {
 			w.violate("%s: %v", a.name, err)
+		}
+		if len(put.Values) == 0 {
+			continue
 		}
 		v, _ := put.Values[0].AsText()
 		for _, s := range put.Replaced {
