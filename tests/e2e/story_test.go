@@ -1,0 +1,13 @@
+package e2e_test
+
+import "testing"
+
+// TestStory: the main job, told by the operator's program with real processes.
+func TestStory(t *testing.T) {
+	t.Parallel()
+	output, err := run(t, nil, "demo", "--story")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	t.Log(output)
+}
