@@ -25,7 +25,7 @@ func TestMosquittoSensor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topic := "estate/v1/" + e.Place.Code + "/dev/boiler-leak/state"
+	topic := login.Topic
 	say := func(payload string, retain bool) {
 		t.Helper()
 		if err := publish(t, e, login, topic, payload, retain); err != nil {
@@ -147,10 +147,13 @@ func TestReplay(t *testing.T) {
 	if err != nil || len(all) != 1 {
 		t.Errorf("%d tickets, one was expected: %+v, %v", len(all), all, err)
 	}
-	devices, err := manager.Devices(t.Context(), e.Place.ID)
-	if err != nil || len(devices) < 10 {
-		t.Errorf("%d devices heard, %v", len(devices), err)
-	}
+	var devices []desk.Device
+	until(t, "the devices to be listed for adoption", every, func() (err error) {
+		if devices, err = manager.Devices(t.Context(), e.Place.ID); err == nil && len(devices) < 10 {
+			err = fmt.Errorf("%d are", len(devices))
+		}
+		return err
+	})
 	for _, d := range devices {
 		if d.Adopted && d.Name != "marker" {
 			t.Errorf("nobody adopted %+v", d)

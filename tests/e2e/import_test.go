@@ -28,7 +28,7 @@ func TestImportOffline(t *testing.T) {
 	e.Line.Cut()
 	for range 2 {
 		output, err := run(t, w.credentials(e.Base(), "manager"), "import", "--building", "OAK", "--csv", path, "--quiet",
-			"--map", "description=text,external_ref=id,priority=priority,reported_at=inspection_date", "--set", "category=structure",
+			"--map", "description=text,external_ref=id,priority=priority,reported_at=inspection_date", "--set", "category=structure", "--dates", "mdy",
 			"--value", "priority:A (non-hazardous)=low", "--value", "priority:B (hazardous)=high",
 			"--value", "priority:C (immediately hazardous)=urgent", "--value", "priority:*=normal")
 		if err != nil {

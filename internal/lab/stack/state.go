@@ -32,12 +32,13 @@ type Person struct {
 	Units map[string]string `json:"units,omitempty"`
 }
 
-// Login is what a gateway needs to speak to an edge's broker.
+// Login is what a device or a gateway needs to speak to an edge's broker.
 type Login struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
 	ClientID string `json:"client_id"`
-	Base     string `json:"base,omitempty"`
+	// Topic is what the login reaches.
+	Topic string `json:"topic,omitempty"`
 }
 
 // Place is a seeded building.

@@ -24,7 +24,7 @@ const (
 
 type options struct {
 	server                    signin.Flags
-	file, building            string
+	file, building, dates     string
 	columns, values, constant []string
 	workers                   int
 	quiet                     bool
@@ -49,6 +49,7 @@ func Command() *cobra.Command {
 	flags.StringSliceVar(&o.columns, "map", nil, "FIELD=COLUMN, several with commas or by repeating")
 	flags.StringArrayVar(&o.values, "value", nil, "FIELD:TEXT=VALUE: what a text in the file means; TEXT * is any other")
 	flags.StringArrayVar(&o.constant, "set", nil, "FIELD=VALUE for every row")
+	flags.StringVar(&o.dates, "dates", "", "order of day and month in dates such as 03/01/2026: mdy or dmy")
 	flags.IntVar(&o.workers, "workers", workersDefault, fmt.Sprintf("rows under way at once, 1 to %d", workersMax))
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress bar")
 	for _, name := range []string{"csv", "building", "map"} {
@@ -62,6 +63,9 @@ func (o *options) run(cmd *cobra.Command) error {
 	m, err := parseMapping(o.columns, o.values, o.constant)
 	if err != nil {
 		return err
+	}
+	if m.order = o.dates; o.dates != "" && o.dates != monthFirst && o.dates != dayFirst {
+		return fmt.Errorf("--dates is %s or %s, not %q", monthFirst, dayFirst, o.dates)
 	}
 	if o.workers < 1 || o.workers > workersMax {
 		return fmt.Errorf("--workers must be from 1 to %d", workersMax)

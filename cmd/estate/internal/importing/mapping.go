@@ -27,7 +27,14 @@ type mapping struct {
 	values   map[string]map[string]string // field → text in the file → our value
 	constant map[string]string            // field → value of every row
 	units    map[string]record.ID         // by name
+	order    string                       // of day and month in dates with slashes or dots
 }
+
+// The orders of day and month that --dates takes.
+const (
+	monthFirst = "mdy"
+	dayFirst   = "dmy"
+)
 
 // fields that a column can become.
 func fields() []string {
@@ -142,8 +149,8 @@ func (m *mapping) ticket(row map[string]string) (apiclient.NewTicket, error) {
 		t.Unit = &id
 	}
 	var err error
-	if t.ReportedAt, err = moment("reported_at", text["reported_at"]); err == nil {
-		t.ResolvedAt, err = moment("resolved_at", text["resolved_at"])
+	if t.ReportedAt, err = m.moment("reported_at", text["reported_at"]); err == nil {
+		t.ResolvedAt, err = m.moment("resolved_at", text["resolved_at"])
 	}
 	return t, err
 }
@@ -208,16 +215,23 @@ func titled(t *apiclient.NewTicket) error {
 	return nil
 }
 
-// moment reads a date or a time.
-func moment(field, text string) (*time.Time, error) {
+// moment reads a date or a time. Which of 03/04 is the month cannot be guessed.
+func (m *mapping) moment(field, text string) (*time.Time, error) {
 	if text == "" {
 		return nil, nil
 	}
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+	layouts := []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
+	switch m.order {
+	case monthFirst:
+		layouts = append(layouts, "1/2/2006", "1/2/2006 15:04", "1/2/2006 03:04:05 PM")
+	case dayFirst:
+		layouts = append(layouts, "2/1/2006", "2.1.2006", "2/1/2006 15:04", "2.1.2006 15:04")
+	}
+	for _, layout := range layouts {
 		if at, err := time.Parse(layout, text); err == nil {
 			at = at.UTC()
 			return &at, nil
 		}
 	}
-	return nil, fmt.Errorf("%s %q is no time such as 2026-03-01 or 2026-03-01T09:12:00Z", field, text)
+	return nil, fmt.Errorf("%s %q is no time such as 2026-03-01 or 2026-03-01T09:12:00Z (for 03/01/2026 say --dates mdy or dmy)", field, text)
 }

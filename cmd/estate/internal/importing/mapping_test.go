@@ -102,3 +102,17 @@ func TestBadRowsSayWhy(t *testing.T) {
 		t.Errorf("an unmapped value: %v", err)
 	}
 }
+
+func TestDates(t *testing.T) {
+	t.Parallel()
+	for order, want := range map[string]time.Time{monthFirst: time.Date(2013, 3, 4, 0, 0, 0, 0, time.UTC), dayFirst: time.Date(2013, 4, 3, 0, 0, 0, 0, time.UTC)} {
+		m := mapping{order: order}
+		if got, err := m.moment("reported_at", "03/04/2013"); err != nil || !got.Equal(want) {
+			t.Errorf("%s: %v, %v", order, got, err)
+		}
+	}
+	var m mapping
+	if got, err := m.moment("reported_at", "03/04/2013"); err == nil {
+		t.Errorf("the month was guessed: %v", got)
+	}
+}
