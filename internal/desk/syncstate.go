@@ -54,7 +54,7 @@ func (d *Desk) SyncState(ctx context.Context, c Caller, building record.ID) (Syn
 }
 
 func (d *Desk) chainView(c replica.Chain) Chain {
-	v := Chain{Replica: c.Replica, Held: c.Held, Receipted: c.Receipted, Settled: c.Settled}
+	v := Chain{Replica: c.Replica, Held: c.Held, Receipted: c.Receipted, Settled: c.Settled()}
 	if c.Held > 0 {
 		v.Hash = hex.EncodeToString(c.Hash[:])
 	}

@@ -176,10 +176,11 @@ func (l *ledger) admitReceipt(r record.Receipt, peer Peer) string {
 	if peer.Tier < l.node.Tier {
 		c.Receipted = max(c.Receipted, r.N) // several lower ones hold different parts
 	}
-	if peer.Tier == record.TierCloud {
-		c.Settled = max(c.Settled, r.Settled)
+	phone := c.Card != nil && c.Card.Tier == record.TierPhone
+	if peer.Tier == record.TierCloud && phone && (c.Receipt == nil || r.Settled > c.Receipt.Settled) {
+		c.Receipt = &r
 	}
-	if c.Receipted != before.Receipted || c.Settled != before.Settled {
+	if c.Receipted != before.Receipted || c.Receipt != before.Receipt {
 		l.changed(r.Replica)
 	}
 	return ""

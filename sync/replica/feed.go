@@ -284,6 +284,10 @@ type View struct {
 	Hash record.Hash
 	// May decides on one record; parent is the record that Rules.Parent names.
 	May func(key record.Key, r, parent record.Record) bool
+	// Children lists the records whose rights follow these parents. Where it is set, they
+	// come along whenever their parent does: a parent that moved into the view makes them
+	// visible, though they did not move (SPEC R12). Nil for a reader who sees them anyway.
+	Children func(ctx context.Context, parents []record.Key) ([]FeedItem, error)
 }
 
 // ReadView reads the next page of a phone's view: records that it may see, preceded by the
@@ -302,14 +306,22 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 		return wire.Page{}, fmt.Errorf("read feed: %w", err)
 	}
 	p := wire.Page{From: after, To: after, Generation: n.Boot(), View: v.Hash}
+	if len(feed.Items) > 0 {
+		p.To = feed.Items[len(feed.Items)-1].Position
+	}
 	seen, err := n.visible(ctx, building, v, feed.Items)
 	if err != nil {
 		return wire.Page{}, err
 	}
-	if len(feed.Items) > 0 {
-		p.To = feed.Items[len(feed.Items)-1].Position
+	if v.Children != nil {
+		if seen, err = n.withChildren(ctx, building, v, seen, &p); err != nil {
+			return wire.Page{}, err
+		}
 	}
 	p.Last = p.To >= feed.End
+	if p.Receipts, err = n.settled(ctx, building, pull.Replicas); err != nil {
+		return wire.Page{}, err
+	}
 	var replicas []record.ReplicaID
 	for _, s := range seen {
 		p.Records = append(p.Records, wire.RecordItem{Kind: s.item.Key.Kind, ID: s.item.Key.ID, Body: s.item.Body})
@@ -318,6 +330,63 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 		}
 	}
 	return p, n.cards(ctx, building, replicas, &p)
+}
+
+// settled brings a phone what the cloud last said about its chains: the cloud says it
+// anew, an edge passes on what it was told (SPEC R13).
+func (n *Node) settled(ctx context.Context, building record.ID, chains []record.ReplicaID) ([]record.Receipt, error) {
+	if len(chains) > wire.PullChainsMax {
+		return nil, refuse(wire.CodeFrameTooLarge, "%d chains, limit %d", len(chains), wire.PullChainsMax)
+	}
+	if n.Tier == record.TierCloud || len(chains) == 0 {
+		return n.receipts(ctx, building, slices.Clone(chains))
+	}
+	have, err := n.Store.Load(ctx, building, Need{Chains: chains})
+	if err != nil {
+		return nil, fmt.Errorf("load receipts: %w", err)
+	}
+	var out []record.Receipt
+	for _, id := range chains {
+		if r := have.Chains[id].Receipt; r != nil {
+			out = append(out, *r)
+		}
+	}
+	return out, nil
+}
+
+// childrenBytesMax ends a page of a restricted view early, so that the children that come
+// along fit a frame.
+const childrenBytesMax = wire.FrameBytesMax / 2
+
+// withChildren adds the children of every record of the page, and ends the page before the
+// record whose children would not fit any more.
+func (n *Node) withChildren(ctx context.Context, building record.ID, v View, seen []visible, p *wire.Page) ([]visible, error) {
+	there := map[record.Key]bool{}
+	for _, s := range seen {
+		there[s.item.Key] = true
+	}
+	size := 0
+	var out []visible
+	for i, s := range seen {
+		items, err := v.Children(ctx, []record.Key{s.item.Key})
+		if err != nil {
+			return nil, fmt.Errorf("list children of %s: %w", s.item.Key, err)
+		}
+		items = slices.DeleteFunc(items, func(c FeedItem) bool { return there[c.Key] })
+		children, err := n.visible(ctx, building, v, items)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range append([]visible{s}, children...) {
+			size += len(c.item.Body)
+		}
+		if i > 0 && size > childrenBytesMax {
+			p.To = seen[i-1].item.Position
+			return out, nil
+		}
+		out = append(append(out, s), children...)
+	}
+	return out, nil
 }
 
 type visible struct {

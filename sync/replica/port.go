@@ -112,8 +112,17 @@ type Chain struct {
 	Signed  *record.Head // highest head that verified, if any
 	// Receipted is up to where a peer of the tier above said that it holds this chain.
 	Receipted uint64
-	// Settled is up to where the cloud said that a phone's transactions are settled.
-	Settled uint64
+	// Receipt is the cloud's last signed statement about a phone's chain: an edge passes it
+	// on, for a phone keeps its transactions until the cloud itself has settled them.
+	Receipt *record.Receipt
+}
+
+// Settled is up to where the cloud said that a phone's transactions are settled.
+func (c Chain) Settled() uint64 {
+	if c.Receipt == nil {
+		return 0
+	}
+	return c.Receipt.Settled
 }
 
 // EventRow is an event as it lies in the store. Position is zero for an event that waits

@@ -62,7 +62,7 @@ func randomWrite(ctx context.Context, s replica.Store, building record.ID, choic
 			position = w.position()
 		}
 		w.event(from, n, fmt.Sprint(choices), position)
-		w.effects.Chains = []replica.Chain{{Replica: from, Card: sampleCard(id("replica", random.IntN(3))), Held: random.Uint64N(9), Settled: random.Uint64N(3)}}
+		w.effects.Chains = []replica.Chain{{Replica: from, Card: sampleCard(id("replica", random.IntN(3))), Held: random.Uint64N(9), Receipt: sampleReceipt(from, random.Uint64N(3))}}
 		touch := replica.PhoneTouch{Key: record.Key{Building: building, Kind: "ticket", ID: id("t", random.IntN(8))}, Field: fmt.Sprint(random.IntN(2)),
 			Dot: record.Dot{Replica: from, N: n}, Covered: random.IntN(2) == 0, Refused: random.IntN(4) == 0}
 		held := replica.QuarantineRow{Key: touch.Key, Peer: id("peer", random.IntN(2)), Theirs: random.IntN(2) == 0, Code: "c", Since: random.Int64N(4)}
@@ -105,13 +105,13 @@ func randomNeed(random *rand.Rand, building record.ID) replica.Need {
 
 // flat prints what was loaded with the content of what is pointed to.
 func flat(h replica.Have) string {
-	cards := map[record.ReplicaID]record.Card{}
+	pointed := map[record.ReplicaID]string{}
 	for k, c := range h.Chains {
-		cards[k] = *c.Card
-		c.Card = nil
+		pointed[k] = fmt.Sprintf("%+v %+v", *c.Card, *c.Receipt)
+		c.Card, c.Receipt = nil, nil
 		h.Chains[k] = c
 	}
-	return fmt.Sprintf("%+v %+v", h, cards)
+	return fmt.Sprintf("%+v %+v", h, pointed)
 }
 
 func flatPage(p replica.FeedPage) string {

@@ -19,6 +19,10 @@ func sampleCard(before record.ReplicaID) *record.Card {
 	return c
 }
 
+func sampleReceipt(replica record.ReplicaID, settled uint64) *record.Receipt {
+	return &record.Receipt{Issuer: id("cloud", 1), Replica: replica, N: 7, Hash: record.HashEvent([]byte("e7")), Settled: settled, Signature: []byte("signature")}
+}
+
 // everything is effects with every part set.
 func everything(state replica.State) replica.Effects {
 	key := record.Key{Building: state.Building, Kind: "ticket", ID: id("ticket", 1)}
@@ -29,7 +33,7 @@ func everything(state replica.State) replica.Effects {
 	return replica.Effects{
 		State: state,
 		Chains: []replica.Chain{{Replica: from, Card: sampleCard(record.ID{}), Held: 5, Hash: record.HashEvent([]byte("e5")),
-			Signed: &record.Head{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Signature: []byte("signature")}, Receipted: 3, Settled: 2}},
+			Signed: &record.Head{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Signature: []byte("signature")}, Receipted: 3, Receipt: sampleReceipt(from, 2)}},
 		Events: []replica.EventRow{
 			{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Body: []byte("e5"), Details: []byte("details"), Position: 1},
 			{Replica: from, N: 7, Hash: record.HashEvent([]byte("e7")), Body: []byte("e7")},
@@ -68,7 +72,8 @@ func sameAs(t *testing.T, have replica.Have, e replica.Effects) {
 		got := have.Chains[c.Replica]
 		equal(t, "card", *got.Card, *c.Card)
 		equal(t, "head", *got.Signed, *c.Signed)
-		got.Card, got.Signed, c.Card, c.Signed = nil, nil, nil, nil
+		equal(t, "receipt", *got.Receipt, *c.Receipt)
+		got.Card, got.Signed, got.Receipt, c.Card, c.Signed, c.Receipt = nil, nil, nil, nil, nil, nil
 		equal(t, "chain", got, c)
 	}
 	for _, p := range e.Touches {
@@ -116,7 +121,7 @@ func replace(t *testing.T, s replica.Store) {
 		e.State.N, e.State.Position = 6, 9
 		e.Records[0] = Row(e.Records[0].Key, 8, MakeRecord(id("replica", 1), 6, "repaired"))
 		e.Events[0].Details, e.Events[1].Position = nil, 9 // erased; no longer waiting
-		e.Chains[0].Held, e.Chains[0].Settled = 6, 6
+		e.Chains[0].Held, e.Chains[0].Receipt = 6, sampleReceipt(id("replica", 1), 6)
 		e.Touches[0].Refused = false
 		e.Quarantine[0].Code, e.Quarantine[0].Body = "other", nil
 		e.Cursor.Cursor.Position = 43

@@ -28,6 +28,7 @@ const (
 	PageItemsMax   = 2000
 	PushItemsMax   = 500
 	HeldMax        = 1 << 16
+	PullChainsMax  = 64
 	headerBytes    = 7
 	frameVersion   = 1
 	FlagCompressed = 1 << 0 // the payload is one zstd frame; the link expands it before Decode

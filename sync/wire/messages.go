@@ -185,6 +185,9 @@ type RefusedPart struct {
 type Pull struct {
 	Cursor Cursor `cbor:"1,keyasint,omitzero"`
 	Limit  uint64 `cbor:"2,keyasint,omitempty"`
+	// Replicas are the asker's own chains with transactions that it still keeps: the page
+	// brings the cloud's receipts for them.
+	Replicas []record.ReplicaID `cbor:"3,keyasint,omitempty"`
 }
 
 // Bye ends a session with a coded reason and what to do about it.

@@ -23,7 +23,7 @@ const (
 		ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
 	selectHashes = `SELECT k.replica, k.n, e.hash FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n), LATERAL
 		(SELECT hash FROM event WHERE building = $1 AND replica = k.replica AND n = k.n OFFSET 0) e`
-	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.settled`
+	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = $1 ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unnest($2::uuid[])
 		UNION SELECT c.predecessor FROM line JOIN chain c ON c.building = $1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
@@ -231,8 +231,8 @@ func scanEvent(rows pgx.Rows) (replica.EventRow, error) {
 
 func scanChain(rows pgx.Rows) (replica.Chain, error) {
 	var c replica.Chain
-	var card, hash, signed []byte
-	err := rows.Scan((*[16]byte)(&c.Replica), &card, (*int64bits)(&c.Held), &hash, &signed, (*int64bits)(&c.Receipted), (*int64bits)(&c.Settled))
+	var card, hash, signed, receipt []byte
+	err := rows.Scan((*[16]byte)(&c.Replica), &card, (*int64bits)(&c.Held), &hash, &signed, (*int64bits)(&c.Receipted), &receipt)
 	if err != nil {
 		return c, err
 	}
@@ -247,6 +247,12 @@ func scanChain(rows pgx.Rows) (replica.Chain, error) {
 		c.Signed = &record.Head{}
 		if err := record.Unmarshal(signed, c.Signed); err != nil {
 			return c, fmt.Errorf("%w: head of %s: %w", replica.ErrCorrupt, c.Replica, err)
+		}
+	}
+	if receipt != nil {
+		c.Receipt = &record.Receipt{}
+		if err := record.Unmarshal(receipt, c.Receipt); err != nil {
+			return c, fmt.Errorf("%w: receipt for %s: %w", replica.ErrCorrupt, c.Replica, err)
 		}
 	}
 	return c, nil

@@ -19,10 +19,10 @@ const (
 	upsertEvents = `INSERT INTO event (building, replica, n, hash, body, details, position)
 		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[])
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
-	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, settled)
-		SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bigint[])
+	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt)
+		SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bytea[])
 		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
-		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, settled = excluded.settled`
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt`
 	upsertTouches = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused)
 		SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::boolean[], $8::boolean[])
 		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
@@ -125,10 +125,10 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 	n := len(rows)
 	ids, before := make([]record.ID, n), make([]pgtype.UUID, n)
 	cards, hashes, signed := make([][]byte, n), make([][]byte, n), make([][]byte, n)
-	held, receipted, settled := make([]int64, n), make([]int64, n), make([]int64, n)
+	held, receipted, receipts := make([]int64, n), make([]int64, n), make([][]byte, n)
 	for i := range rows {
 		c := &rows[i]
-		ids[i], hashes[i], held[i], receipted[i], settled[i] = c.Replica, c.Hash[:], bits(c.Held), bits(c.Receipted), bits(c.Settled)
+		ids[i], hashes[i], held[i], receipted[i] = c.Replica, c.Hash[:], bits(c.Held), bits(c.Receipted)
 		var err error
 		if c.Card != nil {
 			if cards[i], err = record.Marshal(c.Card); err != nil {
@@ -142,8 +142,13 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 				return nil, err
 			}
 		}
+		if c.Receipt != nil {
+			if receipts[i], err = record.Marshal(c.Receipt); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return []statement{{upsertChains, []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, settled}}}, nil
+	return []statement{{upsertChains, []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, receipts}}}, nil
 }
 
 func saveTouches(of [16]byte, gone, rows []replica.PhoneTouch) []statement {

@@ -122,12 +122,12 @@ func (c *conn) events(text string, args ...any) (events []replica.EventRow, err 
 }
 
 func scanChain(rows *sql.Rows) (replica.Chain, error) {
-	var id, card, hash, signed sql.RawBytes
-	var held, receipted, settled int64
-	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &settled); err != nil {
+	var id, card, hash, signed, receipt sql.RawBytes
+	var held, receipted int64
+	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &receipt); err != nil {
 		return replica.Chain{}, fmt.Errorf("scan: %w", err)
 	}
-	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted), Settled: uint64(settled)} //nolint:gosec // stored bit by bit
+	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted)} //nolint:gosec // stored bit by bit
 	copy(c.Replica[:], id)
 	copy(c.Hash[:], hash)
 	if len(card) > 0 {
@@ -140,6 +140,12 @@ func scanChain(rows *sql.Rows) (replica.Chain, error) {
 		c.Signed = &record.Head{}
 		if err := record.Unmarshal(signed, c.Signed); err != nil {
 			return c, fmt.Errorf("%w: head of %s: %w", replica.ErrCorrupt, c.Replica, err)
+		}
+	}
+	if len(receipt) > 0 {
+		c.Receipt = &record.Receipt{}
+		if err := record.Unmarshal(receipt, c.Receipt); err != nil {
+			return c, fmt.Errorf("%w: receipt for %s: %w", replica.ErrCorrupt, c.Replica, err)
 		}
 	}
 	return c, nil

@@ -19,9 +19,9 @@ const (
 		ON CONFLICT (building, kind, id) DO UPDATE SET position = excluded.position, body = excluded.body`
 	upsertEvent = `INSERT INTO event (building, replica, n, hash, body, details, position) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
-	upsertChain = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, settled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	upsertChain = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
-		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, settled = excluded.settled`
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt`
 	upsertTouch = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
 	deleteTouch    = `DELETE FROM phone_touch WHERE building = ? AND kind = ? AND id = ? AND field = ? AND replica = ? AND n = ?`
@@ -112,7 +112,7 @@ func (t *transaction) saveEvents(e replica.Effects) error {
 
 func (t *transaction) saveChains(e replica.Effects) error {
 	for _, c := range e.Chains {
-		var card, predecessor, signed []byte
+		var card, predecessor, signed, receipt []byte
 		var err error
 		if c.Card != nil {
 			if card, err = record.Marshal(c.Card); err != nil {
@@ -127,7 +127,12 @@ func (t *transaction) saveChains(e replica.Effects) error {
 				return err
 			}
 		}
-		err = t.conn.exec(upsertChain, t.building[:], c.Replica[:], orNull(card), orNull(predecessor), bits(c.Held), c.Hash[:], orNull(signed), bits(c.Receipted), bits(c.Settled))
+		if c.Receipt != nil {
+			if receipt, err = record.Marshal(c.Receipt); err != nil {
+				return err
+			}
+		}
+		err = t.conn.exec(upsertChain, t.building[:], c.Replica[:], orNull(card), orNull(predecessor), bits(c.Held), c.Hash[:], orNull(signed), bits(c.Receipted), orNull(receipt))
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Replica, err)
 		}

@@ -92,7 +92,15 @@ func (o *Outbox) unsettledReplicas() []record.ReplicaID {
 }
 
 // Pull asks for the next page of a server's view.
-func (o *Outbox) Pull(server string) wire.Pull { return wire.Pull{Cursor: o.state.cursors[server]} }
+func (o *Outbox) Pull(server string) wire.Pull {
+	p := wire.Pull{Cursor: o.state.cursors[server]}
+	for _, t := range o.state.transactions {
+		if id := t.event.Replica; !t.settled && !slices.Contains(p.Replicas, id) && len(p.Replicas) < wire.PullChainsMax {
+			p.Replicas = append(p.Replicas, id)
+		}
+	}
+	return p
+}
 
 // Met notes a server's hello. It reports whether what was known of the server in this run
 // no longer holds, so that everything unsettled must be offered again.
