@@ -6,20 +6,16 @@
 package edge
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 
-	"github.com/caarlos0/env/v11"
-
 	"estate/edge/internal/cloudlink"
+	"estate/internal/settings"
 )
 
 // EnvPrefix begins every environment variable of the configuration.
@@ -38,8 +34,6 @@ const (
 	defaultData       = "estate-edge-data"
 	// rateMin is what makes a photo arrive at all, in bytes per second.
 	rateMin = 4 << 10
-	// configBytesMax bounds the configuration file.
-	configBytesMax = 1 << 20
 )
 
 // Config is the edge's configuration: file, environment (ESTATE_EDGE_*) and flags, in
@@ -79,48 +73,8 @@ type Config struct {
 // LoadConfig reads a file (none where the path is empty) and the environment over it.
 func LoadConfig(path string, environment map[string]string) (Config, error) {
 	var c Config
-	if path != "" {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return c, fmt.Errorf("read the configuration: %w", err)
-		}
-		if len(text) > configBytesMax {
-			return c, fmt.Errorf("read the configuration: %s has more than %d bytes", path, configBytesMax)
-		}
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&c); err != nil {
-			return c, fmt.Errorf("read the configuration %s: %w", path, err)
-		}
-		if d.More() {
-			return c, fmt.Errorf("read the configuration %s: more than one value", path)
-		}
-	}
-	if err := unknownVariables(environment); err != nil {
-		return c, err
-	}
-	if err := env.ParseWithOptions(&c, env.Options{Prefix: EnvPrefix, Environment: environment}); err != nil {
-		return c, fmt.Errorf("read the environment: %w", err)
-	}
-	return c, nil
-}
-
-// unknownVariables finds misspelt settings.
-func unknownVariables(environment map[string]string) error {
-	known, err := env.GetFieldParamsWithOptions(&Config{}, env.Options{Prefix: EnvPrefix})
-	if err != nil {
-		return fmt.Errorf("read the environment: %w", err)
-	}
-	names := map[string]bool{}
-	for _, k := range known {
-		names[k.Key] = true
-	}
-	for name := range environment {
-		if strings.HasPrefix(name, EnvPrefix) && !names[name] {
-			return fmt.Errorf("the environment holds %s, which is no setting", name)
-		}
-	}
-	return nil
+	err := settings.Load(&c, path, EnvPrefix, environment)
+	return c, err
 }
 
 // WithDefaults fills what was left out.

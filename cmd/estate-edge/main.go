@@ -17,6 +17,7 @@ import (
 
 	"estate/edge"
 	"estate/internal/obs"
+	"estate/internal/settings"
 )
 
 // version is set by the build.
@@ -45,7 +46,7 @@ var errUsage = errors.New("usage")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], environment(), os.Stdout, os.Stderr)
+	err := run(ctx, os.Args[1:], settings.Environment(os.Environ()), os.Stdout, os.Stderr)
 	stop()
 	switch {
 	case errors.Is(err, errUsage):
@@ -54,15 +55,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "estate-edge:", err)
 		os.Exit(exitFailed)
 	}
-}
-
-func environment() map[string]string {
-	out := map[string]string{}
-	for _, pair := range os.Environ() {
-		name, value, _ := strings.Cut(pair, "=")
-		out[name] = value
-	}
-	return out
 }
 
 func run(ctx context.Context, args []string, environment map[string]string, out, errs io.Writer) error {
