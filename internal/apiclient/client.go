@@ -153,7 +153,7 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 	for name, values := range header {
 		request.Header[name] = values
 	}
-	if c.token != "" {
+	if c.token != "" && request.Header.Get("Authorization") == "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	answer, err := c.http.Do(request)
