@@ -90,7 +90,7 @@ func (d *Desk) CreateBuilding(ctx context.Context, c Caller, in NewBuilding) (Bu
 	if _, err := time.LoadLocation(in.TimeZone); err != nil {
 		return Building{}, invalid("time_zone", "must be a name such as Europe/Berlin")
 	}
-	id, err := d.newID(in.ID, c, "", "building")
+	id, err := d.newID(in.ID, c, in.IdempotencyKey, "building")
 	if err != nil {
 		return Building{}, err
 	}

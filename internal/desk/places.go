@@ -20,11 +20,12 @@ type Building struct {
 
 // NewBuilding is a building to create at the cloud.
 type NewBuilding struct {
-	ID       record.ID // UUIDv7 of the client's, or none
-	Name     string
-	Code     string // 2 to 8 capitals or digits, such as OAK
-	Address  string
-	TimeZone string
+	ID             record.ID // UUIDv7 of the client's, or none
+	IdempotencyKey string
+	Name           string
+	Code           string // 2 to 8 capitals or digits, such as OAK
+	Address        string
+	TimeZone       string
 }
 
 // Unit is a flat, shop or common area.

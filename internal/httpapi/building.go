@@ -54,7 +54,7 @@ func (a *API) registerBuildings() {
 			Body BuildingBody
 		}) (*outBody[desk.Building], error) {
 			b := in.Body
-			return body(a.cfg.Desk.CreateBuilding(ctx, c, desk.NewBuilding{ID: b.ID, Name: b.Name, Code: b.Code, Address: b.Address, TimeZone: b.TimeZone}))
+			return body(a.cfg.Desk.CreateBuilding(ctx, c, desk.NewBuilding{ID: b.ID, IdempotencyKey: in.IdempotencyKey, Name: b.Name, Code: b.Code, Address: b.Address, TimeZone: b.TimeZone}))
 		})
 }
 

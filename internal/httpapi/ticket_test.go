@@ -85,6 +85,13 @@ func TestIdempotencyKey(t *testing.T) {
 	if a.ID != b.ID {
 		t.Error("a retry made another message")
 	}
+	var elm, again desk.Building
+	house := map[string]any{"name": "Elm", "code": "ELM"}
+	w.want(http.StatusCreated, w.call("operator", http.MethodPost, "/buildings", house, "Idempotency-Key", "b")).decode(t, &elm)
+	w.want(http.StatusCreated, w.call("operator", http.MethodPost, "/buildings", house, "Idempotency-Key", "b")).decode(t, &again)
+	if elm.ID != again.ID {
+		t.Error("a retry made another building")
+	}
 	if got := w.call("manager", http.MethodPost, path, body, "Idempotency-Key", strings.Repeat("k", 129)); got.code() != string(problem.InvalidInput) {
 		t.Errorf("a long key: %s", got.text)
 	}

@@ -16,8 +16,9 @@ import (
 // The statements of Queries that do not depend on the table of kinds.
 const (
 	// Keys come as a JSON array of [building, kind, id] in hex: one statement reads them all.
+	// CROSS JOIN fixes the order: the planner would scan the table for each key otherwise.
 	selectKeys = `SELECT r.building, r.kind, r.id, r.position, r.body FROM json_each(?1) k
-		JOIN record r ON r.building = unhex(k.value ->> 0) AND r.kind = k.value ->> 1 AND r.id = unhex(k.value ->> 2)`
+		CROSS JOIN record r ON r.building = unhex(k.value ->> 0) AND r.kind = k.value ->> 1 AND r.id = unhex(k.value ->> 2)`
 	// Ids stand in an event's bytes as they are; only the columns of the index and the body
 	// are read to find them.
 	mentions     = ` FROM event e WHERE e.building = ?1 AND e.position > 0 AND e.position < ?2 AND (?3 IS NULL OR instr(e.body, ?3) > 0) AND (?4 IS NULL OR instr(e.body, ?4) > 0)`
