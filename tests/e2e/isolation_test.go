@@ -72,11 +72,8 @@ func TestTenantIsolation(t *testing.T) {
 	if _, err := other.Tickets(t.Context(), e.Place.ID, nil); !apiclient.HasStatus(err, http.StatusNotFound) {
 		t.Errorf("a tenant of Pine asked for Oak's tickets and got %v", err)
 	}
-	for event := range apiclient.Follow(t.Context(), e.Place.ID, other) {
-		if event.Type != apiclient.EventEnded {
-			t.Errorf("a tenant of Pine follows Oak and got %+v", event)
-		}
-		break
+	if event := <-apiclient.Follow(t.Context(), e.Place.ID, other); event.Type != apiclient.EventEnded {
+		t.Errorf("a tenant of Pine follows Oak and got %+v", event)
 	}
 	if _, err := exchange(t, w, other, "tenant-b", cloud.Base(), e.Place.ID); err == nil {
 		t.Error("the phone of a tenant of Pine synchronised Oak")

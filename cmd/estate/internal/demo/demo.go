@@ -101,11 +101,11 @@ func run(ctx context.Context, out io.Writer) (err error) {
 
 // interrupted makes a Ctrl-C during the start no failure.
 func interrupted(ctx context.Context, out io.Writer, err error) error {
-	if err != nil && ctx.Err() != nil {
-		fmt.Fprintln(out)
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	fmt.Fprintln(out) // below the ^C
+	return nil
 }
 
 // alreadyRunning shows where the demo that has the folder is.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +26,6 @@ type tale struct {
 	out   io.Writer
 	began time.Time
 	step  int
-	facts []string
 
 	stack   *stack.Stack
 	cloud   *stack.Cloud
@@ -102,7 +102,6 @@ func (t *tale) tellAll(ctx context.Context) error {
 	}
 	for _, step := range steps {
 		t.step++
-		t.facts = nil
 		t.say("\n%d. %s", t.step, step.title)
 		playing, cancel := context.WithTimeout(ctx, stepTimeout)
 		err := step.play(playing)
@@ -159,14 +158,9 @@ func newWitness(ctx context.Context, building record.ID, client *apiclient.Clien
 	return w
 }
 
-// find gives the first event that matches.
-func (w *witness) find(match func(apiclient.Event) bool) (apiclient.Event, bool) {
+// saw reports whether an event matches.
+func (w *witness) saw(match func(apiclient.Event) bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, event := range w.events {
-		if match(event) {
-			return event, true
-		}
-	}
-	return apiclient.Event{}, false
+	return slices.ContainsFunc(w.events, match)
 }

@@ -56,7 +56,7 @@ func (t *tale) begin(ctx context.Context) error {
 	t.holds("the edge holds receipts for everything it wrote")
 	t.seen = newWitness(context.WithoutCancel(ctx), t.id, t.atCloud[manager])
 	return until(ctx, "the manager's dashboard to follow the building", func() error {
-		if _, ok := t.seen.find(func(e apiclient.Event) bool { return e.Type == apiclient.EventSubscribed }); !ok {
+		if !t.seen.saw(func(e apiclient.Event) bool { return e.Type == apiclient.EventSubscribed }) {
 			return errors.New("not subscribed yet")
 		}
 		return nil

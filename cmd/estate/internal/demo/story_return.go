@@ -312,7 +312,7 @@ func (t *tale) dashboard(ctx context.Context) error {
 	}
 	return until(ctx, "the dashboard to be told", func() error {
 		for what, match := range wanted {
-			if _, ok := t.seen.find(match); !ok {
+			if !t.seen.saw(match) {
 				return fmt.Errorf("the WebSocket was not told of %s", what)
 			}
 		}
