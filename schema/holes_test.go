@@ -139,6 +139,31 @@ func TestUnknownFieldsGiveNothing(t *testing.T) {
 	}
 }
 
+// TestRulesNotRows: a secret stays one and a deletion is a person's to take back only where
+// the kind says so, whatever readers and writers a later table lists beside it.
+func TestRulesNotRows(t *testing.T) {
+	t.Parallel()
+	all := map[schema.Role]schema.Scope{schema.Technician: schema.All}
+	table := schema.NewTable([]schema.Kind{
+		{Name: "secret", Secret: true, Readers: all, Fields: []schema.Field{{Name: "name", Type: schema.Bool, Writers: schema.Roles()}}},
+		{Name: "fixed", Readers: all, Fields: []schema.Field{{Name: "name", Type: schema.Bool, Writers: schema.Roles()}, {Name: "deleted", Type: schema.Bool}}},
+	})
+	for kind, field := range map[string]string{"secret": "name", "fixed": "deleted"} {
+		k := record.Key{Building: home, Kind: kind, ID: record.ID{1}}
+		if got := table.MayWrite(viewer(schema.Technician), k, field, []record.Value{record.Bool(false)}, record.Record{}, record.Record{}); got != wire.CodeFieldForbidden {
+			t.Errorf("%s.%s: %q", kind, field, got)
+		}
+		if table.MayRead(viewer(schema.Technician), k, record.Record{}, record.Record{}) != (kind == "fixed") {
+			t.Errorf("%s is readable: %t", kind, kind != "fixed")
+		}
+	}
+	tenant := viewer(schema.Tenant)
+	tenant.Units = append(tenant.Units, record.ID{})
+	if schema.Default().MayRead(tenant, record.Key{Building: home, Kind: "unit"}, rec("name", "none"), record.Record{}) {
+		t.Error("the zero unit is a tenant's")
+	}
+}
+
 // TestSetBound: a set takes no more members than a record can hold.
 func TestSetBound(t *testing.T) {
 	t.Parallel()

@@ -93,7 +93,7 @@ func (t *Table) MayRead(v Viewer, k record.Key, r, parent record.Record) bool {
 	case Unit:
 		return t.inUnit(v, k, r)
 	case Parent:
-		return !parent.IsZero() && t.inUnit(v, record.Key{Building: k.Building, Kind: "ticket"}, parent)
+		return t.inUnit(v, record.Key{Building: k.Building, Kind: "ticket"}, parent)
 	case Nothing:
 	}
 	return false
@@ -288,7 +288,7 @@ func (t *Table) mayTouch(v Viewer, k record.Key, field string, values []record.V
 	case All:
 		return true
 	case Parent:
-		return !parent.IsZero() && t.inUnit(v, record.Key{Building: k.Building, Kind: "ticket"}, parent)
+		return t.inUnit(v, record.Key{Building: k.Building, Kind: "ticket"}, parent)
 	case Unit:
 		return len(current.Fields) == 0 || t.inUnit(v, k, current)
 	case Own, Nothing:
