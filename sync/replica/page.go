@@ -49,6 +49,9 @@ func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p w
 	if len(p.Events) > 2*wire.PageItemsMax || len(p.Records) > 2*wire.PageItemsMax || len(p.Heads) > wire.HeldMax || len(p.Receipts) > wire.HeldMax {
 		return Applied{}, refuse(wire.CodeFrameTooLarge, "page of %d events and %d records", len(p.Events), len(p.Records))
 	}
+	if !p.Reader.IsZero() && p.Reader != n.Boot() {
+		return Applied{}, refuse(wire.CodeFrameUnexpected, "page for an earlier run of this store")
+	}
 	events, codes := decodeEvents(building, p.Events)
 	events, distrusted, err := n.trustCards(ctx, building, events)
 	if err != nil {
@@ -401,6 +404,9 @@ func (a *application) echoes(l *ledger, out *Applied, records []candidate) {
 	for _, c := range records {
 		for _, t := range l.work(c.key).touches {
 			a.phones = append(a.phones, t.Dot.Replica)
+		}
+		if c.retried {
+			continue // sent in an earlier session: a peer that was rewound since may not hold it
 		}
 		if row, ok := written[c.key]; ok {
 			if bytes.Equal(row.Body, c.body) {

@@ -185,3 +185,27 @@ func TestPhoneLineageAcrossRecords(t *testing.T) {
 	edge.push(p, yes)
 	want(t, "single dots", len(edge.record(ticket(2)).Context.Dots), 0)
 }
+
+// SPEC R22: a page that left out echoes is nothing for a run of the store that may have lost
+// them.
+func TestPageForAnEarlierRun(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	cloud.write(ticket(1), text("note", "v"))
+	cloud.sync(edge)
+	snapshot := edge.store.Snapshot()
+	edge.write(ticket(1), text("note", "w"))
+	g := cloud.greet(edge)
+	applied := cloud.apply(edge, edge.read(edge.greet(cloud).From, nil))
+	late, err := cloud.ReadPage(context.Background(), home, g.From, nil, replica.DoReadPage{Skip: applied.Echoes}.Skips)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.Reader = edge.boot
+	edge.restore(snapshot)
+	_, err = edge.ApplyPage(context.Background(), home, cloud.peer(), late)
+	code(t, err, wire.CodeFrameUnexpected)
+	edge.sync(cloud)
+	same(t, edge, cloud)
+	want(t, "note", values(edge.record(ticket(1)), "note"), []string{"w"})
+}

@@ -130,7 +130,7 @@ func (s *Session) sendPending() {
 	o.credit -= cost
 	o.pending = nil
 	o.pageID++
-	p.ID = o.pageID
+	p.ID, p.Reader = o.pageID, s.hello.Generation
 	o.flight = append(o.flight, p.ID)
 	AdvanceHeld(o.held, p)
 	if !asked(p) {

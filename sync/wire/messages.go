@@ -111,6 +111,10 @@ type Page struct {
 	// View is the hash of what the reader may see; edges and the cloud see everything.
 	View       record.Hash `cbor:"9,keyasint,omitzero"`
 	Generation record.ID   `cbor:"10,keyasint,omitzero"`
+	// Reader is the receiver's generation when the page was read for it. What a page leaves
+	// out as an echo is there only in that run of the receiver: one that was restored since
+	// must not move its cursor by it.
+	Reader record.ID `cbor:"11,keyasint,omitzero"`
 }
 
 // Ack confirms that a page is on disk at the receiver.
