@@ -12,10 +12,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"estate/cmd/estate/internal/gateway"
 	"estate/internal/lab/stack"
 )
 
@@ -41,6 +43,8 @@ func Command() *cobra.Command {
 	for verb, short := range map[string]string{
 		verbCut:     "Cut a building off from the cloud",
 		verbRestore: "Give a building its link back",
+		verbLeak:    "Let a bathroom in a building leak",
+		verbDry:     "Dry it again",
 	} {
 		cmd.AddCommand(&cobra.Command{Use: verb + " BUILDING", Short: short, Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return control(cmd, verb, args[0]) }})
@@ -52,6 +56,8 @@ func Command() *cobra.Command {
 const (
 	verbCut     = "cut"
 	verbRestore = "restore"
+	verbLeak    = "leak"
+	verbDry     = "dry"
 	verbStatus  = "status"
 )
 
@@ -136,7 +142,7 @@ func play(ctx context.Context, out io.Writer, s *stack.Stack) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		serve(listener, func(r request) (string, error) { return obey(s, r) })
+		serve(listener, func(r request) (string, error) { return obey(ctx, s, buildings, r) })
 	}()
 	for _, b := range buildings {
 		go b.Live(living)
@@ -178,7 +184,7 @@ func watch(ctx context.Context, s *stack.Stack) error {
 }
 
 // obey does what the control socket asks for.
-func obey(s *stack.Stack, r request) (string, error) {
+func obey(ctx context.Context, s *stack.Stack, buildings []*gateway.Gateway, r request) (string, error) {
 	if r.Verb == verbStatus {
 		return table(s), nil
 	}
@@ -193,6 +199,26 @@ func obey(s *stack.Stack, r request) (string, error) {
 	case verbRestore:
 		edge.Line.Restore()
 		return edge.Place.Name + " has its link back", nil
+	case verbLeak, verbDry:
+		return wet(ctx, edge, buildings, r.Verb == verbLeak)
 	}
 	return "", fmt.Errorf("the demo does not understand %q", r.Verb)
+}
+
+// wet lets the bathroom sensor of a building speak.
+func wet(ctx context.Context, edge *stack.Edge, buildings []*gateway.Gateway, leaking bool) (string, error) {
+	i := slices.IndexFunc(buildings, func(b *gateway.Gateway) bool { return b.Code == edge.Place.Code })
+	if i < 0 {
+		return "", fmt.Errorf("%s has no gateway", edge.Place.Name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, controlTimeout)
+	defer cancel()
+	if leaking {
+		return "Water in the bathroom of " + edge.Place.Name + ": look at its dashboard", buildings[i].Fire(ctx, leakSensor)
+	}
+	sensor, err := buildings[i].Sensor(leakSensor)
+	if err != nil {
+		return "", err
+	}
+	return "The bathroom of " + edge.Place.Name + " is dry", buildings[i].State(ctx, sensor, false, true)
 }

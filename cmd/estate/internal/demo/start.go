@@ -150,6 +150,7 @@ func table(s *stack.Stack) string {
 	}
 	fmt.Fprintln(w, "\t\t")
 	fmt.Fprintln(w, "TRY\t\t")
+	fmt.Fprintf(w, "%s demo leak oak\tlets a bathroom in Oak leak: an alarm and a ticket; dry ends it\t\n", os.Args[0])
 	fmt.Fprintf(w, "%s demo cut oak\tcuts Oak off from the cloud; it goes on working\t\n", os.Args[0])
 	fmt.Fprintf(w, "%s demo restore oak\tgives the link back\t\n", os.Args[0])
 	_ = w.Flush() // into memory

@@ -26,6 +26,7 @@ const (
 	// flapEvery begins a burst of the loose sensor, flapStep is between its changes: five
 	// within a minute mark a sensor as flapping.
 	flapEvery = 10 * time.Minute
+	flapFirst = 20 * time.Second // so that a demo has something to show soon
 	flapStep  = 2 * time.Second
 	flapCount = 8
 	// quiesceMillis is what a client gets to say goodbye.
@@ -72,7 +73,9 @@ func checksum(text string) uint32 {
 // Gateway publishes what a Zigbee2MQTT in a building does.
 type Gateway struct {
 	Sensors []Sensor
-	client  mqtt.Client
+	// Code is the building's short code.
+	Code   string
+	client mqtt.Client
 }
 
 // Connect signs a building's gateway in at the edge's broker. It reconnects by itself.
@@ -81,7 +84,7 @@ func Connect(ctx context.Context, edge *stack.Edge, sensors []Sensor) (*Gateway,
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Sensors: sensors}
+	g := &Gateway{Sensors: sensors, Code: edge.Place.Code}
 	options := mqtt.NewClientOptions().AddBroker("tcp://"+edge.MQTT()).
 		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
 		SetConnectTimeout(publishTimeout).SetConnectRetry(true).SetConnectRetryInterval(time.Second).
@@ -180,9 +183,10 @@ func (g *Gateway) Fire(ctx context.Context, name string) error {
 // then, and a loose sensor flaps in bursts. Failures are left to the client, which
 // reconnects; what could not be sent is the past.
 func (g *Gateway) Live(ctx context.Context) {
-	climates, flaps := time.NewTicker(climateEvery), time.NewTicker(flapEvery)
+	climates, flaps, first := time.NewTicker(climateEvery), time.NewTicker(flapEvery), time.NewTimer(flapFirst)
 	defer climates.Stop()
 	defer flaps.Stop()
+	defer first.Stop()
 	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
@@ -196,6 +200,8 @@ func (g *Gateway) Live(ctx context.Context) {
 					}
 				}
 			}
+		case <-first.C:
+			g.flap(ctx)
 		case <-flaps.C:
 			g.flap(ctx)
 		}
