@@ -154,6 +154,11 @@ func (b *queryBuilder) place() string {
 	})
 	if b.shape.Order == "" {
 		b.and("(", id, " IS NULL OR t.id ", compare, " ", id, ")")
+		if b.shape.Lead != "" {
+			// The plus keeps the planner from walking the whole building in the order of
+			// the primary key: it is to search by the lead's index and sort the few rows.
+			return " ORDER BY +t.id" + direction
+		}
 		return " ORDER BY t.id" + direction
 	}
 	f, column := b.field(b.shape.Order)
