@@ -168,7 +168,7 @@ func (x *exchange) servePhone(ctx context.Context) error {
 		return refusef(wire.CodeNodeUnknown, "an access token comes with the hello of a phone")
 	}
 	x.caller.building = x.hello.Building
-	x.caller.peer = replica.Peer{Node: x.hello.Node, Tier: record.TierPhone}
+	x.caller.peer = replica.Peer{Node: x.hello.Node, Tier: record.TierPhone, Person: x.caller.person}
 	phones := x.server.config.Phones
 	admit, _, err := phones.Rights(ctx, x.caller.building, x.caller.person)
 	if err != nil {

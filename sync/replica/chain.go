@@ -58,6 +58,9 @@ func (l *ledger) admitEvent(in incoming) string {
 	if in.row.N <= c.Held {
 		return wire.CodeChainFork // the caller asked for the hash and the store has none
 	}
+	if code := l.disowned(c, in); code != "" {
+		return code
+	}
 	if in.row.N != c.Held+1 || in.unreadable {
 		l.wait(in)
 		return ""

@@ -31,6 +31,9 @@ func (a *application) check(l *ledger, c candidate) string {
 			if hlc.Ahead(s.Stamp, l.now) {
 				return wire.CodeClockAhead
 			}
+			if !a.wrote(l, c.key, f.Name, s.Dot, known && !kind.EdgeWrites) {
+				return wire.CodeContextUnsigned
+			}
 			if known && !kind.EdgeWrites && !l.fromCloud(s.Dot.Replica) {
 				return wire.CodeKindNotYours
 			}
@@ -73,4 +76,10 @@ func (l *ledger) fromCloud(r record.ReplicaID) bool {
 
 func (l *ledger) onlyCloud(c record.Context) bool {
 	return !slices.ContainsFunc(c.Reaches(), func(d record.Dot) bool { return !l.fromCloud(d.Replica) })
+}
+
+// unwritten reports whether a dot names a number of this node's own replica that it has not
+// written yet: nobody can have seen its value.
+func (l *ledger) unwritten(d record.Dot) bool {
+	return d.Replica == l.state.Replica && l.state.Boot == l.boot && d.N > l.state.N
 }

@@ -291,7 +291,7 @@ func deny(field string) replica.Admit {
 }
 
 func (b *box) tryPush(p *sim.Phone, admit replica.Admit, push wire.Push) (wire.Pushed, error) {
-	return b.ApplyPush(context.Background(), home, replica.Peer{Node: p.ID(), Tier: record.TierPhone}, admit, push)
+	return b.ApplyPush(context.Background(), home, replica.Peer{Node: p.ID(), Tier: record.TierPhone, Person: ann}, admit, push)
 }
 
 func (b *box) push(p *sim.Phone, admit replica.Admit) wire.Pushed {

@@ -28,9 +28,12 @@ type ledger struct {
 	cursor      wire.Cursor
 	quarantined []QuarantineRow
 	records     map[record.Key]*work
-	unread      error // a record was asked for that was not loaded
-	order       []record.Key
-	out         Effects
+	// ownSigned is up to where a peer's page proves, by heads that this node signed, that
+	// replicas are this node's; nil where the peer is of the tier above, which is trusted.
+	ownSigned map[record.ReplicaID]uint64
+	unread    error // a record was asked for that was not loaded
+	order     []record.Key
+	out       Effects
 }
 
 // work is one record of the decision.
@@ -140,6 +143,11 @@ func (l *ledger) identity() error {
 	if l.state.Boot == l.boot && !l.state.Replica.IsZero() {
 		return nil
 	}
+	return l.mint()
+}
+
+// mint starts a new replica of this node.
+func (l *ledger) mint() error {
 	id, err := record.NewID(l.now, l.node.Random)
 	if err != nil {
 		return err

@@ -46,6 +46,8 @@ type Peer struct {
 	Node      record.ID
 	Tier      record.Tier
 	PublicKey ed25519.PublicKey
+	// Person is whose phone it is: the only one in whose name it writes.
+	Person record.ID
 }
 
 // Node is one holder of buildings: a cloud (shared by its processes) or an edge. Its

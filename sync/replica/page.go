@@ -62,10 +62,10 @@ func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p w
 		candidates[i] = decodeRecord(building, item)
 	}
 	a := &application{node: n, building: building, peer: peer, page: p, events: events, alarms: append(codes, distrusted...)}
-	if err := a.run(ctx, candidates); err != nil {
+	if err := a.withCited(ctx, func() error { return a.run(ctx, candidates) }); err != nil {
 		return Applied{}, err
 	}
-	if err := a.again(ctx); err != nil {
+	if err := a.withCited(ctx, func() error { return a.again(ctx) }); err != nil {
 		return Applied{}, err
 	}
 	if err := a.receipts(ctx); err != nil {
@@ -115,7 +115,11 @@ type application struct {
 	// phones are the replicas whose settled number may have risen with the page's records.
 	phones []record.ReplicaID
 	failed bool // something of the peer's broke the store before
-	out    Applied
+	// own are this node's events that records of the page cite, as far as they are held, and
+	// cited are those still to be read.
+	own   map[record.Dot]*record.Event
+	cited []record.Dot
+	out   Applied
 }
 
 // receipts signs, after commit, what this node now holds of the chains that the page moved.
@@ -239,7 +243,7 @@ func (a *application) again(ctx context.Context) error {
 
 // final reports whether a smaller part would fail as well.
 func final(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, ErrBusy) || errors.Is(err, ErrUnsure) || errors.Is(err, ErrCorrupt) || RefusalCode(err) != ""
+	return ctx.Err() != nil || errors.Is(err, errCited) || errors.Is(err, ErrBusy) || errors.Is(err, ErrUnsure) || errors.Is(err, ErrCorrupt) || RefusalCode(err) != ""
 }
 
 func (a *application) do(ctx context.Context, p part) error {
@@ -289,6 +293,9 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 		}
 		if p.close {
 			a.close(l)
+		}
+		if len(a.cited) > 0 {
+			return errCited
 		}
 		return nil
 	}, func(l *ledger) { a.echoes(l, &out, p.records) })
@@ -345,6 +352,7 @@ func (a *application) follows(l *ledger) error {
 
 // open admits what precedes the records: events, heads, receipts.
 func (a *application) open(l *ledger, out *Applied) {
+	l.ownSigned = a.ownSigned()
 	for _, e := range a.events {
 		if code := l.admitEvent(e); code != "" {
 			out.Alarms = append(out.Alarms, code)

@@ -123,6 +123,9 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 	if c := l.chains[p.head.Replica]; c != nil && c.Card != nil && c.Card.Node != p.peer.Node {
 		return refuse(wire.CodeNodeUnknown, "replica %s is not this phone's", p.head.Replica)
 	}
+	if err := p.room(l); err != nil {
+		return err
+	}
 	for _, e := range p.events {
 		if e.row.N > p.head.N {
 			return refuse(wire.CodeBadSignature, "transaction %d beyond the signed head %d", e.row.N, p.head.N)
@@ -159,6 +162,37 @@ func (p *push) own(l *ledger, e incoming) error {
 	if card.Tier != record.TierPhone || card.Node != p.peer.Node {
 		return refuse(wire.CodeNodeUnknown, "replica %s is not this phone's", e.row.Replica)
 	}
+	if author := e.event.Actor.Person; !e.unreadable && author != p.peer.Person && !(e.event.Card != nil && author.IsZero()) {
+		return refuse(wire.CodeAuthorForged, "transaction %d is in the name of %s", e.row.N, author)
+	}
+	return nil
+}
+
+// Limits of what a phone may leave behind a gap: all of it is read with each push. An app
+// sends its transactions in order, so a gap is at most what another path has taken.
+const (
+	waitingMax      = 4096
+	waitingBytesMax = 16 << 20
+)
+
+// room refuses a push that would leave too much behind a gap.
+func (p *push) room(l *ledger) error {
+	count, size, held := 0, 0, uint64(0)
+	if c := l.chains[p.head.Replica]; c != nil {
+		held = c.Held
+	}
+	for _, row := range l.waiting[p.head.Replica] {
+		count, size = count+1, size+len(row.Body)+len(row.Details)
+	}
+	for _, e := range p.events {
+		if e.row.N == held+1 {
+			return nil // what waits begins to be taken in
+		}
+		count, size = count+1, size+len(e.row.Body)+len(e.row.Details)
+	}
+	if len(p.events) > 0 && (count > waitingMax || size > waitingBytesMax) {
+		return refuse(wire.CodeTooManyInFlight, "%d transactions behind the gap after %d", count, held)
+	}
 	return nil
 }
 
@@ -194,10 +228,28 @@ func (p *push) admitOne(l *ledger, e incoming) wire.PushResult {
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(allowed), record.Key.Compare) {
 		delta := record.Delta(e.event, details, k, func(f string) bool { return allowed[k][f] })
+		if _, err := merge.Merge(l.work(k).record, delta, l).Encode(); err != nil {
+			p.full(e.event, details, k, allowed[k], &result, l)
+			continue
+		}
 		l.join(k, delta)
 		l.observe(delta)
 	}
 	return result
+}
+
+// full refuses what a record at its limit has no room for: it may not fail what else the
+// push brings.
+func (p *push) full(e record.Event, details record.Details, k record.Key, fields map[string]bool, result *wire.PushResult, l *ledger) {
+	for i, t := range e.Touches {
+		if t.Kind != k.Kind || t.ID != k.ID || !fields[t.Field] {
+			continue
+		}
+		result.Refused = append(result.Refused, wire.RefusedPart{Kind: t.Kind, ID: t.ID, Field: t.Field, Code: wire.CodeRecordFull})
+		if i < len(details) {
+			p.refuse(l, e, k, t.Field, wire.CodeRecordFull, details[i].New)
+		}
+	}
 }
 
 // judge decides on one field of a transaction. Admitted by one authority is admitted, and
@@ -227,6 +279,8 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 		return wire.CodeFieldForbidden, false
 	case hlc.Ahead(e.Stamp, l.now):
 		return wire.CodeClockAhead, false
+	case slices.ContainsFunc(t.Replaced, l.unwritten):
+		return wire.CodeContextUnsigned, false
 	case rule.Policy.Kind == merge.Set && len(values) > 1:
 		return wire.CodeSetManyElements, false
 	case rule.Policy.Kind != merge.Set && len(values) > 1:
@@ -260,7 +314,12 @@ func (p *push) refuse(l *ledger, e record.Event, k record.Key, field, code strin
 	l.note(PhoneTouch{Key: k, Field: field, Dot: e.Dot(), Refused: true})
 }
 
-// record writes what was refused into this node's own chain: a refusal is an event.
+// refusalBytesGoal ends an event of refusals: one value more, of whatever size, still fits
+// the limit of an event's details.
+const refusalBytesGoal = record.DetailsBytesMax / 4
+
+// record writes what was refused into this node's own chain: a refusal is an event, and
+// what does not fit one is several.
 func (p *push) record(l *ledger) error {
 	if len(p.refused) == 0 {
 		return nil
@@ -268,9 +327,27 @@ func (p *push) record(l *ledger) error {
 	if err := l.identity(); err != nil {
 		return err
 	}
+	for from, to, size := 0, 0, 0; to < len(p.refused); from = to {
+		for size = 0; to < len(p.refused) && to-from < record.TouchesMax; to++ {
+			more := 0
+			for _, v := range p.refused[to].values {
+				more += len(v)
+			}
+			if size += more; to > from && size > refusalBytesGoal {
+				break
+			}
+		}
+		if err := p.recordSome(l, p.refused[from:to]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *push) recordSome(l *ledger, refused []refusal) error {
 	e := record.Event{Actor: record.Actor{Class: record.Automation, Name: "admission"}, Action: "refuse", EventTime: l.now}
 	var details record.Details
-	for _, r := range p.refused {
+	for _, r := range refused {
 		kind, _ := l.node.Rules.Kind(r.part.Kind)
 		d := record.Detail{Salt: []byte{}, Old: []record.Value{}, New: []record.Value{}}
 		if !kind.Secret && len(r.values) > 0 {

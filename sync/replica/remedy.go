@@ -24,6 +24,10 @@ func Remedy(code string) string {
 		return "This node was revoked: enrol the box again as a new node."
 	case wire.CodeTooManyInFlight:
 		return "The other side sends more than it was granted: update it; the link is tried again by itself."
+	case wire.CodeAuthorForged:
+		return "Sign in as the person whose app this is; nobody writes in another's name."
+	case wire.CodeRecordFull:
+		return "This record has no room left: settle its conflicts, or go on in a new one."
 	case wire.CodeStoreFailed:
 		return "Look at disk space and the database of the side that reports this; the link is tried again by itself."
 	case wire.CodeStoreRewound:

@@ -145,6 +145,11 @@ func (l *ledger) commit(in Intent, changes []change) (record.Dot, error) {
 	if err := l.identity(); err != nil {
 		return record.Dot{}, err
 	}
+	if l.foreseen(changes) {
+		if err := l.mint(); err != nil {
+			return record.Dot{}, err
+		}
+	}
 	e := record.Event{Actor: in.Actor, Action: in.Action, EventTime: in.EventTime}
 	if e.EventTime == 0 {
 		e.EventTime = l.now
@@ -171,6 +176,16 @@ func (l *ledger) commit(in Intent, changes []change) (record.Dot, error) {
 		w.record.Context = merge.JoinContexts(w.record.Context, record.Context{Vector: []record.Dot{e.Dot()}}, l)
 	}
 	return e.Dot(), nil
+}
+
+// foreseen reports whether a record's context names the number that is about to be written.
+// Only a forged context does: it would take the new value away unseen, so the write goes
+// under a replica that nobody could know of.
+func (l *ledger) foreseen(changes []change) bool {
+	next := record.Dot{Replica: l.state.Replica, N: l.state.N + 1}
+	return slices.ContainsFunc(changes, func(c change) bool {
+		return merge.Covers(l.work(c.key).record.Context, c.field, next, l)
+	})
 }
 
 func identical(s record.Sibling) func(record.Sibling) bool {

@@ -101,7 +101,7 @@ func (w *world) push(a *app, h *host) {
 func (w *world) give(a *app, h *host, push wire.Push) {
 	p := a.phone
 	for range 4 {
-		peer := replica.Peer{Node: p.ID(), Tier: record.TierPhone}
+		peer := replica.Peer{Node: p.ID(), Tier: record.TierPhone, Person: p.Person}
 		answer, err := h.node.ApplyPush(context.Background(), p.Building, peer, w.admit, push)
 		if errors.Is(err, replica.ErrBusy) || errors.Is(err, replica.ErrUnsure) || errors.Is(err, errDisk) {
 			w.count("push not taken")

@@ -30,5 +30,7 @@ const (
 	CodeSetManyElements  = "set_many_elements"  // more than one new element of a set in one transaction
 	CodeImmutable        = "immutable"          // a second write to an additive fact
 	CodeTransactionTaken = "transaction_taken"  // the number was used with another content
+	CodeAuthorForged     = "author_forged"      // a phone's transaction in the name of somebody else than its person
+	CodeRecordFull       = "record_full"        // the record would pass the limit of any record
 	CodeTooManyInFlight  = "too_many_in_flight" // sender ignores its credits
 )

@@ -1,0 +1,102 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// ownSigned lists up to where the heads of a page prove that replicas are this node's. The
+// lower tier trusts the upper, which needs no proof.
+func (a *application) ownSigned() map[record.ReplicaID]uint64 {
+	if a.peer.Tier < a.node.Tier {
+		return nil
+	}
+	out := map[record.ReplicaID]uint64{}
+	for _, h := range a.page.Heads {
+		if h.Verify(a.building, a.node.PublicKey()) == nil {
+			out[h.Replica] = max(out[h.Replica], h.N)
+		}
+	}
+	return out
+}
+
+// disowned returns why an event that would be one of this node's is not: under the replica
+// that it writes under now it holds them all, and of what an earlier run wrote and a
+// restored store lost, it takes only numbers that it signed itself. Nobody else's word
+// makes an event its own, or it would sign the next head over it (SPEC R9).
+func (l *ledger) disowned(c *Chain, in incoming) string {
+	card := c.Card
+	if card == nil {
+		card = in.event.Card
+	}
+	switch {
+	case card == nil || card.Node != l.node.ID():
+		return ""
+	case in.row.Replica == l.state.Replica && l.state.Boot == l.boot:
+		return wire.CodeChainFork
+	case l.ownSigned != nil && l.ownSigned[in.row.Replica] < in.row.N:
+		return wire.CodeContextUnsigned
+	}
+	return ""
+}
+
+// errCited stops an application whose records cite events of this node that it has not
+// read yet.
+var errCited = errors.New("replica: own events are to be read")
+
+// withCited runs a part of the application, and again with the events that its records
+// turn out to cite: only what a rewound store lost, or what a peer made up, cites any.
+func (a *application) withCited(ctx context.Context, run func() error) error {
+	if a.own == nil {
+		a.own = map[record.Dot]*record.Event{}
+		for _, e := range a.events {
+			if !e.unreadable {
+				a.own[e.event.Dot()] = &e.event
+			}
+		}
+	}
+	for {
+		a.cited = nil
+		err := run()
+		if !errors.Is(err, errCited) {
+			return err
+		}
+		for _, d := range a.cited {
+			rows, err := a.node.Store.Events(ctx, a.building, d.Replica, d.N, d.N, 1)
+			if err != nil {
+				return fmt.Errorf("read event %d of %s: %w", d.N, d.Replica, err)
+			}
+			a.own[d] = nil
+			for _, row := range rows {
+				if e, err := record.DecodeEvent(row.Body); err == nil {
+					a.own[d] = &e
+				}
+			}
+		}
+	}
+}
+
+// wrote reports whether a value that carries this node's own number is one that it wrote,
+// as far as its events say. strict asks for the event; else it may come later. What the
+// stored context covers needs no look: the merge leaves it out.
+func (a *application) wrote(l *ledger, k record.Key, field string, d record.Dot, strict bool) bool {
+	card, ok := l.Card(d.Replica)
+	if !ok || card.Node != l.node.ID() || merge.Covers(l.work(k).record.Context, field, d, l) {
+		return true
+	}
+	e, read := a.own[d]
+	switch {
+	case !read:
+		a.cited = append(a.cited, d)
+		return true
+	case e == nil:
+		return !strict
+	}
+	return slices.ContainsFunc(e.Touches, func(t record.Touch) bool { return t.Kind == k.Kind && t.ID == k.ID && t.Field == field })
+}
