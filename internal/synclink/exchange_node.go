@@ -60,7 +60,7 @@ func (x *exchange) serveNode(ctx context.Context) error {
 		}
 	}
 	slices.Sort(got.echoes)
-	feed := reader{node: s.config.Node, building: building, from: g.From, held: held, skip: got.echoes}
+	feed := reader{node: s.config.Node, building: building, from: g.From, held: held, skip: got.echoes, reader: x.hello.Generation}
 	for x.out.Len() < bodyBytesGoal {
 		p, err := feed.next(ctx)
 		if err != nil {
@@ -143,6 +143,8 @@ type reader struct {
 	from     uint64
 	held     map[record.ReplicaID]uint64
 	skip     []uint64 // ascending
+	// reader is the peer's run: a page that leaves echoes out is for no other (SPEC R11).
+	reader record.ID
 }
 
 func (r *reader) next(ctx context.Context) (wire.Page, error) {
@@ -153,6 +155,7 @@ func (r *reader) next(ctx context.Context) (wire.Page, error) {
 	if p.To <= p.From {
 		p.Last = true
 	}
+	p.Reader = r.reader
 	r.from = p.To
 	replica.AdvanceHeld(r.held, p)
 	return p, nil

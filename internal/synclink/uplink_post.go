@@ -23,13 +23,15 @@ type poster struct {
 	uplink *Uplink
 	known  bool   // the server has said where its copy of the own feed ends
 	from   uint64 // there
-	held   map[record.ReplicaID]uint64
-	echoes []uint64 // positions that hold what the server sent, ascending
-	acks   []wire.Ack
-	wants  []wire.Want // to ask
-	asked  map[wire.Want]struct{}
-	open   []wire.Want // asked by the server
-	pages  uint64      // ids given out
+	// generation is the server's run, as it last said.
+	generation record.ID
+	held       map[record.ReplicaID]uint64
+	echoes     []uint64 // positions that hold what the server sent, ascending
+	acks       []wire.Ack
+	wants      []wire.Want // to ask
+	asked      map[wire.Want]struct{}
+	open       []wire.Want // asked by the server
+	pages      uint64      // ids given out
 }
 
 // round says what one exchange found.
@@ -146,7 +148,7 @@ func (p *poster) compose(ctx context.Context) (*bytes.Buffer, *outgoing, error) 
 			return nil, nil, fmt.Errorf("read events: %w", err)
 		}
 	}
-	feed := reader{node: u.config.Node, building: u.config.Building, from: p.from, held: maps.Clone(p.held), skip: p.echoes}
+	feed := reader{node: u.config.Node, building: u.config.Building, from: p.from, held: maps.Clone(p.held), skip: p.echoes, reader: p.generation}
 	for body.Len() < bodyBytesGoal && !sent.last {
 		page, err := feed.next(ctx)
 		if err != nil {
@@ -215,7 +217,7 @@ func (p *poster) greet(ctx context.Context, h wire.Hello) error {
 		return fmt.Errorf("greet: %w", err)
 	}
 	u.config.Hooks.alarms(u.config.Building, u.config.Peer.Node, greetingAlarms(g))
-	p.known, p.from, p.held = true, g.From, g.Held
+	p.known, p.from, p.held, p.generation = true, g.From, g.Held, h.Generation
 	after, _ := slices.BinarySearch(p.echoes, p.from+1)
 	p.echoes = p.echoes[after:]
 	p.ask(g.Wants)
