@@ -36,6 +36,7 @@ import (
 	"estate/schema"
 	"estate/sync/record"
 	"estate/sync/replica"
+	"estate/sync/watch"
 )
 
 // Sizes and times that no operator needs to set.
@@ -62,6 +63,9 @@ type Cloud struct {
 	words   *auth.Passwords
 	gate    *fleet.Gate
 	links   *synclink.Server
+	lines   *lines
+	changed watch.Set // who waits for a building's edges to change
+	reports *auth.Limiter
 	blobs   media.BlobStore
 	uploads *media.Uploads
 	jobs    *projector
@@ -150,9 +154,15 @@ func (c *Cloud) buildLinks(k keys) error {
 	c.gate = &fleet.Gate{Fleet: c.fleet, Enrolments: auth.NewEnrolments(c.fleet, auth.IssuerCloud, time.Now, rand.Reader), Sessions: sessions,
 		Server: auth.IssuerCloud, NodeKey: c.node.PublicKey(), TokenKeys: []auth.IssuerKey{k.issuer},
 		Attempts: auth.NewLimiter(gateEvery, gateBurst, gateKeysMax, time.Now), Client: remoteHost, Now: time.Now, Log: c.cfg.Log}
+	process, err := record.NewID(time.Now().UnixMilli(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("name this process: %w", err)
+	}
+	c.lines = newLines(c.fleet, process, c.cfg.Log)
+	c.reports = auth.NewLimiter(reportEvery, reportBurst, gateKeysMax, time.Now)
 	c.links, err = synclink.NewServer(synclink.ServerConfig{Node: c.node, Watch: c.store.Watch, Authenticate: c.authenticate, Revoked: c.gate.Check,
 		Phones: &synclink.Phones{Node: c.node, Person: c.person, Rights: c.rights, Bind: c.desk.BindPhone}, Now: time.Now, Log: c.cfg.Log,
-		Hooks: synclink.Hooks{Alarm: c.linkAlarm}})
+		Hooks: synclink.Hooks{Alarm: c.linkAlarm, Opened: c.lines.opened, Closed: c.lines.closed}})
 	if err != nil {
 		return fmt.Errorf("links: %w", err)
 	}
@@ -163,7 +173,7 @@ func (c *Cloud) buildLinks(k keys) error {
 func (c *Cloud) authenticate(r *http.Request) (replica.Peer, record.ID, error) {
 	peer, building, err := c.gate.Authenticate(r)
 	if err == nil {
-		err = c.fleet.Seen(r.Context(), peer.Node, struct{}{})
+		err = c.fleet.Seen(r.Context(), peer.Node)
 	}
 	return peer, building, err
 }
@@ -231,9 +241,9 @@ func (c *Cloud) buildAPI(table *schema.Table) error {
 	}
 	api, err := httpapi.New(httpapi.Config{Role: httpapi.Cloud, Version: c.cfg.Version, Desk: c.desk, Auth: c.auth, Node: c.node, Table: table,
 		Operators: c.people.IsAdmin, Media: &httpapi.Media{Uploads: c.uploads, Blobs: c.blobs},
-		Edges:    edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, desk: c.desk},
+		Edges:    edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, lines: c.lines, changed: &c.changed, now: time.Now},
 		Accounts: accounts{people: c.people, passwords: c.words, service: func() *auth.Service { return c.auth }, kick: c.jobs.Kick, now: time.Now},
-		Sync:     c.syncRoutes(), Dashboard: dashboard.Files(), Ready: c.ready, Gatherer: c.metrics, Registerer: c.metrics,
+		Sync:     c.syncRoutes(), Enrol: http.HandlerFunc(c.gate.ServeEnrol), Dashboard: dashboard.Files(), Ready: c.ready, Gatherer: c.metrics, Registerer: c.metrics,
 		Limits: httpapi.Limits{Proxies: proxies, Origins: c.cfg.AllowedOrigins}, Log: c.cfg.Log, Now: time.Now, Random: rand.Reader})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -249,6 +259,7 @@ func (c *Cloud) syncRoutes() http.Handler {
 	m.HandleFunc("POST "+fleet.PathSession, c.gate.ServeSession)
 	m.Handle(synclink.PathSocket, c.links.Socket())
 	m.Handle(synclink.PathExchange, c.links.Exchange())
+	m.HandleFunc("POST "+httpapi.PathEdgeState, c.serveState)
 	m.Handle(pathNodeMedia, c.uploads)
 	m.HandleFunc("GET "+pathNodeBlobs+"{hash}", c.serveBlob)
 	return m
@@ -322,10 +333,14 @@ func (c *Cloud) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen on %s: %w", c.cfg.Listen, err), c.Close())
 	}
-	server := httpapi.NewServer(c.handler(), c.cfg.Log)
+	return c.serve(ctx, listener)
+}
+
+func (c *Cloud) serve(ctx context.Context, listener net.Listener) (err error) {
+	server := httpapi.NewServer(c.api, c.cfg.Log)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	for _, job := range []func(context.Context){c.jobs.Run, c.runUploads, c.sweep} {
+	for _, job := range []func(context.Context){c.jobs.Run, c.runUploads, c.sweep, c.lines.Run, c.followFleet} {
 		running.Go(func() { job(work) })
 	}
 	failed := make(chan error, 1)
@@ -351,15 +366,6 @@ func (c *Cloud) Run(ctx context.Context) error {
 
 // Close releases the database of a process that never ran.
 func (c *Cloud) Close() error { return c.store.Close() }
-
-// handler puts the enrolment of boxes beside the API: it has an address of its own, for a
-// box has no token yet.
-func (c *Cloud) handler() http.Handler {
-	m := http.NewServeMux()
-	m.HandleFunc("POST "+fleet.PathEnrol, c.gate.ServeEnrol)
-	m.Handle("/", c.api)
-	return m
-}
 
 func (c *Cloud) runUploads(ctx context.Context) {
 	if err := c.uploads.Run(ctx); err != nil && ctx.Err() == nil {

@@ -4,76 +4,14 @@ import (
 	"context"
 	"time"
 
-	"estate/cloud/internal/fleet"
 	"estate/cloud/internal/people"
 	"estate/internal/auth"
 	"estate/internal/desk"
 	"estate/internal/httpapi"
 	"estate/internal/problem"
-	"estate/internal/synclink"
 	"estate/schema"
 	"estate/sync/record"
 )
-
-// edges is the API's view of the fleet.
-type edges struct {
-	fleet      *fleet.Store
-	enrolments *auth.Enrolments
-	links      *synclink.Server
-	desk       *desk.Desk
-}
-
-var _ httpapi.EdgesPort = edges{}
-
-func (e edges) view(x fleet.Edge) httpapi.EdgeView {
-	at := x.EnrolledAt.UTC()
-	return httpapi.EdgeView{ID: x.Node, Building: x.Building, EnrolledAt: &at, Revoked: x.RevokedAt != nil,
-		Connected: e.links.Connected(x.Building, x.Node), HeardAt: x.LastSeenAt}
-}
-
-// Edges implements httpapi.EdgesPort.
-func (e edges) Edges(ctx context.Context, buildings []record.ID) ([]httpapi.EdgeView, error) {
-	if buildings == nil {
-		buildings = []record.ID{{}}
-	}
-	var out []httpapi.EdgeView
-	for _, b := range buildings {
-		list, err := e.fleet.List(ctx, b)
-		if err != nil {
-			return nil, err
-		}
-		for _, x := range list {
-			out = append(out, e.view(x))
-		}
-	}
-	return out, nil
-}
-
-// Edge implements httpapi.EdgesPort.
-func (e edges) Edge(ctx context.Context, node record.ID) (httpapi.EdgeView, error) {
-	x, err := e.fleet.Edge(ctx, node)
-	if problem.HasCode(err, problem.NodeUnknown) {
-		err = problem.New(problem.NotFound, "edge")
-	}
-	if err != nil {
-		return httpapi.EdgeView{}, err
-	}
-	return e.view(x), nil
-}
-
-// CreateEnrolment implements httpapi.EdgesPort.
-func (e edges) CreateEnrolment(ctx context.Context, building, by record.ID) (auth.EnrolCode, auth.Enrolment, error) {
-	return e.enrolments.Create(ctx, building, by)
-}
-
-// Revoke implements httpapi.EdgesPort.
-func (e edges) Revoke(ctx context.Context, node, _ record.ID) error {
-	if err := e.fleet.Revoke(ctx, node); err != nil {
-		return err
-	}
-	e.links.Revoke(node)
-	return nil
-}
 
 // accounts is the API's view of people. A change kicks the projection.
 type accounts struct {

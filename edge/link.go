@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"estate/edge/internal/cloudlink"
@@ -72,6 +73,9 @@ func newLink(b *building, enrolment local.Enrolment) (*link, error) {
 
 func (l *link) run(ctx context.Context) error {
 	defer l.transport.CloseIdleConnections()
+	var reporting sync.WaitGroup
+	defer reporting.Wait()
+	reporting.Go(func() { newReporter(l).run(ctx) })
 	return l.uplink.Run(ctx)
 }
 
@@ -121,7 +125,7 @@ func (l *link) follow(s synclink.Status) {
 	}
 }
 
-// waiting counts the box's own events that the cloud gave no receipt for.
+// waiting counts the events of this box and of phones that the cloud gave no receipt for.
 func (l *link) waiting(ctx context.Context) (synclink.Waiting, error) {
 	var out synclink.Waiting
 	store := l.building.edge.store
@@ -130,8 +134,8 @@ func (l *link) waiting(ctx context.Context) (synclink.Waiting, error) {
 		return out, err
 	}
 	for _, c := range chains {
-		if c.Held <= c.Receipted {
-			continue
+		if c.Held <= c.Receipted || c.Card == nil || c.Card.Tier == record.TierCloud {
+			continue // what the cloud wrote needs no receipt of its own
 		}
 		out.Items += int(c.Held - c.Receipted)
 		events, err := store.Events(ctx, l.building.id, c.Replica, c.Receipted+1, c.Receipted+1, 1)

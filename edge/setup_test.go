@@ -25,6 +25,7 @@ import (
 	"estate/internal/auth"
 	"estate/internal/auth/authtest"
 	"estate/internal/desk"
+	"estate/internal/httpapi"
 	"estate/internal/media"
 	"estate/internal/synclink"
 	"estate/schema"
@@ -69,8 +70,9 @@ type cloud struct {
 	building record.ID
 	manager  record.ID
 
-	mu    sync.Mutex
-	nodes map[record.ID]ed25519.PublicKey
+	mu      sync.Mutex
+	nodes   map[record.ID]ed25519.PublicKey
+	reports []httpapi.EdgeReport
 }
 
 func must[T any](v T, err error) func(*testing.T) T {
@@ -110,6 +112,7 @@ func startCloud(t *testing.T) *cloud {
 		return map[string]string{"nonce": nonce}, err
 	}))
 	mux.HandleFunc("POST /sync/session", serve(c.open))
+	mux.HandleFunc("POST "+httpapi.PathEdgeState, c.takeReport)
 	mux.Handle(synclink.PathSocket, c.links.Socket())
 	mux.Handle(synclink.PathExchange, c.links.Exchange())
 	c.serveMedia(mux)

@@ -24,18 +24,8 @@ type EdgesPort interface {
 	CreateEnrolment(ctx context.Context, building, by record.ID) (auth.EnrolCode, auth.Enrolment, error)
 	// Revoke takes a box's rights away at once.
 	Revoke(ctx context.Context, node, by record.ID) error
-}
-
-// EdgeView is a box in a building.
-type EdgeView struct {
-	ID         record.ID  `json:"id"`
-	Building   record.ID  `json:"building"`
-	Name       string     `json:"name,omitempty"`
-	EnrolledAt *time.Time `json:"enrolled_at,omitempty"`
-	Revoked    bool       `json:"revoked"`
-	Connected  bool       `json:"connected" doc:"A link is open at the process that answers"`
-	HeardAt    *time.Time `json:"heard_at,omitempty"`
-	SyncedTo   uint64     `json:"synced_to,omitempty" doc:"Up to which of its transactions a receipt was given"`
+	// Watch gives a channel that receives after each change of a building's boxes.
+	Watch(building record.ID) (moved <-chan struct{}, stop func())
 }
 
 // EdgesBody lists boxes.

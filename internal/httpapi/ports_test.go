@@ -17,7 +17,10 @@ import (
 type fakeEdges struct {
 	mu    sync.Mutex
 	boxes []httpapi.EdgeView
+	moved chan struct{} // nil: nothing ever changes
 }
+
+func (f *fakeEdges) Watch(record.ID) (<-chan struct{}, func()) { return f.moved, func() {} }
 
 func (f *fakeEdges) Edges(_ context.Context, buildings []record.ID) ([]httpapi.EdgeView, error) {
 	f.mu.Lock()

@@ -35,6 +35,7 @@ type pushed struct {
 	Reset                    bool
 	Record                   json.RawMessage
 	Link                     json.RawMessage
+	Edge                     json.RawMessage
 }
 
 // connect opens a WebSocket as a browser does, with the token as a subprotocol.

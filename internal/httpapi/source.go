@@ -30,7 +30,7 @@ func (a *API) liveConfig() live.Config {
 
 const socketText = `A WebSocket that pushes what the caller may see. A browser sends its token as a subprotocol: estate.v1 and estate.bearer.<token>; the server selects estate.v1.
 
-The client sends {"type":"subscribe","building":ID,"cursor":CURSOR}; without a cursor it gets what changes from then on. The server answers {"type":"subscribed","building":ID,"cursor":CURSOR}, with "reset":true where the cursor was of no use: load the lists anew, then. After that come {"type":"change","building":ID,"kind":KIND,"id":ID,"ticket":ID,"position":N,"cursor":CURSOR,"record":VIEW} for each change that the caller may see, without a record where it is hidden now, {"type":"position"} now and then with a later cursor, {"type":"reset"} when the caller's rights changed, {"type":"sync","link":STATUS} for staff at an edge, and {"type":"ended"} when the caller has no right to the building any more. The last cursor goes into the subscription after a reconnect: nothing is missed.
+The client sends {"type":"subscribe","building":ID,"cursor":CURSOR}; without a cursor it gets what changes from then on. The server answers {"type":"subscribed","building":ID,"cursor":CURSOR}, with "reset":true where the cursor was of no use: load the lists anew, then. After that come {"type":"change","building":ID,"kind":KIND,"id":ID,"ticket":ID,"position":N,"cursor":CURSOR,"record":VIEW} for each change that the caller may see, without a record where it is hidden now, {"type":"position"} now and then with a later cursor, {"type":"reset"} when the caller's rights changed, {"type":"sync","link":STATUS} for staff at an edge, {"type":"edge","edge":VIEW} for managers at the cloud when a box changed, and {"type":"ended"} when the caller has no right to the building any more. The last cursor goes into the subscription after a reconnect: nothing is missed.
 
 Close codes: 4400 not a message, 4401 the token ended, 4403 no rights left, 1012 the store was set back, 1013 try again later, 1001 the server stops.`
 
@@ -163,4 +163,28 @@ func (s source) Link(ctx context.Context, building record.ID) any {
 		return nil
 	}
 	return s.api.cfg.Links.Status(ctx, building)
+}
+
+// WatchEdges implements live.Source.
+func (s source) WatchEdges(building record.ID) (moved <-chan struct{}, stop func()) {
+	if s.api.cfg.Edges == nil {
+		return nil, func() {}
+	}
+	return s.api.cfg.Edges.Watch(building)
+}
+
+// Edges implements live.Source.
+func (s source) Edges(ctx context.Context, building record.ID) (map[record.ID]any, error) {
+	if s.api.cfg.Edges == nil {
+		return nil, nil
+	}
+	list, err := s.api.cfg.Edges.Edges(ctx, []record.ID{building})
+	if err != nil {
+		return nil, fmt.Errorf("list edges: %w", err)
+	}
+	out := make(map[record.ID]any, len(list))
+	for _, e := range list {
+		out[e.ID] = e
+	}
+	return out, nil
 }

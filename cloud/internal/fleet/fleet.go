@@ -23,14 +23,15 @@ import (
 
 // Edge is one enrolled box.
 type Edge struct {
-	Node       record.ID       `json:"node"`
-	Building   record.ID       `json:"building"`
-	EnrolledAt time.Time       `json:"enrolled_at"`
-	RevokedAt  *time.Time      `json:"revoked_at,omitempty"`
-	LastSeenAt *time.Time      `json:"last_seen_at,omitempty"`
-	State      json.RawMessage `json:"state"`
-
-	Public ed25519.PublicKey `json:"-"`
+	Node       record.ID
+	Building   record.ID
+	Public     ed25519.PublicKey
+	EnrolledAt time.Time
+	RevokedAt  *time.Time
+	LastSeenAt *time.Time
+	State      State
+	// Held is up to where the cloud holds the chain that the edge last reported as its own.
+	Held uint64
 }
 
 // Store keeps edges in PostgreSQL. It implements auth.EnrolStore and auth.Revocations and
@@ -97,7 +98,10 @@ func (s *Store) UseEnrolment(ctx context.Context, hash auth.TokenHash, node reco
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE enrolment SET used_at=$2, used_by=$3 WHERE hash=$1`, hash[:], at, [16]byte(node))
+		if _, err = tx.Exec(ctx, `UPDATE enrolment SET used_at=$2, used_by=$3 WHERE hash=$1`, hash[:], at, [16]byte(node)); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `SELECT pg_notify($1, $2)`, channel, payload(Event{Building: building, Node: node}))
 		return err
 	})
 	if err != nil {
@@ -106,19 +110,29 @@ func (s *Store) UseEnrolment(ctx context.Context, hash auth.TokenHash, node reco
 	return nil
 }
 
-const edgeColumns = `id, building, public_key, enrolled_at, revoked_at, last_seen_at, state`
+// selectEdges joins the chain that the edge reported as its own.
+const selectEdges = `SELECT e.id, e.building, e.public_key, e.enrolled_at, e.revoked_at, e.last_seen_at, e.state, coalesce(c.held, 0)
+	FROM edge_node e LEFT JOIN chain c ON c.building = e.building AND c.replica = (e.state->>'replica')::uuid `
 
 func scanEdge(row pgx.CollectableRow) (Edge, error) {
 	var e Edge
 	var id, building [16]byte
-	err := row.Scan(&id, &building, (*[]byte)(&e.Public), &e.EnrolledAt, &e.RevokedAt, &e.LastSeenAt, &e.State)
-	e.Node, e.Building = id, building
-	return e, err
+	var state []byte
+	var held int64
+	err := row.Scan(&id, &building, (*[]byte)(&e.Public), &e.EnrolledAt, &e.RevokedAt, &e.LastSeenAt, &state, &held)
+	if err != nil {
+		return e, err
+	}
+	e.Node, e.Building, e.Held = id, building, uint64(max(held, 0)) //nolint:gosec // not negative
+	if err := json.Unmarshal(state, &e.State); err != nil {
+		return e, fmt.Errorf("read the state of edge %s: %w", e.Node, err)
+	}
+	return e, nil
 }
 
 // Edge returns one edge. It returns problem node_unknown.
 func (s *Store) Edge(ctx context.Context, node record.ID) (Edge, error) {
-	rows, err := s.pool.Query(ctx, `SELECT `+edgeColumns+` FROM edge_node WHERE id=$1`, [16]byte(node))
+	rows, err := s.pool.Query(ctx, selectEdges+`WHERE e.id=$1`, [16]byte(node))
 	if err != nil {
 		return Edge{}, fmt.Errorf("read edge: %w", err)
 	}
@@ -134,7 +148,7 @@ func (s *Store) Edge(ctx context.Context, node record.ID) (Edge, error) {
 
 // List returns the edges of one building, or all for the zero building, the newest first.
 func (s *Store) List(ctx context.Context, building record.ID) ([]Edge, error) {
-	rows, err := s.pool.Query(ctx, `SELECT `+edgeColumns+` FROM edge_node WHERE building=$1 OR $2 ORDER BY enrolled_at DESC LIMIT 1000`, [16]byte(building), building.IsZero())
+	rows, err := s.pool.Query(ctx, selectEdges+`WHERE e.building=$1 OR $2 ORDER BY e.enrolled_at DESC LIMIT 1000`, [16]byte(building), building.IsZero())
 	if err != nil {
 		return nil, fmt.Errorf("list edges: %w", err)
 	}
@@ -143,11 +157,11 @@ func (s *Store) List(ctx context.Context, building record.ID) ([]Edge, error) {
 
 // Revoke ends an edge's right to replicate. A second call changes nothing.
 func (s *Store) Revoke(ctx context.Context, node record.ID) error {
-	tag, err := s.pool.Exec(ctx, `UPDATE edge_node SET revoked_at=coalesce(revoked_at, $2) WHERE id=$1`, [16]byte(node), s.now())
+	found, err := s.update(ctx, verbRevoke, `revoked_at=coalesce(revoked_at, $2) WHERE id=$1`, [16]byte(node), s.now())
 	if err != nil {
 		return fmt.Errorf("revoke edge: %w", err)
 	}
-	if tag.RowsAffected() == 0 {
+	if !found {
 		return problem.New(problem.NodeUnknown, "")
 	}
 	return nil
@@ -169,16 +183,4 @@ func (s *Store) Genuine(ctx context.Context, building, node record.ID) (bool, er
 		return false, nil
 	}
 	return err == nil && e.Building == building, err
-}
-
-// Seen notes that an edge was in touch, and what it reported of itself.
-func (s *Store) Seen(ctx context.Context, node record.ID, state any) error {
-	encoded, err := json.Marshal(state)
-	if err != nil {
-		return fmt.Errorf("encode edge state: %w", err)
-	}
-	if _, err := s.pool.Exec(ctx, `UPDATE edge_node SET last_seen_at=$2, state=$3 WHERE id=$1`, [16]byte(node), s.now(), encoded); err != nil {
-		return fmt.Errorf("note edge: %w", err)
-	}
-	return nil
 }

@@ -182,6 +182,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
+// Report tells the cloud how this node is. The client signs requests in (Transport).
+func Report(ctx context.Context, client *http.Client, base string, report any) error {
+	if err := ask(ctx, client, base+PathState, report, &struct{}{}); err != nil {
+		return fmt.Errorf("report to the cloud: %w", err)
+	}
+	return nil
+}
+
 // ask posts JSON and reads JSON. A refusal is the other side's problem.
 func ask(ctx context.Context, client *http.Client, address string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, askWait)

@@ -6,4 +6,6 @@ const (
 	PathMedia = "/sync/media/"
 	// PathBlobs serves a blob by its hash to nodes of a building that has a record of it.
 	PathBlobs = "/sync/blobs/"
+	// PathState takes what a node reports of itself.
+	PathState = "/sync/state"
 )

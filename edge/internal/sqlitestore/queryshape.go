@@ -50,7 +50,9 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 	rows.conditions()
 	order := rows.place()
 	limit := " LIMIT " + rows.param(func(s desk.Selection) any { return s.Limit }) + " OFFSET " + rows.param(func(s desk.Selection) any { return s.Skip })
-	join := " JOIN record r ON r.building = t.building AND r.kind = '" + kind.Name + "' AND r.id = t.id"
+	// CROSS keeps this order of the tables: from the few rows that match to their records,
+	// never through all records of the kind.
+	join := " CROSS JOIN record r ON r.building = t.building AND r.kind = '" + kind.Name + "' AND r.id = t.id"
 	return shapeText{
 		kind:  kind.Name,
 		rows:  queryText{"SELECT r.id, r.position, r.body" + from + join + rows.wheres() + order + limit, rows.params},

@@ -40,12 +40,14 @@ type hub struct {
 	rewound   bool // the store was set back: nothing here holds any more
 	link      []byte
 	linkN     uint64
+	edges     map[record.ID]edgeText
+	edgeN     uint64
 }
 
 func newHub(s *Server, building record.ID) *hub {
 	ctx, stop := context.WithCancel(s.ctx)
 	return &hub{server: s, building: building, generation: s.config.Source.Generation(), ctx: ctx, stop: stop,
-		begun: make(chan struct{}), listeners: map[chan struct{}]struct{}{}}
+		begun: make(chan struct{}), listeners: map[chan struct{}]struct{}{}, edges: map[record.ID]edgeText{}}
 }
 
 // run follows the feed until the last listener has left. Failing to read is logged once
@@ -55,6 +57,8 @@ func (h *hub) run() {
 	defer unwatch()
 	linkMoved, unwatchLink := h.server.config.Source.WatchLink(h.building)
 	defer unwatchLink()
+	edgesMoved, unwatchEdges := h.server.config.Source.WatchEdges(h.building)
+	defer unwatchEdges()
 	failing := false
 	for {
 		err := h.read()
@@ -68,14 +72,14 @@ func (h *hub) run() {
 			h.server.config.Log.ErrorContext(h.ctx, "follow feed", obs.Building(h.building), obs.Error(err))
 		}
 		failing = err != nil
-		if !h.wait(moved, linkMoved, failing) {
+		if !h.wait(moved, linkMoved, edgesMoved, failing) {
 			return
 		}
 	}
 }
 
 // wait returns when there may be something to read; false when the hub has ended.
-func (h *hub) wait(moved, linkMoved <-chan struct{}, failing bool) bool {
+func (h *hub) wait(moved, linkMoved, edgesMoved <-chan struct{}, failing bool) bool {
 	var retry <-chan time.Time
 	if failing {
 		timer := time.NewTimer(retryWait)
@@ -93,6 +97,8 @@ func (h *hub) wait(moved, linkMoved <-chan struct{}, failing bool) bool {
 			return true
 		case <-linkMoved:
 			h.readLink()
+		case <-edgesMoved:
+			h.readEdges()
 		}
 	}
 }
@@ -112,6 +118,7 @@ func (h *hub) read() error {
 		h.mu.Unlock()
 		close(h.begun)
 		h.readLink()
+		h.readEdges()
 	}
 	for {
 		if source.Generation() != h.generation {

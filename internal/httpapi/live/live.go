@@ -13,6 +13,7 @@
 //	                            <- position   how far that was, now and then
 //	                            <- reset      the viewer's rights changed: load anew
 //	                            <- sync       the link to the cloud changed, for staff
+//	                            <- edge       a box of the building changed, for managers
 //	                            <- ended      no right to the building any more
 //
 // The package must never send a record that the viewer may not read, and never decide
@@ -87,6 +88,10 @@ type Source interface {
 	WatchLink(building record.ID) (moved <-chan struct{}, stop func())
 	// Link is the link's status as it is sent.
 	Link(ctx context.Context, building record.ID) any
+	// WatchEdges is Watch for the building's boxes; a nil channel where none are kept.
+	WatchEdges(building record.ID) (moved <-chan struct{}, stop func())
+	// Edges are the building's boxes as they are sent, by their ids.
+	Edges(ctx context.Context, building record.ID) (map[record.ID]any, error)
 }
 
 // Config is what a Server works with. Every field but Origins and Metrics is required.

@@ -21,6 +21,7 @@ const (
 	typePosition    = "position"
 	typeReset       = "reset"
 	typeSync        = "sync"
+	typeEdge        = "edge"
 	typeEnded       = "ended"
 	typeError       = "error"
 )
@@ -54,6 +55,7 @@ type answer struct {
 	Reset    bool         `json:"reset,omitempty"`
 	Record   any          `json:"record,omitempty"`
 	Link     any          `json:"link,omitempty"`
+	Edge     any          `json:"edge,omitempty"`
 	Code     problem.Code `json:"code,omitempty"`
 	Message  string       `json:"message,omitempty"`
 	Remedy   string       `json:"remedy,omitempty"`

@@ -20,6 +20,7 @@ type subscription struct {
 	position uint64 // looked at up to here
 	told     uint64 // of which the client knows
 	linkN    uint64
+	edgeN    uint64
 }
 
 func (s *subscription) cursor() string { return cursor{s.hub.generation, s.position}.String() }
@@ -135,7 +136,10 @@ func (c *conn) advanceOne(s *subscription) (more bool, err error) {
 	if c.server.config.Metrics != nil {
 		c.server.config.Metrics.Pushed(sent)
 	}
-	return more, c.sendLink(s)
+	if err := c.sendLink(s); err != nil {
+		return false, err
+	}
+	return more, c.sendEdges(s)
 }
 
 // text is the first message as it is sent. The first viewer who needs it has it made, and

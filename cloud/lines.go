@@ -1,0 +1,136 @@
+package cloud
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"estate/cloud/internal/fleet"
+	"estate/sync/record"
+)
+
+const (
+	// lineLease is for how long a line counts that no process renews: its process died.
+	lineLease = 45 * time.Second
+	// renewEvery leaves room for two renewals that fail.
+	renewEvery = 15 * time.Second
+	// linesRetry is the pause after the database refused.
+	linesRetry = time.Second
+	// linesLast bounds the last word of a process that stops.
+	linesLast = 3 * time.Second
+)
+
+// lines tells the other processes which edges hold a WebSocket here. The count of open
+// lines is the truth; the worker brings the database up to it.
+type lines struct {
+	fleet   *fleet.Store
+	process record.ID
+	log     *slog.Logger
+	wake    chan struct{}
+
+	mu    sync.Mutex
+	open  map[record.ID]int
+	dirty map[record.ID]struct{}
+}
+
+func newLines(f *fleet.Store, process record.ID, log *slog.Logger) *lines {
+	return &lines{fleet: f, process: process, log: log, wake: make(chan struct{}, 1), open: map[record.ID]int{}, dirty: map[record.ID]struct{}{}}
+}
+
+func (l *lines) opened(_, node record.ID)           { l.count(node, 1) }
+func (l *lines) closed(_, node record.ID, _ string) { l.count(node, -1) }
+
+func (l *lines) count(node record.ID, by int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[node] += by; l.open[node] <= 0 {
+		delete(l.open, node)
+	}
+	l.dirty[node] = struct{}{}
+	select {
+	case l.wake <- struct{}{}:
+	default: // a wake-up is pending already
+	}
+}
+
+// holds reports whether a node has a line open here.
+func (l *lines) holds(node record.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.open[node] > 0
+}
+
+// Run writes until ctx ends, and then what is left.
+func (l *lines) Run(ctx context.Context) {
+	renew := time.NewTicker(renewEvery)
+	defer renew.Stop()
+	retry := time.NewTimer(linesRetry)
+	defer retry.Stop()
+	failing := false
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), linesLast)
+			defer cancel()
+			if err := l.flush(last); err != nil {
+				l.log.WarnContext(last, "lines that were closed count until their lease ends", "error", err)
+			}
+			return
+		case <-l.wake:
+			err = l.flush(ctx)
+		case <-retry.C:
+			err = l.flush(ctx)
+		case <-renew.C:
+			err = l.renew(ctx)
+		}
+		if err != nil {
+			retry.Reset(linesRetry)
+		}
+		if failing != (err != nil) && ctx.Err() == nil {
+			failing = err != nil
+			l.log.WarnContext(ctx, "note lines of edges", "failing", failing, "error", err)
+		}
+	}
+}
+
+// flush writes what changed. What the database refuses stays dirty.
+func (l *lines) flush(ctx context.Context) error {
+	l.mu.Lock()
+	dirty := l.dirty
+	l.dirty = map[record.ID]struct{}{}
+	l.mu.Unlock()
+	for node := range dirty {
+		var err error
+		if l.holds(node) {
+			err = l.fleet.Hold(ctx, node, l.process, lineLease)
+		} else {
+			err = l.fleet.Release(ctx, node, l.process)
+		}
+		if err == nil {
+			delete(dirty, node)
+			continue
+		}
+		l.mu.Lock()
+		for left := range dirty {
+			l.dirty[left] = struct{}{}
+		}
+		l.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+func (l *lines) renew(ctx context.Context) error {
+	l.mu.Lock()
+	nodes := make([]record.ID, 0, len(l.open))
+	for node := range l.open {
+		nodes = append(nodes, node)
+	}
+	l.mu.Unlock()
+	if len(nodes) == 0 {
+		return nil
+	}
+	return l.fleet.Renew(ctx, nodes, l.process, lineLease)
+}

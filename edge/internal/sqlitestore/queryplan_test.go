@@ -1,0 +1,56 @@
+package sqlitestore
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"estate/internal/desk"
+	"estate/schema"
+)
+
+// TestLeadIsSearchedByItsIndex: a look-up by the lead field costs the rows that match. One
+// that walks the building makes each new ticket dearer than the one before.
+func TestLeadIsSearchedByItsIndex(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
+	q := NewQueries(s, schema.Kinds())
+	looked := 0
+	for _, shape := range desk.Shapes() {
+		if shape.Lead == "" {
+			continue
+		}
+		looked++
+		text := q.shapes[shape.Name]
+		plan := explain(t, s, text.rows)
+		index := shape.Kind + "_by_" + shape.Lead
+		if len(plan) == 0 || !strings.Contains(plan[0], "SEARCH t USING INDEX "+index+" ") {
+			t.Errorf("shape %s does not begin with a search by %s: %q", shape.Name, index, plan)
+		}
+	}
+	if looked == 0 {
+		t.Error("no shape has a lead")
+	}
+}
+
+func explain(t *testing.T, s *Store, text queryText) []string {
+	t.Helper()
+	rows, err := s.DB().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text.text, make([]any, len(text.params))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	var plan []string
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
