@@ -7,7 +7,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"time"
 
 	"estate/internal/audit"
 	"estate/internal/problem"
@@ -114,7 +113,7 @@ func (f AuditFilter) matches(e record.Event) bool {
 
 func (d *Desk) auditView(t *trail, row replica.EventRow, e record.Event, details record.Details) AuditEvent {
 	v := AuditEvent{Replica: e.Replica, N: e.N, Hash: hex.EncodeToString(row.Hash[:]), Where: t.tier(e.Replica), Action: e.Action, Automation: e.Actor.Name,
-		Actor: t.names.person(e.Actor.Person), Stamp: e.Stamp.Time(), EventTime: time.UnixMilli(e.EventTime).UTC()}
+		Actor: t.names.person(e.Actor.Person), Stamp: shownTime(e.Stamp.Millis()), EventTime: shownTime(e.EventTime)}
 	if c, ok := t.cards[e.Replica]; ok && c.Card != nil {
 		v.Node = c.Card.Node
 	}
@@ -132,8 +131,16 @@ func (d *Desk) auditView(t *trail, row replica.EventRow, e record.Event, details
 		}
 		v.Changes = append(v.Changes, change)
 	}
-	for _, r := range e.Refusals {
-		v.Refusals = append(v.Refusals, AuditRefusal{Kind: r.Kind, ID: r.ID, Field: r.Field, Code: r.Code})
+	for i, r := range e.Refusals {
+		refusal := AuditRefusal{Kind: r.Kind, ID: r.ID, Field: r.Field, Code: r.Code, Replica: r.Dot.Replica, N: r.Dot.N}
+		kind, known := d.table.Lookup(r.Kind)
+		if at := len(e.Touches) + i; known && !kind.Secret && at < len(details) {
+			field, _ := kind.Field(r.Field)
+			for _, value := range details[at].New {
+				refusal.Values = append(refusal.Values, jsonValue(field.Type, value))
+			}
+		}
+		v.Refusals = append(v.Refusals, refusal)
 	}
 	return v
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -68,9 +67,9 @@ func (t *trail) tier(r record.ReplicaID) string {
 
 // sibling describes a value's author and times.
 func (t *trail) sibling(s record.Sibling) SiblingView {
-	v := SiblingView{Stamp: s.Stamp.Time(), Where: t.tier(s.Dot.Replica)}
+	v := SiblingView{Stamp: shownTime(s.Stamp.Millis()), Where: t.tier(s.Dot.Replica)}
 	if e, ok := t.events[s.Dot]; ok {
-		at := time.UnixMilli(e.EventTime).UTC()
+		at := shownTime(e.EventTime)
 		v.EventTime, v.Author = &at, t.names.person(e.Actor.Person)
 	}
 	return v

@@ -66,7 +66,7 @@ func (f fields) time(name string) *time.Time {
 	if !ok {
 		return nil
 	}
-	t := time.UnixMilli(ms).UTC()
+	t := shownTime(ms)
 	return &t
 }
 

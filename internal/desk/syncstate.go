@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"time"
 
 	"estate/internal/problem"
 	"estate/sync/record"
@@ -48,7 +47,7 @@ func (d *Desk) SyncState(ctx context.Context, c Caller, building record.ID) (Syn
 	}
 	for _, q := range rows {
 		out.Quarantine = append(out.Quarantine, Quarantined{Kind: q.Key.Kind, ID: q.Key.ID, Peer: q.Peer, Theirs: q.Theirs, Code: q.Code, Detail: q.Detail,
-			Remedy: replica.Remedy(q.Code), Since: time.UnixMilli(q.Since).UTC()})
+			Remedy: replica.Remedy(q.Code), Since: shownTime(q.Since)})
 	}
 	return out, nil
 }
@@ -86,7 +85,7 @@ func (d *Desk) addBacklog(ctx context.Context, building record.ID, c replica.Cha
 		if err != nil {
 			return fmt.Errorf("event %d of %s: %w", row.N, row.Replica, err)
 		}
-		if at := e.Stamp.Time(); out.OutboxSince == nil || at.Before(*out.OutboxSince) {
+		if at := shownTime(e.Stamp.Millis()); out.OutboxSince == nil || at.Before(*out.OutboxSince) {
 			out.OutboxSince = &at
 		}
 	}

@@ -75,12 +75,16 @@ type AuditChange struct {
 	Withheld bool      `json:"withheld,omitempty"`
 }
 
-// AuditRefusal is a part of a phone's transaction that was not admitted.
+// AuditRefusal is a part of a phone's transaction that was not admitted, with the values
+// that it brought. Replica and N name the transaction, whose event says who wrote it.
 type AuditRefusal struct {
-	Kind  string    `json:"kind"`
-	ID    record.ID `json:"id"`
-	Field string    `json:"field"`
-	Code  string    `json:"code"`
+	Kind    string    `json:"kind"`
+	ID      record.ID `json:"id"`
+	Field   string    `json:"field"`
+	Code    string    `json:"code"`
+	Replica record.ID `json:"replica"`
+	N       uint64    `json:"n"`
+	Values  []any     `json:"values,omitempty"`
 }
 
 // SyncState says how far this node and the others are in step.

@@ -16,7 +16,7 @@ func jsonValue(t schema.Type, v record.Value) any {
 	switch t {
 	case schema.Time:
 		if ms, ok := v.AsInt(); ok {
-			return time.UnixMilli(ms).UTC()
+			return shownTime(ms)
 		}
 	case schema.ID:
 		if id, ok := v.AsID(); ok {
@@ -28,6 +28,19 @@ func jsonValue(t schema.Type, v record.Value) any {
 		}
 	}
 	return plainValue(v)
+}
+
+// The first and last millisecond that RFC 3339 can write.
+const (
+	shownTimeMin = -62_135_596_800_000
+	shownTimeMax = 253_402_300_799_999
+)
+
+// shownTime is a time from outside as JSON can write it: an event is a link of its chain
+// whatever time its author gave it, and one that cannot be written would take every list
+// that holds it away.
+func shownTime(ms int64) time.Time {
+	return time.UnixMilli(min(max(ms, shownTimeMin), shownTimeMax)).UTC()
 }
 
 func plainValue(v record.Value) any {

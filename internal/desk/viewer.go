@@ -109,6 +109,9 @@ func scope(v schema.Viewer) *TenantScope {
 // transactions are admitted.
 func (d *Desk) PhoneView(ctx context.Context, c Caller, building record.ID) (replica.View, replica.Admit, error) {
 	v, err := d.Viewer(ctx, c, building)
+	if problem.HasCode(err, problem.NotFound) {
+		v, err = d.formerViewer(ctx, c, building)
+	}
 	if err != nil {
 		return replica.View{}, nil, err
 	}
@@ -118,6 +121,23 @@ func (d *Desk) PhoneView(ctx context.Context, c Caller, building record.ID) (rep
 		view.Children = d.childrenOf
 	}
 	return view, d.table.Admit(v), nil
+}
+
+// formerViewer is what is left to somebody whose membership ended: they see nothing, and
+// what their app still brings is refused by name and kept, for a manager to decide. Whoever
+// was never a member learns nothing of the building.
+func (d *Desk) formerViewer(ctx context.Context, c Caller, building record.ID) (schema.Viewer, error) {
+	own := memberKey(building, c.Person)
+	have, err := d.load(ctx, building, buildingKey(building), own)
+	if err != nil {
+		return schema.Viewer{}, err
+	}
+	m := d.fields(have.item(own))
+	role := schema.Role(m.text("role"))
+	if len(have[buildingKey(building)].Record.Fields) == 0 || m.id("person") != c.Person || !slices.Contains(schema.Roles(), role) {
+		return schema.Viewer{}, notFound("building")
+	}
+	return schema.Viewer{Person: c.Person, Building: building, Role: role}, nil
 }
 
 // childrenMax bounds what comes along with one ticket that moved into a view.
