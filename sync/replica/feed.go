@@ -149,6 +149,7 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			continue
 		}
 		g.Held[held.Replica] = held.N
+		l.receipted(c, peer, held.N)
 		// Less than a receipt, or less of its own chain than others hold: a rewound store.
 		g.Rewound = g.Rewound || held.Receipted > c.Held || n.short(c, peer, held.N)
 		for p, steps := held.Predecessor, 0; p.N > 0 && !listed[p.Replica] && steps < lineageMax; steps++ {
@@ -158,6 +159,7 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 				break
 			}
 			g.Rewound = g.Rewound || n.short(before, peer, p.N)
+			l.receipted(before, peer, p.N)
 			p = before.Card.Predecessor
 		}
 	}
@@ -169,6 +171,16 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		if (told || own) && c.Receipted > held && !slices.Contains(g.Forks, c.Replica) {
 			g.Rewound = true // the peer gave a receipt for more than it holds now
 		}
+	}
+}
+
+// receipted notes what the upper tier says that it holds of a chain. Its word in a hello of
+// an authenticated session is as good as the receipt that may have been lost with the last
+// one; without it this node would wait for that receipt for ever (SPEC R13).
+func (l *ledger) receipted(c *Chain, peer Peer, n uint64) {
+	if n = min(n, c.Held); peer.Tier < l.node.Tier && n > c.Receipted {
+		c.Receipted = n
+		l.changed(c.Replica)
 	}
 }
 

@@ -73,3 +73,20 @@ func TestChildrenFollowTheirParentIntoAView(t *testing.T) {
 	want(t, "records", len(next.Records), 2)
 	want(t, "child", next.Records[1].ID, message.ID)
 }
+
+// SPEC R13: a receipt that was lost with its session is made up for at the next greeting,
+// for chains of earlier starts too, so that nothing looks unsent for ever.
+func TestLostReceiptIsMadeUpAtTheGreeting(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	first := edge.write(ticket(1), text("note", "one"))
+	cloud.apply(edge, edge.read(0, nil)) // applied, and the acknowledgement is lost
+	edge.restart()
+	second := edge.write(ticket(1), text("note", "two"))
+	cloud.apply(edge, edge.read(0, nil))
+	want(t, "before", edge.chain(first.Replica).Receipted, 0)
+	edge.greet(cloud)
+	want(t, "the earlier start's chain", edge.chain(first.Replica).Receipted, first.N)
+	want(t, "this one's", edge.chain(second.Replica).Receipted, second.N)
+	want(t, "the cloud takes no receipt from below", cloud.chain(first.Replica).Receipted, 0)
+}
