@@ -22,12 +22,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"estate/cloud/dashboard"
 	"estate/cloud/internal/fleet"
 	"estate/cloud/internal/people"
 	"estate/cloud/internal/pgstore"
 	"estate/internal/attach"
 	"estate/internal/auth"
+	"estate/internal/dashboard"
 	"estate/internal/desk"
 	"estate/internal/httpapi"
 	"estate/internal/media"

@@ -13,6 +13,7 @@ import (
 	"estate/edge/internal/local"
 	"estate/edge/internal/sqlitestore"
 	"estate/internal/auth"
+	"estate/internal/dashboard"
 	"estate/internal/desk"
 	"estate/internal/httpapi"
 	"estate/internal/obs"
@@ -73,7 +74,7 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.api, err = httpapi.New(httpapi.Config{Role: httpapi.Edge, Version: e.cfg.Version, Desk: b.desk, Auth: b.auth, Node: b.node, Table: b.table,
+	b.api, err = httpapi.New(httpapi.Config{Role: httpapi.Edge, Dashboard: dashboard.Files(), Version: e.cfg.Version, Desk: b.desk, Auth: b.auth, Node: b.node, Table: b.table,
 		Media: &httpapi.Media{Uploads: b.files.uploads, Blobs: b.files.blobs}, Links: b.link, Sync: b.link.phones(),
 		Ready: b.ready, Gatherer: b.metrics, Registerer: b.metrics,
 		Limits: httpapi.Limits{Proxies: proxies, Origins: e.cfg.AllowedOrigins}, Log: e.log,

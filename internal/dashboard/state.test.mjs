@@ -125,6 +125,9 @@ test('an edge is called synced only after a receipt for everything', () => {
     ['pending', { connected: true, heard_at: fresh, link: { state: 'synced', waiting: 0 } }],
     ['synced', { connected: true, heard_at: old, link }],
     ['synced', { heard_at: fresh, link }],
+    ['synced', { own: true, heard_at: old, link }],
+    ['pending', { own: true, heard_at: fresh, link: { ...link, waiting: 2 } }],
+    ['offline', { own: true, heard_at: fresh, link: { ...link, state: 'connecting' } }],
   ]) assert.equal(edgeState(edge, now), want, JSON.stringify(edge));
   assert.equal(countOffline([{ heard_at: old }, { heard_at: fresh }, { heard_at: old, revoked: true }], now), 1);
   assert.equal(nextSilence([{ heard_at: fresh }, { heard_at: old }], now), Date.parse(fresh) + silenceMax);

@@ -15,15 +15,16 @@ export const silenceMax = 90_000;
  * @typedef {{state?: string, since?: string, receipt_at?: string, heard_at?: string, waiting?: number, oldest_at?: string,
  *   code?: string, detail?: string, remedy?: string}} Link
  * @typedef {{id: string, building: string, name?: string, enrolled_at?: string, revoked?: boolean, connected?: boolean,
- *   heard_at?: string, synced_to?: number, version?: string, reported_at?: string, link?: Link}} Edge
+ *   own?: boolean, heard_at?: string, synced_to?: number, version?: string, reported_at?: string, link?: Link}} Edge
  * @typedef {'revoked'|'waiting'|'offline'|'pending'|'synced'|'unknown'} EdgeState
  */
 
 /** @param {Edge} edge @param {number} now @returns {EdgeState} */
 export function edgeState(edge, now) {
   if (edge.revoked) return 'revoked';
+  if (edge.own && edge.link?.state !== 'synced' && edge.link?.state !== 'syncing') return 'offline';
   if (!edge.heard_at && !edge.connected) return 'waiting';
-  if (!edge.connected && now - Date.parse(edge.heard_at ?? '') > silenceMax) return 'offline';
+  if (!edge.connected && !edge.own && now - Date.parse(edge.heard_at ?? '') > silenceMax) return 'offline';
   if (!edge.link) return 'unknown';
   if ((edge.link.waiting ?? 0) > 0) return 'pending';
   return edge.link.receipt_at && edge.link.state === 'synced' ? 'synced' : 'pending';

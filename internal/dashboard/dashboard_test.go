@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"estate/cloud/dashboard"
+	"estate/internal/dashboard"
 	"estate/schema"
 )
 

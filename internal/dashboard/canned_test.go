@@ -16,7 +16,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"estate/cloud/dashboard"
+	"estate/internal/dashboard"
 )
 
 // policy is stricter than what the page is served with: the page must work under it.

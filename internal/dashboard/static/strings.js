@@ -162,6 +162,8 @@ export const strings = Object.freeze({
   'edges.remedy': 'What to do',
   'edges.version': 'Version',
   'edges.node': 'Edge {id}',
+  'edges.own': 'This building’s edge',
+  'edges.cloud_seen': 'Cloud last in touch',
   'edges.code_make': 'New enrolment code',
   'edges.code_title': 'Enrolment code',
   'edges.code_hint': 'Enter it at the box. It works once and is shown only now.',

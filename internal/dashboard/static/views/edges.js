@@ -28,6 +28,7 @@ export function makeEdges(place, deps) {
     }
     const current = listOf(app.state, 'edges');
     const items = [...app.state.edges.values()];
+    make.hidden = items.some((e) => e.own); // codes are made at the cloud
     keyed(list, items, (e) => e.id, (e) => [e, edgeState(e, deps.now())], card);
     if (!current.known) list.keyed = null;
     const form = [current.status, current.known, items.length === 0].join();
@@ -40,17 +41,17 @@ export function makeEdges(place, deps) {
   function card(edge) {
     const now = deps.now();
     const state = edgeState(edge, now);
-    const name = edge.name || t('edges.node', { id: edge.id.slice(0, 8) });
+    const name = edge.own ? t('edges.own') : edge.name || t('edges.node', { id: edge.id.slice(0, 8) });
     const errors = [edge.link?.code ? edge.link : null, ...(edge.held ?? [])].filter((e) => e?.code).slice(0, 3);
     return h('li', { class: `card edge state-${state}` },
       h('div', { class: 'card-head' }, h('h3', {}, name), h('span', { class: `badge state-${state}` }, t(`edges.state.${state}`, { time: clock(Date.parse(edge.heard_at ?? ''), now) }))),
       h('dl', { class: 'facts' },
-        fact(t('edges.seen'), edge.connected && state !== 'revoked' ? t('time.now') : edge.heard_at ? time(edge.heard_at, now) : t('app.none')),
+        fact(t(edge.own ? 'edges.cloud_seen' : 'edges.seen'), edge.connected && state !== 'revoked' ? t('time.now') : edge.heard_at ? time(edge.heard_at, now) : t('app.none')),
         fact(t('edges.receipt'), edge.link?.receipt_at ? time(edge.link.receipt_at, now) : t('app.unknown')),
         fact(t('edges.queue'), queue(edge, now)),
         edge.version ? fact(t('edges.version'), edge.version) : null,
         errors.map((e) => [fact(t('edges.error'), e.detail ? `${e.code}: ${e.detail}` : e.code), e.remedy ? fact(t('edges.remedy'), e.remedy) : null])),
-      edge.revoked ? null : h('div', { class: 'actions' }, h('button', {
+      edge.revoked || edge.own ? null : h('div', { class: 'actions' }, h('button', {
         type: 'button', class: 'button danger', data: { focus: 'revoke' }, 'aria-label': t('edges.revoke_label', { name }), onclick: () => confirmRevoke(edge, name, app),
       }, t('edges.revoke'))));
   }

@@ -178,8 +178,13 @@ export class App {
     await this.#load('edges', async () => {
       const b = this.state.building;
       const [got, sync] = await Promise.all([this.api.edges(b), this.api.sync(b).catch(() => null)]);
-      this.hasEdges = got !== null;
       const held = sync?.quarantine ?? [];
+      if (got === null && sync?.link) {
+        // This page comes from the building's own box: it tells of its link to the cloud.
+        const own = { id: b, building: b, own: true, heard_at: sync.link.heard_at ?? sync.link.since, link: sync.link, held };
+        return { type: 'loaded', list: 'edges', kind: 'edges', items: [own], whole: true };
+      }
+      this.hasEdges = got !== null;
       const items = (got?.items ?? []).map((/** @type {any} */ edge) => ({ ...edge, held: held.filter((/** @type {any} */ q) => q.peer === edge.id) }));
       return { type: 'loaded', list: 'edges', kind: 'edges', items, whole: true };
     });
