@@ -7,7 +7,9 @@ package child
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"time"
 )
 
@@ -50,18 +52,26 @@ func WaitGone(ctx context.Context, pids ...int) error {
 	})
 }
 
-// FreePort picks a loopback TCP port that nobody listens on. Another process
-// may take it before the caller does, so the caller retries a failed start.
+// Ports below those that systems give to outgoing connections: one of these would take a
+// port between our look and the program's start.
+const (
+	portFirst    = 20_000
+	portLast     = 32_000
+	portTriesMax = 200
+)
+
+// FreePort picks a loopback TCP port that nobody listens on. Another process may take it
+// before the caller does, so the caller retries a failed start.
 func FreePort(ctx context.Context) (int, error) {
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("choose a free port: %w", err)
+	var last error
+	for range portTriesMax {
+		port := portFirst + rand.IntN(portLast-portFirst) //nolint:gosec // any port will do
+		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return port, listener.Close()
+		}
+		last = err
 	}
-	defer func() { _ = listener.Close() }()
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("choose a free port: unexpected address %s", listener.Addr())
-	}
-	return address.Port, nil
+	return 0, fmt.Errorf("choose a free port: %w", last)
 }
