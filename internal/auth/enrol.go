@@ -116,7 +116,7 @@ func (e *Enrolments) Redeem(ctx context.Context, req EnrolRequest) (Enrolment, e
 	if err != nil {
 		return Enrolment{}, err
 	}
-	if req.Node.IsZero() || len(req.Public) != ed25519.PublicKeySize ||
+	if len(req.Public) != ed25519.PublicKeySize || req.Node != record.NodeID(req.Public) ||
 		!ed25519.Verify(req.Public, enrolMessage(code, e.server, req.Node, req.Public), req.Signature) {
 		return Enrolment{}, problem.New(problem.NodeProofInvalid, "")
 	}

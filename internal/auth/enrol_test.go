@@ -103,6 +103,9 @@ func TestRedeem(t *testing.T) {
 	wantCode(t, err, problem.NodeProofInvalid)
 	_, err = enrol.Redeem(t.Context(), node.EnrolRequest(code, "edge:evil"))
 	wantCode(t, err, problem.NodeProofInvalid)
+	// A box cannot take the id of another: it is its key's.
+	_, err = enrol.Redeem(t.Context(), node.EnrolAs(code, auth.IssuerCloud, other.ID()))
+	wantCode(t, err, problem.NodeProofInvalid)
 
 	for range 2 { // the second time for a lost answer
 		row, err := enrol.Redeem(t.Context(), node.EnrolRequest(code, auth.IssuerCloud))

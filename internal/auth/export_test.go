@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 
 	"golang.org/x/crypto/argon2"
+
+	"estate/sync/record"
 )
 
 // Derive is the function that makes a key of a password.
@@ -36,4 +38,9 @@ func CodeCheck(text string) int { return codeCheck(text) }
 // RefreshText makes a well-formed refresh token of no session.
 func RefreshText() string {
 	return refreshPrefix + base64.RawURLEncoding.EncodeToString(make([]byte, refreshBytes))
+}
+
+// EnrolAs makes a request that claims another node's id, signed with the node's own key.
+func (k NodeKey) EnrolAs(code EnrolCode, server string, id record.ID) EnrolRequest {
+	return EnrolRequest{Code: NewSecret(code.Reveal()), Node: id, Public: k.Public(), Signature: k.Sign(enrolMessage(code, server, id, k.Public()))}
 }

@@ -70,7 +70,9 @@ func (d *Desk) memberViews(_ context.Context, items []item) ([]Member, error) {
 const accountsName = "accounts"
 
 // ProjectMember brings a person's membership and credential records of a building in line
-// with their account, in one transaction; nothing is written where nothing differs.
+// with their account, in one transaction; nothing is written where nothing differs. A
+// disabled account ends the membership too: at an edge, where nobody asks the accounts, a
+// token from before is good until it expires and the membership alone says who has access.
 func (d *Desk) ProjectMember(ctx context.Context, building record.ID, m Member) error {
 	if m.Person.IsZero() || !slices.Contains(schema.Roles(), schema.Role(m.Role)) {
 		return invalid("role", "a person and one of the roles are required")
@@ -84,7 +86,7 @@ func (d *Desk) ProjectMember(ctx context.Context, building record.ID, m Member) 
 				}
 			}
 		}
-		err := x.replaceAll(mk, pair{"name", record.Text(m.Name)}, pair{"email", record.Text(m.Email)}, pair{"role", record.Text(m.Role)}, pair{"active", record.Bool(m.Active)})
+		err := x.replaceAll(mk, pair{"name", record.Text(m.Name)}, pair{"email", record.Text(m.Email)}, pair{"role", record.Text(m.Role)}, pair{"active", record.Bool(m.Active && !m.Disabled)})
 		if err != nil {
 			return err
 		}

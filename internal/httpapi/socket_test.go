@@ -279,6 +279,17 @@ func TestSocketEnds(t *testing.T) {
 			t.Errorf("closed with %d", code)
 		}
 	})
+	t.Run("SignOut", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t, func(c *httpapi.Config) { c.Limits.Heartbeat = 200 * time.Millisecond })
+		c := w.connect("manager")
+		if err := w.auth.SignOutEverywhere(t.Context(), person("manager")); err != nil {
+			t.Fatal(err)
+		}
+		if code := c.closed(); code != live.CloseExpired {
+			t.Errorf("closed with %d", code)
+		}
+	})
 	t.Run("SilentClient", func(t *testing.T) {
 		t.Parallel()
 		w := setup(t, func(c *httpapi.Config) { c.Limits.Heartbeat = 50 * time.Millisecond })

@@ -24,7 +24,7 @@ const (
 )
 
 func (a *API) liveConfig() live.Config {
-	return live.Config{Source: source{a}, Origins: a.cfg.Limits.Origins, Metrics: a.metrics, Sockets: a.cfg.Limits.Sockets,
+	return live.Config{Source: source{a}, Lives: a.cfg.Auth.Lives, Origins: a.cfg.Limits.Origins, Metrics: a.metrics, Sockets: a.cfg.Limits.Sockets,
 		WriteWait: a.cfg.Limits.SocketWrite, Heartbeat: a.cfg.Limits.Heartbeat, Log: a.cfg.Log, Now: a.cfg.Now}
 }
 

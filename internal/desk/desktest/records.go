@@ -172,6 +172,12 @@ func testPeople(t *testing.T, open Opener) {
 	}
 	_, err = w.Tickets(ctx(), w.ann, w.home, desk.TicketFilter{}, desk.Page{})
 	wantCode(t, err, problem.NotFound) // no longer active
+	disabled := desk.Member{Person: w.tess.Person, Name: "tess", Email: "tess@example.org", Role: "technician", Active: true, Disabled: true}
+	if err := w.ProjectMember(ctx(), w.home, disabled); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Tickets(ctx(), w.tess, w.home, desk.TicketFilter{}, desk.Page{})
+	wantCode(t, err, problem.NotFound) // a token from before opens nothing, where nobody asks the accounts
 	_, err = w.Viewer(ctx(), desk.Caller{Person: w.root.Person}, w.home)
 	wantCode(t, err, problem.NotFound) // an admin's account without the admin's sign-in
 

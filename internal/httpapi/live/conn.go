@@ -139,10 +139,16 @@ func (c *conn) obey(in command) error {
 	return c.send(problemAnswer(typeError, nil, problem.New(problem.InvalidInput, "unknown type of message")))
 }
 
-// beat asks whether the client lives, reads its rights anew, and tells it how far the feed
+// beat asks whether the client and its sign-in live, reads its rights anew, and tells it how far the feed
 // has come, so that a reconnect need not look at all it may not see again.
 func (c *conn) beat() error {
 	if err := c.socket.WriteControl(websocket.PingMessage, nil, c.server.config.Now().Add(c.server.config.WriteWait)); err != nil {
+		return err
+	}
+	if err := c.server.config.Lives(c.ctx, c.id); err != nil {
+		if p := problem.From(err); p.Status() < 500 {
+			return &closing{CloseExpired, string(p.Code)}
+		}
 		return err
 	}
 	for _, s := range c.subs {

@@ -97,6 +97,8 @@ type Source interface {
 // Config is what a Server works with. Every field but Origins and Metrics is required.
 type Config struct {
 	Source Source
+	// Lives asks whether the session behind an identity still lives; it may be asked often.
+	Lives func(ctx context.Context, id auth.Identity) error
 	// Origins are sites whose pages may connect besides our own.
 	Origins   []string
 	Metrics   *obs.HTTPMetrics
