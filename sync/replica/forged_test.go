@@ -192,34 +192,87 @@ func TestReplacedDotOfTheFuture(t *testing.T) {
 	l := newLab(t)
 	_, cloud := l.pair()
 	live := cloud.write(ticket(1), text("title", "a"))
-	priv := key("phone")
-	node := record.NodeID(priv.Public().(ed25519.PublicKey))
-	rep := record.DerivedID("replica", "phone")
-	card := record.Event{Building: home, Replica: rep, N: 1, Stamp: hlc.At(noon), EventTime: noon, Actor: person(), Action: "card",
-		Card: &record.Card{Node: node, Tier: record.TierPhone, PublicKey: priv.Public().(ed25519.PublicKey)}}
-	cardBody, err := card.Encode()
+	mine, detail := touch(ticket(1), "title", "mine", record.Dot{Replica: live.Replica, N: live.N + 1})
+	push, peer := phoneEvent(t, []record.Touch{mine}, record.Details{detail})
+	got, err := cloud.ApplyPush(context.Background(), home, peer, yes, push)
 	if err != nil {
 		t.Fatal(err)
 	}
-	salt := make([]byte, record.SaltBytes)
-	value := []record.Value{record.Text("mine")}
-	edit := record.Event{Building: home, Replica: rep, N: 2, Prev: record.HashEvent(cardBody), Stamp: hlc.At(noon), EventTime: noon, Actor: person(), Action: "edit",
-		Touches: []record.Touch{{Kind: sim.Ticket, ID: ticket(1).ID, Field: "title", Replaced: []record.Dot{{Replica: live.Replica, N: live.N + 1}}, New: record.HashValues(salt, record.LabelNew, value)}}}
-	body, err := edit.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	details, err := record.Details{{Salt: salt, Old: []record.Value{}, New: value}}.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
-	push := wire.Push{Head: record.SignHead(priv, home, rep, 2, record.HashEvent(body)),
-		Transactions: []wire.EventItem{{Body: cardBody, Replica: rep, N: 1}, {Body: body, Details: details, Replica: rep, N: 2}}}
-	got, err := cloud.ApplyPush(context.Background(), home, replica.Peer{Node: node, Tier: record.TierPhone, Person: ann}, yes, push)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want(t, "refused", got.Results[1].Refused[0].Code, wire.CodeContextUnsigned)
+	want(t, "refused", refusedAs(t, got), wire.CodeContextUnsigned)
 	cloud.write(ticket(1), text("title", "later"))
 	want(t, "title", values(cloud.record(ticket(1)), "title"), []string{"later"})
+}
+
+// phoneEvent makes one transaction of a phone, after its card, every byte of it.
+func phoneEvent(t *testing.T, touches []record.Touch, details record.Details) (wire.Push, replica.Peer) {
+	t.Helper()
+	priv, rep := key("phone"), record.DerivedID("replica", "phone")
+	public := priv.Public().(ed25519.PublicKey)
+	node := record.NodeID(public)
+	encode := func(e record.Event) []byte {
+		e.Building, e.Replica, e.Stamp, e.EventTime, e.Actor, e.Action = home, rep, hlc.At(noon), noon, person(), "edit"
+		body, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	card := encode(record.Event{N: 1, Card: &record.Card{Node: node, Tier: record.TierPhone, PublicKey: public}})
+	body := encode(record.Event{N: 2, Prev: record.HashEvent(card), Touches: touches})
+	encoded, err := details.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire.Push{Head: record.SignHead(priv, home, rep, 2, record.HashEvent(body)),
+			Transactions: []wire.EventItem{{Body: card, Replica: rep, N: 1}, {Body: body, Details: encoded, Replica: rep, N: 2}}},
+		replica.Peer{Node: node, Tier: record.TierPhone, Person: ann}
+}
+
+func touch(k record.Key, field, value string, replaced ...record.Dot) (record.Touch, record.Detail) {
+	salt, values := make([]byte, record.SaltBytes), []record.Value{record.Text(value)}
+	return record.Touch{Kind: k.Kind, ID: k.ID, Field: field, Replaced: append([]record.Dot{}, replaced...), New: record.HashValues(salt, record.LabelNew, values)},
+		record.Detail{Salt: salt, Old: []record.Value{}, New: values}
+}
+
+// What only the cloud writes, no phone writes: not at an edge, where nobody else could take
+// it back, and not at the cloud, whose record would then not be the cloud's alone (SPEC R9).
+func TestPhoneWritesWhatOnlyTheCloudWrites(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	mine, detail := touch(lostSetting(), "value", "mine")
+	push, peer := phoneEvent(t, []record.Touch{mine}, record.Details{detail})
+	for _, b := range []*box{edge, cloud} {
+		got, err := b.ApplyPush(context.Background(), home, peer, yes, push)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "refused", refusedAs(t, got), wire.CodeKindNotYours)
+		want(t, "the setting", len(b.record(lostSetting()).Fields), 0)
+	}
+}
+
+// One transaction writes a field once: two elements under one dot could not be told apart
+// by whoever removes one (SPEC R4).
+func TestFieldTouchedTwice(t *testing.T) {
+	l := newLab(t)
+	_, cloud := l.pair()
+	a, da := touch(ticket(1), "tags", "a")
+	b, db := touch(ticket(1), "tags", "b")
+	push, peer := phoneEvent(t, []record.Touch{a, b}, record.Details{da, db})
+	got, err := cloud.ApplyPush(context.Background(), home, peer, yes, push)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "refused", len(got.Results[1].Refused), 2)
+	want(t, "code", got.Results[1].Refused[0].Code, wire.CodeEventMalformed)
+	want(t, "tags", values(cloud.record(ticket(1)), "tags"), []string{})
+}
+
+// refusedAs is the code of the one part of the second transaction that was refused.
+func refusedAs(t *testing.T, got wire.Pushed) string {
+	t.Helper()
+	if len(got.Results) != 2 || len(got.Results[1].Refused) != 1 {
+		t.Fatalf("results %+v", got.Results)
+	}
+	return got.Results[1].Refused[0].Code
 }

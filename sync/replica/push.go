@@ -21,12 +21,19 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 	if len(p.Transactions) > wire.PushItemsMax {
 		return wire.Pushed{}, refuse(wire.CodeFrameTooLarge, "%d transactions, limit %d", len(p.Transactions), wire.PushItemsMax)
 	}
-	push := &push{node: n, building: building, peer: peer, admit: admit, head: p.Head}
+	if len(p.Heads) > wire.PushProofsMax || len(p.Cards) > wire.PushProofsMax {
+		return wire.Pushed{}, refuse(wire.CodeFrameTooLarge, "%d heads and %d cards, limit %d", len(p.Heads), len(p.Cards), wire.PushProofsMax)
+	}
+	push := &push{node: n, building: building, peer: peer, admit: admit, head: p.Head, heads: p.Heads}
+	var err error
 	events, codes := decodeEvents(building, p.Transactions)
 	if len(codes) > 0 && len(events) < len(p.Transactions) {
 		return wire.Pushed{}, refuse(codes[0], "a transaction is not readable and names no place in its chain")
 	}
 	push.events = events
+	if push.cards, err = n.newCards(ctx, building, peer, p.Cards); err != nil {
+		return wire.Pushed{}, err
+	}
 	need, err := push.need(ctx)
 	if err != nil {
 		return wire.Pushed{}, err
@@ -57,6 +64,8 @@ type push struct {
 	admit    Admit
 	head     record.Head
 	events   []incoming
+	heads    []record.Head // of replicas whose numbers the transactions replace
+	cards    []incoming    // of such replicas that this node does not know yet
 	refused  []refusal
 }
 
@@ -72,6 +81,14 @@ func (p *push) need(ctx context.Context) (Need, error) {
 		need.Events = append(need.Events, e.event.Dot())
 		need.Keys = append(need.Keys, keysOf(p.building, e.event)...)
 	}
+	for _, h := range p.heads {
+		need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N})
+	}
+	for _, c := range p.cards {
+		need.Events = append(need.Events, c.event.Dot())
+		need.Waiting = append(need.Waiting, c.event.Replica)
+		need.Keys = append(need.Keys, keysOf(p.building, c.event)...)
+	}
 	slices.SortFunc(need.Keys, record.Key.Compare)
 	need.Keys = slices.Compact(need.Keys)
 	parents, err := p.parents(ctx, need.Keys)
@@ -81,10 +98,18 @@ func (p *push) need(ctx context.Context) (Need, error) {
 	return need, err
 }
 
-// chains lists the phone's replica, and the one before it where its card is new.
+// chains lists the phone's replica, the one before it where its card is new, and those
+// whose numbers the transactions replace.
 func (p *push) chains() []record.ReplicaID {
 	out := []record.ReplicaID{p.head.Replica}
-	for _, e := range p.events {
+	for _, h := range p.heads {
+		out = append(out, h.Replica)
+	}
+	for _, d := range replacedBy(p.events) {
+		out = append(out, d.Replica)
+	}
+	for _, e := range slices.Concat(p.events, p.cards) {
+		out = append(out, e.event.Replica)
 		if card := e.event.Card; card != nil && card.Predecessor.N > 0 {
 			out = append(out, card.Predecessor.Replica)
 		}
@@ -126,6 +151,7 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 	if err := p.room(l); err != nil {
 		return err
 	}
+	p.prove(l)
 	for _, e := range p.events {
 		if e.row.N > p.head.N {
 			return refuse(wire.CodeBadSignature, "transaction %d beyond the signed head %d", e.row.N, p.head.N)
@@ -141,7 +167,8 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 	if code := l.admitHead(p.head); code != "" {
 		return refuse(code, "head %d of replica %s", p.head.N, p.head.Replica)
 	}
-	out.Wants = l.gaps()
+	// What waits behind a card that the phone brought is not its to fill.
+	out.Wants = slices.DeleteFunc(l.gaps(), func(w wire.Want) bool { return w.Replica != p.head.Replica })
 	return p.record(l)
 }
 
@@ -226,8 +253,9 @@ func (p *push) admitOne(l *ledger, e incoming) wire.PushResult {
 		}
 		allowed[k][t.Field] = true
 	}
+	proven := l.proven(e.event)
 	for _, k := range slices.SortedFunc(maps.Keys(allowed), record.Key.Compare) {
-		delta := record.Delta(e.event, details, k, func(f string) bool { return allowed[k][f] })
+		delta := record.Delta(proven, details, k, func(f string) bool { return allowed[k][f] })
 		if _, err := merge.Merge(l.work(k).record, delta, l).Encode(); err != nil {
 			p.full(e.event, details, k, allowed[k], &result, l)
 			continue
@@ -268,6 +296,9 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 	if !ok {
 		return wire.CodeKindUnknown, false
 	}
+	if !kind.EdgeWrites {
+		return wire.CodeKindNotYours, false // its records are the cloud's alone, wherever a phone pushes
+	}
 	rule, ok := l.node.Rules.Field(k.Kind, t.Field)
 	if !ok {
 		return wire.CodeFieldUnknown, false
@@ -275,26 +306,47 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 	switch {
 	case !detailed || !t.New.IsZero() && len(values) == 0:
 		return wire.CodeEventMalformed, false // the values that the event hashed did not come
+	case repeated(e, t):
+		return wire.CodeEventMalformed, false // its values would share one dot, and nobody could remove one
 	case e.Actor.Class != record.Person:
 		return wire.CodeFieldForbidden, false
 	case hlc.Ahead(e.Stamp, l.now):
 		return wire.CodeClockAhead, false
-	case slices.ContainsFunc(t.Replaced, l.unwritten):
-		return wire.CodeContextUnsigned, false
 	case rule.Policy.Kind == merge.Set && len(values) > 1:
 		return wire.CodeSetManyElements, false
 	case rule.Policy.Kind != merge.Set && len(values) > 1:
 		return wire.CodeValueInvalid, false
-	case kind.Immutable && len(w.record.Siblings(t.Field)) > 0:
+	case kind.Immutable && (len(w.record.Siblings(t.Field)) > 0 || len(t.Replaced) > 0):
 		return wire.CodeImmutable, false
+	case l.node.Tier == record.TierEdge && !kind.EdgeWrites:
+		return wire.CodeKindNotYours, false
 	}
-	var parent record.Record
-	if pk, ok := l.node.Rules.Parent(k, p.proposed(l, e, k, w.record)); ok {
-		if w := l.records[pk]; w != nil { // else it is none of those that the transaction was read for
-			parent = w.record
+	return p.admit(k, t.Field, values, w.record, p.parent(l, e, k, w.record)), false
+}
+
+// parent is the record whose rights the one at hand shares: the stored one's parent, for
+// nobody gives himself rights by naming another; the proposed one's only where there is
+// none yet.
+func (p *push) parent(l *ledger, e record.Event, k record.Key, stored record.Record) record.Record {
+	pk, ok := l.node.Rules.Parent(k, stored)
+	if !ok {
+		pk, ok = l.node.Rules.Parent(k, p.proposed(l, e, k, stored))
+	}
+	if w := l.records[pk]; ok && w != nil { // else it is none of those that the transaction was read for
+		return w.record
+	}
+	return record.Record{}
+}
+
+// repeated reports whether an event touches a field more than once.
+func repeated(e record.Event, t record.Touch) bool {
+	n := 0
+	for _, o := range e.Touches {
+		if o.Field == t.Field && o.ID == t.ID && o.Kind == t.Kind {
+			n++
 		}
 	}
-	return p.admit(k, t.Field, values, w.record, parent), false
+	return n > 1
 }
 
 // proposed is the record as it would be with the whole transaction, to find its parent.
