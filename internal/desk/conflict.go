@@ -104,6 +104,9 @@ func (d *Desk) Conflicts(ctx context.Context, c Caller, building record.ID, p Pa
 	if err != nil {
 		return List[Conflict]{}, err
 	}
+	if _, err := d.Viewer(ctx, c, building); err != nil {
+		return List[Conflict]{}, err // before anything is read or remembered for a stranger
+	}
 	keys, err := d.conflicts.of(ctx, d, building)
 	if err != nil {
 		return List[Conflict]{}, err
