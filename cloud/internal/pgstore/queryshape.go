@@ -51,10 +51,14 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 	rows.conditions()
 	order := rows.place()
 	limit := " LIMIT " + rows.param("bigint", func(s desk.Selection) any { return s.Limit }) + " OFFSET " + rows.param("bigint", func(s desk.Selection) any { return s.Skip })
-	join := " JOIN record r ON r.building = t.building AND r.kind = '" + kind.Name + "' AND r.id = t.id"
+	// The part of the list is cut out first, and OFFSET 0 keeps the planner from joining in
+	// another way: without statistics, as after an import, it would look through all records
+	// of the kind once for each row.
+	part := " FROM (SELECT *" + from + rows.wheres() + order + limit + ") t"
+	record := " CROSS JOIN LATERAL (SELECT id, position, body FROM record WHERE building = t.building AND kind = '" + kind.Name + "' AND id = t.id OFFSET 0) r"
 	return shapeText{
 		kind:  kind.Name,
-		rows:  queryText{"SELECT r.id, r.position, r.body" + from + join + rows.wheres() + order + limit, rows.params},
+		rows:  queryText{"SELECT r.id, r.position, r.body" + part + record + order, rows.params},
 		count: queryText{"SELECT count(*)" + from + count.wheres(), count.params},
 	}
 }
