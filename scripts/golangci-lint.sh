@@ -16,4 +16,8 @@ if [[ ! -x $tool || ! -e $stamp ]]; then
   CGO_ENABLED=0 go -C "$dir" build -trimpath -o "$tool" ./cmd/golangci-lint 2>&1 | { grep -v '^go: downloading' || true; }
   touch "$stamp"
 fi
+if [[ ${1:-} == run ]]; then
+  shift
+  set -- run --allow-parallel-runners "$@" # two clones on one machine must not stop each other
+fi
 exec "$tool" "$@"
