@@ -147,12 +147,18 @@ func (l *link) waiting(ctx context.Context) (synclink.Waiting, error) {
 			if err != nil {
 				return out, err
 			}
-			if at := time.UnixMilli(e.EventTime).UTC(); out.Oldest.IsZero() || at.Before(out.Oldest) {
+			if at := waitsSince(e, l.building.edge.now()); out.Oldest.IsZero() || at.Before(out.Oldest) {
 				out.Oldest = at
 			}
 		}
 	}
 	return out, nil
+}
+
+// waitsSince is since when an event waits, as far as its author can be believed: an app
+// that claims a time beyond the calendar must not make the link's status unwritable.
+func waitsSince(e record.Event, now time.Time) time.Time {
+	return time.UnixMilli(min(max(e.EventTime, 1), now.UnixMilli())).UTC()
 }
 
 // Status implements httpapi.LinksPort.
