@@ -17,7 +17,7 @@ func (a *application) check(l *ledger, c candidate) string {
 		return ""
 	}
 	kind, known := l.node.Rules.Kind(c.key.Kind)
-	for _, d := range gated(c.record, known && !kind.EdgeWrites) {
+	for _, d := range numbers(c.record) {
 		if code := l.signedTo(d); code != "" {
 			return code
 		}
@@ -51,16 +51,11 @@ func (a *application) check(l *ledger, c candidate) string {
 	return ""
 }
 
-// gated lists the numbers that must be signed: those of the vector, which cover all fields,
-// and those of standing values. A single dot without its value takes away one value of one
-// field, which whoever may write the field may do, and it may be the last trace of a number
-// that nobody can sign any more: a phone saw it before its writer was rewound (SPEC R9).
-// all asks for these as well.
-func gated(r record.Record, all bool) []record.Dot {
-	if all {
-		return r.Context.Reaches()
-	}
-	out := slices.Clone(r.Context.Vector)
+// numbers lists what must be signed of a record: all that its context reaches, or a number
+// claimed today would take away the value that its owner writes tomorrow, and those of its
+// standing values.
+func numbers(r record.Record) []record.Dot {
+	out := r.Context.Reaches()
 	for _, f := range r.Fields {
 		for _, s := range f.Siblings {
 			out = append(out, s.Dot)
@@ -76,10 +71,4 @@ func (l *ledger) fromCloud(r record.ReplicaID) bool {
 
 func (l *ledger) onlyCloud(c record.Context) bool {
 	return !slices.ContainsFunc(c.Reaches(), func(d record.Dot) bool { return !l.fromCloud(d.Replica) })
-}
-
-// unwritten reports whether a dot names a number of this node's own replica that it has not
-// written yet: nobody can have seen its value.
-func (l *ledger) unwritten(d record.Dot) bool {
-	return d.Replica == l.state.Replica && l.state.Boot == l.boot && d.N > l.state.N
 }

@@ -441,7 +441,9 @@ func (n *Node) visible(ctx context.Context, building record.ID, v View, items []
 }
 
 // cards adds event 1 of each replica and of its ancestors to a page, with heads: lineage
-// decides canonical bytes, so cards precede whatever cites them.
+// decides canonical bytes, so cards precede whatever cites them. The heads reach every
+// number that the records cite, and the node vouches for the cards: a phone that replaces
+// such a number proves it to servers that never saw it (SPEC R9).
 func (n *Node) cards(ctx context.Context, building record.ID, replicas []record.ReplicaID, p *wire.Page) error {
 	slices.SortFunc(replicas, record.ID.Compare)
 	replicas = slices.Compact(replicas)
@@ -457,6 +459,7 @@ func (n *Node) cards(ctx context.Context, building record.ID, replicas []record.
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, record.ID.Compare)
+	p.Issuer = n.PublicKey()
 	for _, id := range ids {
 		rows, err := n.Store.Events(ctx, building, id, 1, 1, 1)
 		if err != nil {
@@ -464,6 +467,7 @@ func (n *Node) cards(ctx context.Context, building record.ID, replicas []record.
 		}
 		for _, r := range rows {
 			p.Events = append(p.Events, wire.EventItem{Body: r.Body, Replica: r.Replica, N: r.N})
+			p.Vouched = append(p.Vouched, record.SignReceipt(n.Key, building, record.Receipt{Replica: r.Replica, N: r.N, Hash: r.Hash}))
 		}
 		if h := n.head(building, have.Chains[id]); h != nil {
 			p.Heads = append(p.Heads, *h)

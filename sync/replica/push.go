@@ -318,8 +318,6 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 		return wire.CodeValueInvalid, false
 	case kind.Immutable && (len(w.record.Siblings(t.Field)) > 0 || len(t.Replaced) > 0):
 		return wire.CodeImmutable, false
-	case l.node.Tier == record.TierEdge && !kind.EdgeWrites:
-		return wire.CodeKindNotYours, false
 	}
 	return p.admit(k, t.Field, values, w.record, p.parent(l, e, k, w.record)), false
 }

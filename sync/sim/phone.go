@@ -10,6 +10,7 @@ import (
 	"estate/sync/hlc"
 	"estate/sync/merge"
 	"estate/sync/record"
+	"estate/sync/replica"
 	"estate/sync/wire"
 )
 
@@ -35,6 +36,7 @@ type PhoneState struct {
 	Chains   map[record.ReplicaID]*PhoneChain
 	Records  map[record.Key]record.Record
 	Cards    map[record.ReplicaID]record.Card
+	Proofs   replica.Proofs
 	Cursors  map[record.ID]wire.Cursor
 	Refusals map[record.FieldDot]string
 	// Decided are transactions on which the cloud's own answer said what became of every
@@ -81,6 +83,7 @@ func (s PhoneState) Clone() PhoneState {
 		s.Chains[r] = &PhoneChain{Events: slices.Clone(c.Events), Head: c.Head, Settled: c.Settled}
 	}
 	s.Records, s.Cards, s.Cursors, s.Refusals = maps.Clone(s.Records), maps.Clone(s.Cards), maps.Clone(s.Cursors), maps.Clone(s.Refusals)
+	s.Proofs = s.Proofs.Clone()
 	s.Decided = maps.Clone(s.Decided)
 	return s
 }
@@ -216,7 +219,25 @@ func (p *Phone) Push(r record.ReplicaID, limit int) wire.Push {
 			push.Transactions = append(push.Transactions, c.Events[t.Event.N-1])
 		}
 	}
+	p.prove(&push)
 	return push
+}
+
+// prove adds the heads and cards of the replicas whose numbers a push replaces.
+func (p *Phone) prove(push *wire.Push) {
+	var events []record.Event
+	for _, item := range push.Transactions {
+		if e, err := record.DecodeEvent(item.Body); err == nil {
+			events = append(events, e)
+		}
+	}
+	p.State.Proofs.Prove(push, replica.Replaced(events), func(d record.Dot) (record.Head, wire.EventItem, bool) {
+		c := p.State.Chains[d.Replica]
+		if c == nil || c.Head.N < d.N {
+			return record.Head{}, wire.EventItem{}, false
+		}
+		return c.Head, c.Events[0], true
+	})
 }
 
 // Answer is what the phone pushes next to a server that wants events of its chain.
@@ -225,7 +246,9 @@ func (p *Phone) Answer(w wire.Want) (wire.Push, bool) {
 	if c == nil || w.From == 0 || w.To > uint64(len(c.Events)) {
 		return wire.Push{}, false
 	}
-	return wire.Push{Head: c.Head, Transactions: slices.Clone(c.Events[w.From-1 : w.To])}, true
+	push := wire.Push{Head: c.Head, Transactions: slices.Clone(c.Events[w.From-1 : w.To])}
+	p.prove(&push)
+	return push, true
 }
 
 // Pushed takes a server's answer. Only the cloud's settles: its word on each transaction,
@@ -254,6 +277,7 @@ func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey
 
 // Pulled takes a page of the phone's view.
 func (p *Phone) Pulled(from record.ID, page wire.Page) error {
+	p.State.Proofs.Take(p.Building, page)
 	for _, item := range page.Events {
 		e, err := record.DecodeEvent(item.Body)
 		if err != nil {
@@ -267,6 +291,11 @@ func (p *Phone) Pulled(from record.ID, page wire.Page) error {
 		r, err := record.Decode(item.Body)
 		if err != nil {
 			return fmt.Errorf("record: %w", err)
+		}
+		for _, d := range r.Context.Reaches() {
+			if h := p.State.Proofs.Heads[d.Replica]; h.N < d.N {
+				return fmt.Errorf("record: cites %d of %s, signed to %d", d.N, d.Replica, h.N)
+			}
 		}
 		k := record.Key{Building: p.Building, Kind: item.Kind, ID: item.ID}
 		p.State.Records[k] = merge.Merge(p.State.Records[k], r, p)

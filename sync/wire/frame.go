@@ -29,6 +29,7 @@ const (
 	PushItemsMax   = 500
 	HeldMax        = 1 << 16
 	PullChainsMax  = 64
+	PushProofsMax  = 512 // heads, and cards: far more replicas than a push's records have writers
 	headerBytes    = 7
 	frameVersion   = 1
 	FlagCompressed = 1 << 0 // the payload is one zstd frame; the link expands it before Decode

@@ -115,6 +115,10 @@ type Page struct {
 	// out as an echo is there only in that run of the receiver: one that was restored since
 	// must not move its cursor by it.
 	Reader record.ID `cbor:"11,keyasint,omitzero"`
+	// Vouched are the sender's receipts for the cards on a phone's page, each for event 1, and
+	// Issuer is the key that signed them: a phone shows them to servers that lack a card.
+	Vouched []record.Receipt `cbor:"12,keyasint,omitempty"`
+	Issuer  []byte           `cbor:"13,keyasint,omitempty"`
 }
 
 // Ack confirms that a page is on disk at the receiver.
@@ -159,6 +163,18 @@ type Push struct {
 	ID           uint64      `cbor:"1,keyasint,omitempty"`
 	Head         record.Head `cbor:"2,keyasint,omitzero"`
 	Transactions []EventItem `cbor:"3,keyasint,omitempty"`
+	// Heads prove the numbers that the transactions replace, and Cards tell whose keys signed
+	// them: the receiver counts no number that its own writer never signed.
+	Heads []record.Head `cbor:"4,keyasint,omitempty"`
+	Cards []Vouched     `cbor:"5,keyasint,omitempty"`
+}
+
+// Vouched is a replica's card as a phone pulled it, with the receipt of the server that
+// served it: a phone's word alone does not make a card. A phone's own need no receipt.
+type Vouched struct {
+	Card    EventItem      `cbor:"1,keyasint,omitzero"`
+	Issuer  []byte         `cbor:"2,keyasint,omitempty"`
+	Receipt record.Receipt `cbor:"3,keyasint,omitzero"`
 }
 
 // Pushed answers a Push, transaction by transaction.

@@ -1,0 +1,233 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// newCards picks, of the cards that a phone brings, those of replicas that this node does
+// not know and that are genuine: the phone's own, and those that a trusted server vouched
+// for. A phone's word alone makes no card: with another predecessor it would cover other
+// values, and it would squat on the chain.
+func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in []wire.Vouched) ([]incoming, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	var need Need
+	for _, v := range in {
+		need.Chains = append(need.Chains, v.Card.Replica)
+	}
+	have, err := n.Store.Load(ctx, building, need)
+	if err != nil {
+		return nil, fmt.Errorf("load chains of cards: %w", err)
+	}
+	trusted := trusts{node: n, building: building, known: map[record.ID]record.Tier{}}
+	var out []incoming
+	for _, v := range in {
+		events, _ := decodeEvents(building, []wire.EventItem{{Body: v.Card.Body}})
+		if len(events) != 1 || events[0].event.Card == nil || events[0].event.Card.Validate() != nil {
+			continue
+		}
+		e := events[0]
+		if have.Chains[e.row.Replica].Card != nil || slices.ContainsFunc(out, func(o incoming) bool { return o.row.Replica == e.row.Replica }) {
+			continue
+		}
+		ok, err := trusted.card(ctx, peer, e, v)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+// trusts asks once for each node whether it may act in a tier.
+type trusts struct {
+	node     *Node
+	building record.ID
+	known    map[record.ID]record.Tier // zero for none
+}
+
+func (t trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched) (bool, error) {
+	card := e.event.Card
+	if card.Node == peer.Node {
+		return card.Tier == record.TierPhone, nil
+	}
+	r := v.Receipt
+	if r.Replica != e.row.Replica || r.N != 1 || r.Hash != e.row.Hash || r.Verify(t.building, v.Issuer) != nil {
+		return false, nil
+	}
+	if tier, err := t.tier(ctx, r.Issuer); err != nil || tier == 0 {
+		return false, err
+	}
+	if card.Tier == record.TierPhone {
+		return true, nil
+	}
+	tier, err := t.tier(ctx, card.Node)
+	return tier == card.Tier, err
+}
+
+// tier is where a server may act; zero for nowhere.
+func (t trusts) tier(ctx context.Context, node record.ID) (record.Tier, error) {
+	if node == t.node.ID() {
+		return t.node.Tier, nil
+	}
+	if tier, ok := t.known[node]; ok {
+		return tier, nil
+	}
+	t.known[node] = 0
+	for _, tier := range []record.Tier{record.TierCloud, record.TierEdge} {
+		ok, err := t.node.Trusted(ctx, t.building, node, tier)
+		if err != nil {
+			return 0, fmt.Errorf("look up node %s: %w", node, err)
+		}
+		if ok {
+			t.known[node] = tier
+			break
+		}
+	}
+	return t.known[node], nil
+}
+
+// prove takes the cards and heads that a push brings of other replicas. What does not
+// verify proves nothing, and refuses nothing either.
+func (p *push) prove(l *ledger) {
+	l.ownSigned = map[record.ReplicaID]uint64{}
+	for _, h := range p.heads {
+		if h.Verify(p.building, p.node.PublicKey()) == nil {
+			l.ownSigned[h.Replica] = max(l.ownSigned[h.Replica], h.N)
+		}
+	}
+	for _, c := range p.cards {
+		_ = l.admitEvent(c)
+	}
+	for _, h := range p.heads {
+		_ = l.admitHead(h)
+	}
+}
+
+// proven is a phone's event less the replaced numbers that nobody is known to have signed.
+// The value is admitted all the same: what it was meant to replace stands beside it, should
+// it ever come, and a number of the future takes nothing away (SPEC R9).
+func (l *ledger) proven(e record.Event) record.Event {
+	e.Touches = slices.Clone(e.Touches)
+	for i, t := range e.Touches {
+		e.Touches[i].Replaced = slices.DeleteFunc(slices.Clone(t.Replaced), func(d record.Dot) bool {
+			if d.Replica == e.Replica {
+				return d.N >= e.N
+			}
+			return l.signedTo(d) != ""
+		})
+	}
+	return e
+}
+
+// replacedBy lists the highest number of each replica that events replace, ordered.
+func replacedBy(events []incoming) []record.Dot {
+	var all []record.Event
+	for _, e := range events {
+		all = append(all, e.event)
+	}
+	return Replaced(all)
+}
+
+// Replaced lists the highest number of each replica that transactions replace, ordered.
+func Replaced(events []record.Event) []record.Dot {
+	highest := map[record.ReplicaID]uint64{}
+	for _, e := range events {
+		for _, t := range e.Touches {
+			for _, d := range t.Replaced {
+				highest[d.Replica] = max(highest[d.Replica], d.N)
+			}
+		}
+	}
+	out := make([]record.Dot, 0, len(highest))
+	for r, n := range highest {
+		out = append(out, record.Dot{Replica: r, N: n})
+	}
+	slices.SortFunc(out, record.Dot.Compare)
+	return out
+}
+
+// Proofs are what a phone keeps of the replicas whose values it was shown: their cards with
+// a server's receipt, and the highest head of each that verified. It brings them along when
+// it replaces such a value, for the server may never have seen it, or have lost it.
+type Proofs struct {
+	Cards map[record.ReplicaID]wire.Vouched
+	Heads map[record.ReplicaID]record.Head
+}
+
+// Clone copies the proofs.
+func (p Proofs) Clone() Proofs {
+	return Proofs{Cards: maps.Clone(p.Cards), Heads: maps.Clone(p.Heads)}
+}
+
+// Take keeps what a page of the building proves.
+func (p *Proofs) Take(building record.ID, page wire.Page) {
+	if p.Cards == nil {
+		p.Cards, p.Heads = map[record.ReplicaID]wire.Vouched{}, map[record.ReplicaID]record.Head{}
+	}
+	for _, item := range page.Events {
+		e, err := record.DecodeEvent(item.Body)
+		if err != nil || e.Building != building || e.Card == nil || e.Card.Validate() != nil {
+			continue
+		}
+		if known, ok := p.Cards[e.Replica]; ok && len(known.Issuer) > 0 {
+			continue
+		}
+		v := wire.Vouched{Card: wire.EventItem{Body: item.Body, Replica: e.Replica, N: e.N}}
+		for _, r := range page.Vouched {
+			if r.Replica == e.Replica && r.N == e.N && r.Hash == record.HashEvent(item.Body) && r.Verify(building, page.Issuer) == nil {
+				v.Issuer, v.Receipt = page.Issuer, r
+			}
+		}
+		p.Cards[e.Replica] = v
+	}
+	for _, h := range page.Heads {
+		if card, ok := p.card(h.Replica); ok && h.N > p.Heads[h.Replica].N && h.Verify(building, card.PublicKey) == nil {
+			p.Heads[h.Replica] = h
+		}
+	}
+}
+
+func (p *Proofs) card(r record.ReplicaID) (record.Card, bool) {
+	e, err := record.DecodeEvent(p.Cards[r].Card.Body)
+	if err != nil || e.Card == nil {
+		return record.Card{}, false
+	}
+	return *e.Card, true
+}
+
+// Prove adds to a push what is kept of the replicas whose numbers it replaces, and the
+// cards of their predecessors. own proves numbers of the phone itself; it may be unable to.
+func (p *Proofs) Prove(push *wire.Push, replaced []record.Dot, own func(record.Dot) (record.Head, wire.EventItem, bool)) {
+	for _, d := range replaced {
+		if d.Replica == push.Head.Replica || len(push.Heads) == wire.PushProofsMax || len(push.Cards) == wire.PushProofsMax {
+			continue
+		}
+		if head, card, ok := own(d); ok {
+			push.Heads, push.Cards = append(push.Heads, head), append(push.Cards, wire.Vouched{Card: card})
+			continue
+		}
+		head, ok := p.Heads[d.Replica]
+		if !ok || head.N < d.N {
+			continue
+		}
+		push.Heads = append(push.Heads, head)
+		for r := d.Replica; len(push.Cards) < wire.PushProofsMax; {
+			card, ok := p.card(r)
+			if !ok || slices.ContainsFunc(push.Cards, func(v wire.Vouched) bool { return v.Card.Replica == r }) {
+				break
+			}
+			push.Cards = append(push.Cards, p.Cards[r])
+			r = card.Predecessor.Replica
+		}
+	}
+}
