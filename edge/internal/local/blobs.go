@@ -64,13 +64,16 @@ func queue(ctx context.Context, tx *sql.Tx, wanted []Wanted) error {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO blob_queue (direction, hash, bytes, thumb, added_at, metadata) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (direction, hash) DO NOTHING`, w.Direction, w.Item.Hash[:], w.Item.Bytes, w.Item.Thumb, milli(w.Item.Added), string(meta))
+			ON CONFLICT (direction, hash) DO NOTHING`, w.Direction, w.Item.Hash[:], claimed(w.Item.Bytes), w.Item.Thumb, milli(w.Item.Added), string(meta))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// claimed is a size that a record claims, within what a file can have: zero for not known.
+func claimed(size int64) int64 { return min(max(size, 0), media.BytesMaxDefault) }
 
 // Want queues blobs and notes up to where the feed was searched, together.
 func (s *Store) Want(ctx context.Context, building record.ID, mark uint64, wanted []Wanted) error {

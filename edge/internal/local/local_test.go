@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"math"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -230,5 +231,23 @@ func TestBlobs(t *testing.T) {
 	}
 	if st, err := q.Status(ctx, t0); err != nil || !st.NextAt.Equal(t0.Add(time.Minute)) {
 		t.Errorf("status %+v, %v", st, err)
+	}
+}
+
+// A record may claim any size for its blob: the queue keeps to what a file can have, and
+// its sums stay numbers.
+func TestBlobsOfClaimedSize(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	var wanted []local.Wanted
+	for i, size := range []int64{math.MaxInt64, math.MaxInt64, math.MinInt64, 7} {
+		wanted = append(wanted, local.Wanted{Direction: local.Down, Item: media.Item{Hash: media.Hash{byte(i + 1)}, Bytes: size, Added: t0}})
+	}
+	if err := s.Queue(t.Context(), wanted); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Blobs(local.Down).Status(t.Context(), t0)
+	if err != nil || got.Items != 4 || got.Bytes != 2*media.BytesMaxDefault+7 {
+		t.Fatalf("%+v, %v", got, err)
 	}
 }
