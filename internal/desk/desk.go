@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"estate/internal/auth"
 	"estate/internal/problem"
 	"estate/schema"
 	"estate/sync/record"
@@ -47,7 +48,17 @@ type Desk struct {
 	// one where there is none, so that two at once in this process make one record.
 	making    [makingStripes]sync.Mutex
 	conflicts conflictIndex
+	// bindings limits how many new apps one person may bring.
+	bindings *auth.Limiter
 }
+
+// Limits of new apps: a person reinstalls some, on some devices; each is a record that
+// every node of the building keeps for ever.
+const (
+	bindingsBurst   = 20
+	bindingEvery    = time.Hour
+	bindingsKeysMax = 10_000
+)
 
 // makingStripes is how many buildings can look and make at once; more only costs memory.
 const makingStripes = 64
@@ -57,7 +68,8 @@ func New(c Config) *Desk {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{node: c.Node, table: c.Table, query: c.Query, now: c.Now, random: c.Random, log: c.Log}
+	return &Desk{node: c.Node, table: c.Table, query: c.Query, now: c.Now, random: c.Random, log: c.Log,
+		bindings: auth.NewLimiter(bindingEvery, bindingsBurst, bindingsKeysMax, c.Now)}
 }
 
 // Caller is who asks, as the request was authenticated.

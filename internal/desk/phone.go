@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 
+	"estate/internal/auth"
 	"estate/internal/problem"
 	"estate/sync/record"
 )
@@ -24,6 +25,9 @@ func (d *Desk) BindPhone(ctx context.Context, building, person, node record.ID, 
 		return err
 	case public == nil:
 		return problem.New(problem.NodeUnknown, "send the app's card first")
+	}
+	if wait, ok := d.bindings.Take(building.String() + " " + person.String()); !ok {
+		return problem.Wrap(problem.RateLimited, &auth.RetryAfter{Wait: wait}, "too many new apps")
 	}
 	return d.RegisterNode(ctx, building, Node{ID: node, Tier: record.TierPhone, PublicKey: public, Person: person})
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"estate/internal/desk"
 	"estate/internal/problem"
@@ -103,6 +104,34 @@ func testLateWrite(t *testing.T, open Opener) {
 		}
 	}
 	t.Fatal("the manager does not find the refused value")
+}
+
+// Nobody fills a building with apps that are none: each is a record that travels for ever.
+func testManyApps(t *testing.T, open Opener) {
+	w := populated(t, open)
+	bind := func(c desk.Caller, n int) error {
+		seed := sha256.Sum256(append(c.Person[:], byte(n)))
+		public := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
+		return w.BindPhone(ctx(), w.home, c.Person, record.NodeID(public), public)
+	}
+	bound := 0
+	for bound < 100 && bind(w.ann, bound) == nil {
+		bound++
+	}
+	if bound < 10 || bound == 100 {
+		t.Fatalf("%d apps of one person at once", bound)
+	}
+	wantCode(t, bind(w.ann, bound), problem.RateLimited)
+	if err := bind(w.ann, 0); err != nil {
+		t.Fatalf("an app that is known: %v", err)
+	}
+	if err := bind(w.bob, 0); err != nil {
+		t.Fatalf("somebody else's: %v", err)
+	}
+	w.tick(24 * time.Hour)
+	if err := bind(w.ann, bound); err != nil {
+		t.Fatalf("a day later: %v", err)
+	}
 }
 
 // Whatever times an app claims, lists that hold them can be written.

@@ -20,7 +20,7 @@ func Run(t *testing.T, open Opener) {
 		"Isolation": testIsolation, "Lifecycle": testLifecycle, "TenantMoves": testTenantMoves, "Joining": testJoining, "SameID": testSameID,
 		"Lists": testLists, "Cursors": testCursors, "Children": testChildren, "Places": testPlaces, "Alarms": testAlarms, "Readings": testReadings,
 		"People": testPeople, "Deletion": testDeletion, "Audit": testAudit, "Export": testExport, "Changes": testChanges, "Rights": testRights,
-		"Conflict": testConflict, "SyncState": testSyncState, "Codes": testCodes, "LateWrite": testLateWrite, "OddTimes": testOddTimes,
+		"Conflict": testConflict, "SyncState": testSyncState, "Codes": testCodes, "LateWrite": testLateWrite, "OddTimes": testOddTimes, "ManyApps": testManyApps,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
