@@ -27,7 +27,7 @@ func syncDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("open folder to sync: %w", err)
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }() // opened for reading
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("sync folder: %w", err)
 	}

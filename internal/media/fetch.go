@@ -34,7 +34,7 @@ func (f *Fetcher) Move(ctx context.Context, item Item, _ func(resume string) err
 	if err != nil {
 		return fmt.Errorf("open download: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // what counts was synced
 	if err := f.complete(ctx, item, file); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (f *Fetcher) complete(ctx context.Context, item Item, file *os.File) error 
 		r.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
 		r.Header.Set("If-Range", `"`+item.Hash.String()+`"`)
 	}
-	answer, end, err := f.call(ctx, r, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable)
+	answer, end, err := f.call(ctx, r, http.StatusOK, http.StatusPartialContent, http.StatusRequestedRangeNotSatisfiable) //nolint:bodyclose // end closes it
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (s *FileStore) Put(ctx context.Context, hash Hash, r io.Reader) error {
 		return nil
 	}
 	tmp := filepath.Join(s.dir, "tmp", newID())
-	defer os.Remove(tmp)
+	defer func() { _ = os.Remove(tmp) }() // gone already where it was renamed
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_EXCL, fileMode)
 	if err != nil {
 		return fmt.Errorf("put blob: %w", err)
@@ -100,7 +100,7 @@ func (s *FileStore) Adopt(ctx context.Context, hash Hash, path string) error {
 	if err != nil {
 		return fmt.Errorf("adopt blob: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // opened for reading
 	return s.Put(ctx, hash, f)
 }
 
@@ -170,7 +170,7 @@ func (s *FileStore) Verify(ctx context.Context, hash Hash) error {
 	if err != nil {
 		return fmt.Errorf("verify blob: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // opened for reading
 	info, err := f.Stat()
 	if err != nil {
 		return fmt.Errorf("verify blob: %w", err)

@@ -25,7 +25,7 @@ func (u *Uploads) finish(ctx context.Context, e *entry) error {
 	if err != nil {
 		return fmt.Errorf("open complete upload: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // opened for reading
 	sent, err := e.sentHash(file)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func (u *Uploads) reuse(ctx context.Context, e *entry, who Uploader) (bool, erro
 	}
 	defer blob.Close()
 	if n, err := blob.Seek(0, io.SeekEnd); err != nil || n != e.info.Size {
-		return false, nil //nolint:nilerr // another length is another file: let it be sent
+		return false, nil
 	}
 	result, err := u.examine(ctx, e, blob, want)
 	if err != nil {

@@ -78,7 +78,7 @@ func (s *Sender) create(ctx context.Context, item Item, size int64) (string, int
 	}
 	r.Header.Set(headerLength, strconv.FormatInt(size, 10))
 	r.Header.Set(headerMetadata, meta.Encode())
-	answer, end, err := s.call(ctx, r, http.StatusCreated)
+	answer, end, err := s.call(ctx, r, http.StatusCreated) //nolint:bodyclose // end closes it
 	if err != nil {
 		return "", 0, err
 	}
@@ -104,7 +104,7 @@ func (s *Sender) offset(ctx context.Context, at string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	answer, end, err := s.call(ctx, r, http.StatusOK)
+	answer, end, err := s.call(ctx, r, http.StatusOK) //nolint:bodyclose // end closes it
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +130,7 @@ func (s *Sender) part(ctx context.Context, at string, offset int64, section *io.
 	r.Header.Set("Content-Type", offsetType)
 	r.Header.Set(headerOffset, strconv.FormatInt(offset, 10))
 	r.Header.Set(headerChecksum, "sha256 "+base64.StdEncoding.EncodeToString(sum.Sum(nil)))
-	answer, end, err := s.call(ctx, r, http.StatusNoContent)
+	answer, end, err := s.call(ctx, r, http.StatusNoContent) //nolint:bodyclose // end closes it
 	if err != nil {
 		return 0, err
 	}

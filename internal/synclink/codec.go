@@ -86,7 +86,7 @@ func (c *Codec) AppendFrame(body *bytes.Buffer, m wire.Message) error {
 		return err
 	}
 	var prefix [prefixBytes]byte
-	binary.BigEndian.PutUint32(prefix[:], uint32(len(frame))) //nolint:gosec // at most FrameBytesMax
+	binary.BigEndian.PutUint32(prefix[:], uint32(len(frame)))
 	body.Write(prefix[:])
 	body.Write(frame)
 	return nil

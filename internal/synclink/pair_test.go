@@ -263,7 +263,7 @@ func (p *pair) checkChains(t *rapid.T) {
 		if b := held[1][id]; a.Held != b.Held || a.Hash != b.Hash {
 			t.Fatalf("chain %s: %d events here, %d there", id, a.Held, b.Held)
 		}
-		events += int(a.Held) - 1 //nolint:gosec // without the card
+		events += int(a.Held) - 1
 	}
 	if len(held[0]) != len(held[1]) || events != p.count {
 		t.Fatalf("%d and %d chains, %d events of %d writes", len(held[0]), len(held[1]), events, p.count)

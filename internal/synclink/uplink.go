@@ -289,7 +289,7 @@ func (u *Uplink) healthy(s *Status) {
 // hooks counts bytes beside the owner's hooks.
 func (u *Uplink) hooks() Hooks {
 	h := u.config.Hooks
-	h.FrameIn = func(n int) { u.bytesIn.Add(uint64(n)); u.config.Hooks.frameIn(n) }    //nolint:gosec // a length
-	h.FrameOut = func(n int) { u.bytesOut.Add(uint64(n)); u.config.Hooks.frameOut(n) } //nolint:gosec // a length
+	h.FrameIn = func(n int) { u.bytesIn.Add(uint64(n)); u.config.Hooks.frameIn(n) }
+	h.FrameOut = func(n int) { u.bytesOut.Add(uint64(n)); u.config.Hooks.frameOut(n) }
 	return h
 }

@@ -170,7 +170,7 @@ func (p *poster) take(ctx context.Context, answer io.Reader, sent *outgoing) (la
 	u := p.uplink
 	for whole := false; ; {
 		m, size, err := u.codec.ReadFrame(answer)
-		u.bytesIn.Add(uint64(size)) //nolint:gosec // a length
+		u.bytesIn.Add(uint64(size))
 		u.config.Hooks.frameIn(size)
 		switch {
 		case errors.Is(err, io.EOF) && whole:
@@ -272,7 +272,7 @@ func (u *Uplink) send(ctx context.Context, body *bytes.Buffer) (io.Reader, error
 		return nil, fmt.Errorf("exchange: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	u.bytesOut.Add(uint64(size)) //nolint:gosec // a length
+	u.bytesOut.Add(uint64(size))
 	u.config.Hooks.frameOut(size)
 	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Type") != ContentType {
 		return nil, readProblem(response)

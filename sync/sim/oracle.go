@@ -214,7 +214,7 @@ func (w *world) chains(h *host, b record.ID, audit map[string]bool) {
 		var prev record.Hash
 		for i, row := range rows {
 			e, err := record.DecodeEvent(row.Body)
-			if err != nil || e.Prev != prev || e.N != uint64(i)+1 || record.HashEvent(row.Body) != row.Hash { //nolint:gosec // small
+			if err != nil || e.Prev != prev || e.N != uint64(i)+1 || record.HashEvent(row.Body) != row.Hash {
 				w.violate("chain %s breaks at %d at %s", c.Replica, row.N, h.name)
 				break
 			}

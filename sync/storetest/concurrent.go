@@ -78,7 +78,7 @@ func followTwo(t *testing.T, a, b replica.Store) {
 		t.Fatal(err)
 	}
 	for i, p := range got {
-		if p != uint64(i+1) { //nolint:gosec // small
+		if p != uint64(i+1) {
 			t.Fatalf("the follower missed position %d: %v", i+1, got[max(0, i-3):min(len(got), i+4)])
 		}
 	}
@@ -95,7 +95,7 @@ func feedSnapshot(t *testing.T, s replica.Store) {
 		for n := 0; ; n++ {
 			err := update(ctx, s, building1, func(w *writer) {
 				w.record("ticket", id("t", 1), strconv.Itoa(n))
-				w.event(author, uint64(n+1), "e", w.position()) //nolint:gosec // small
+				w.event(author, uint64(n+1), "e", w.position())
 				w.record("message", id("t", 2), strconv.Itoa(n))
 			})
 			if err != nil {

@@ -23,7 +23,7 @@ func writeOne(t *testing.T, s replica.Store) error {
 func kept(t *testing.T, s replica.Store, want int) {
 	t.Helper()
 	page := mustFeed(t, s, building1, 0)
-	if len(page.Items) != want || page.End != uint64(want) { //nolint:gosec // small
+	if len(page.Items) != want || page.End != uint64(want) {
 		t.Fatalf("%d items to %d are kept, want %d", len(page.Items), page.End, want)
 	}
 }

@@ -72,8 +72,8 @@ func largePage(t *testing.T, s replica.Store) {
 			for n := range rows {
 				kind := []string{"ticket", "message", "of a later release"}[n%3]
 				keys = append(keys, w.record(kind, id("r", n), strings.Repeat("x", 100+round)))
-				w.event(id("replica", round), uint64(n+1), "e", w.position())                    //nolint:gosec // small
-				dots = append(dots, record.Dot{Replica: id("replica", round), N: uint64(n + 1)}) //nolint:gosec // small
+				w.event(id("replica", round), uint64(n+1), "e", w.position())
+				dots = append(dots, record.Dot{Replica: id("replica", round), N: uint64(n + 1)})
 			}
 		})
 	}

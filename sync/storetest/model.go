@@ -17,7 +17,7 @@ import (
 func likeMemory(t *testing.T, s replica.Store) {
 	const steps, seed = 120, 20260101
 	ctx, twin := testContext(t), memstore.New()
-	random := rand.New(rand.NewPCG(seed, seed)) //nolint:gosec // a test's repeatable choices
+	random := rand.New(rand.NewPCG(seed, seed))
 	for step := range steps {
 		building := []record.ID{building1, building2}[random.IntN(2)]
 		choices, fails := random.Uint64(), random.IntN(5) == 0
@@ -40,9 +40,9 @@ func likeMemory(t *testing.T, s replica.Store) {
 }
 
 func randomWrite(ctx context.Context, s replica.Store, building record.ID, choices uint64, fails bool) error {
-	random := rand.New(rand.NewPCG(choices, 0)) //nolint:gosec // a test's repeatable choices
+	random := rand.New(rand.NewPCG(choices, 0))
 	return s.Update(ctx, building, func(tx replica.Tx) error {
-		random = rand.New(rand.NewPCG(choices, 0)) //nolint:gosec // fn may run more than once
+		random = rand.New(rand.NewPCG(choices, 0))
 		have, err := tx.Load(ctx, replica.Need{})
 		if err != nil {
 			return err

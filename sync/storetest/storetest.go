@@ -73,7 +73,7 @@ func testContext(t testing.TB) context.Context {
 func MakeRecord(from record.ReplicaID, n uint64, title string) record.Record {
 	dot := record.Dot{Replica: from, N: n}
 	r := record.Record{Context: record.Context{Vector: []record.Dot{dot}}}
-	return r.With("title", []record.Sibling{{Dot: dot, Stamp: hlc.At(int64(n)), Class: record.Person, Value: record.Text(title)}}) //nolint:gosec // small
+	return r.With("title", []record.Sibling{{Dot: dot, Stamp: hlc.At(int64(n)), Class: record.Person, Value: record.Text(title)}})
 }
 
 // Row is MakeRecord as a row to store.

@@ -287,7 +287,7 @@ func eventsRange(t *testing.T, s replica.Store) {
 	ctx, from := testContext(t), id("replica", 1)
 	mustUpdate(t, s, building1, func(w *writer) {
 		for _, n := range []uint64{1, 2, 3, 5, 6} {
-			w.event(from, n, strings.Repeat("e", int(n)), w.position()) //nolint:gosec // small
+			w.event(from, n, strings.Repeat("e", int(n)), w.position())
 		}
 		w.event(id("replica", 2), 4, "another's", w.position())
 	})
@@ -299,7 +299,7 @@ func eventsRange(t *testing.T, s replica.Store) {
 		rows, err := s.Events(ctx, building1, from, c.from, c.to, c.limit)
 		got := []uint64{}
 		for _, r := range rows {
-			if len(r.Body) != int(r.N) || r.Hash != record.HashEvent(r.Body) || r.Replica != from { //nolint:gosec // small
+			if len(r.Body) != int(r.N) || r.Hash != record.HashEvent(r.Body) || r.Replica != from {
 				t.Fatalf("row %+v", r)
 			}
 			got = append(got, r.N)

@@ -123,7 +123,7 @@ func scanEdge(row pgx.CollectableRow) (Edge, error) {
 	if err != nil {
 		return e, err
 	}
-	e.Node, e.Building, e.Held = id, building, uint64(max(held, 0)) //nolint:gosec // not negative
+	e.Node, e.Building, e.Held = id, building, uint64(max(held, 0))
 	if err := json.Unmarshal(state, &e.State); err != nil {
 		return e, fmt.Errorf("read the state of edge %s: %w", e.Node, err)
 	}

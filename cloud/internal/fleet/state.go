@@ -30,7 +30,7 @@ type Line struct {
 // update changes one edge and tells all processes in the same transaction. It reports
 // whether there was one to change. The edge is $1.
 func (s *Store) update(ctx context.Context, verb, set string, args ...any) (found bool, err error) {
-	//nolint:gosec // the texts are constants of this package
+
 	text := fmt.Sprintf(`WITH u AS (UPDATE edge_node SET %s RETURNING id, building),
 		told AS (SELECT pg_notify('%s', '%s ' || building || ' ' || id) FROM u) SELECT count(*) > 0 FROM told`, set, channel, verb)
 	err = s.pool.QueryRow(ctx, text, args...).Scan(&found)

@@ -263,6 +263,6 @@ type int64bits uint64
 
 // ScanInt64 implements pgtype.Int64Scanner.
 func (n *int64bits) ScanInt64(v pgtype.Int8) error {
-	*n = int64bits(uint64(v.Int64)) //nolint:gosec // the bits are what is stored
+	*n = int64bits(uint64(v.Int64))
 	return nil
 }

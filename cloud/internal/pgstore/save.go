@@ -235,7 +235,7 @@ func uuids(ids []record.ID) []pgtype.UUID {
 }
 
 // bits stores an unsigned number in PostgreSQL's signed type; int64bits turns it back.
-func bits(n uint64) int64 { return int64(n) } //nolint:gosec // the bits are what is stored
+func bits(n uint64) int64 { return int64(n) }
 
 func orNull(b []byte) []byte {
 	if len(b) == 0 {

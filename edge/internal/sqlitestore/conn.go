@@ -49,7 +49,7 @@ func (c *conn) stmt(text string) (*sql.Stmt, error) {
 }
 
 func (c *conn) exec(text string, args ...any) error {
-	s, err := c.stmt(text)
+	s, err := c.stmt(text) //nolint:sqlclosecheck // kept for the life of the connection
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (c *conn) exec(text string, args ...any) error {
 
 // each runs a query and calls row for every row of its answer, until it returns false.
 func (c *conn) each(text string, args []any, row func(*sql.Rows) (bool, error)) (err error) {
-	s, err := c.stmt(text)
+	s, err := c.stmt(text) //nolint:sqlclosecheck // kept for the life of the connection
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (c *conn) feed(building record.ID, after uint64, limit, bytesMax int) (repl
 		return page, err
 	}
 	size := 0
-	args := []any{building[:], int64(after), max(limit, 1)} //nolint:gosec // below a stored position
+	args := []any{building[:], int64(after), max(limit, 1)}
 	err = c.each(selectFeed, args, func(rows *sql.Rows) (bool, error) {
 		item, err := scanItem(rows, building)
 		if err != nil {
@@ -55,13 +55,13 @@ func scanItem(rows *sql.Rows, building record.ID) (replica.FeedItem, error) {
 	if err := rows.Scan(&position, &n, &id, &kind, &hash, &body, &details); err != nil {
 		return replica.FeedItem{}, fmt.Errorf("scan: %w", err)
 	}
-	item := replica.FeedItem{Position: uint64(position)} //nolint:gosec // stored bit by bit
+	item := replica.FeedItem{Position: uint64(position)}
 	if n == 0 {
 		item.Key, item.Body = record.Key{Building: building, Kind: kind}, body
 		copy(item.Key.ID[:], id)
 		return item, nil
 	}
-	e := &replica.EventRow{N: uint64(n), Body: body, Details: details, Position: item.Position} //nolint:gosec // stored bit by bit
+	e := &replica.EventRow{N: uint64(n), Body: body, Details: details, Position: item.Position}
 	copy(e.Replica[:], id)
 	copy(e.Hash[:], hash)
 	item.Event = e
@@ -85,7 +85,7 @@ func (s *Store) Events(ctx context.Context, building record.ID, id record.Replic
 	// The column is signed; no chain comes near its end.
 	const last = 1<<63 - 1
 	err = s.snapshot(ctx, "read events", func(c *conn) error {
-		events, err = c.events(selectEvents, building[:], id[:], int64(min(from, last)), int64(min(to, last)), max(limit, 0)) //nolint:gosec // bounded above
+		events, err = c.events(selectEvents, building[:], id[:], int64(min(from, last)), int64(min(to, last)), max(limit, 0))
 		return err
 	})
 	return events, err
@@ -114,7 +114,7 @@ func (c *conn) events(text string, args ...any) (events []replica.EventRow, err 
 		err := rows.Scan(&id, &n, &hash, &e.Body, &e.Details, &position)
 		copy(e.Replica[:], id)
 		copy(e.Hash[:], hash)
-		e.N, e.Position = uint64(n), uint64(position) //nolint:gosec // stored bit by bit
+		e.N, e.Position = uint64(n), uint64(position)
 		events = append(events, e)
 		return true, err
 	})
@@ -127,7 +127,7 @@ func scanChain(rows *sql.Rows) (replica.Chain, error) {
 	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &receipt); err != nil {
 		return replica.Chain{}, fmt.Errorf("scan: %w", err)
 	}
-	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted)} //nolint:gosec // stored bit by bit
+	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted)}
 	copy(c.Replica[:], id)
 	copy(c.Hash[:], hash)
 	if len(card) > 0 {

@@ -86,7 +86,7 @@ func (c *conn) state(building record.ID) (replica.State, error) {
 		copy(s.Boot[:], boot)
 		copy(s.Replica[:], id)
 		copy(s.Head[:], head)
-		s.N, s.Stamp, s.Position = uint64(n), hlc.Stamp(uint64(stamp)), uint64(position) //nolint:gosec // stored bit by bit
+		s.N, s.Stamp, s.Position = uint64(n), hlc.Stamp(uint64(stamp)), uint64(position)
 		return true, err
 	})
 	return s, err
@@ -134,7 +134,7 @@ func scanRecord(rows *sql.Rows, building record.ID, kind string, into map[record
 	if stored.Record, err = record.Decode(stored.Body); err != nil {
 		return fmt.Errorf("%w: %s: %w", replica.ErrCorrupt, key, err)
 	}
-	stored.Position = uint64(position) //nolint:gosec // stored bit by bit
+	stored.Position = uint64(position)
 	into[key] = stored
 	return nil
 }
@@ -148,7 +148,7 @@ func scanTouch(rows *sql.Rows, building record.ID, kind string, into map[record.
 	}
 	copy(t.Key.ID[:], id)
 	copy(t.Dot.Replica[:], from)
-	t.Dot.N = uint64(n) //nolint:gosec // stored bit by bit
+	t.Dot.N = uint64(n)
 	into[t.Key] = append(into[t.Key], t)
 	return nil
 }
@@ -166,7 +166,7 @@ func (c *conn) loadLineage(building record.ID, ids []record.ReplicaID, into map[
 
 func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Have) error {
 	for _, dot := range need.Events {
-		err := c.each(selectHash, []any{building[:], dot.Replica[:], int64(dot.N)}, func(rows *sql.Rows) (bool, error) { //nolint:gosec // bit by bit
+		err := c.each(selectHash, []any{building[:], dot.Replica[:], int64(dot.N)}, func(rows *sql.Rows) (bool, error) {
 			var b sql.RawBytes
 			var hash record.Hash
 			err := rows.Scan(&b)
@@ -191,7 +191,7 @@ func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Ha
 		err := c.each(selectUnsettled, []any{building[:], id[:]}, func(rows *sql.Rows) (bool, error) {
 			var n int64
 			err := rows.Scan(&n)
-			have.Unsettled[id] = uint64(n) //nolint:gosec // stored bit by bit
+			have.Unsettled[id] = uint64(n)
 			return true, err
 		})
 		if err != nil {
@@ -208,7 +208,7 @@ func (c *conn) loadPeer(building record.ID, need replica.Need, have *replica.Hav
 		err := rows.Scan(&generation, &view, &position)
 		copy(have.Cursor.Generation[:], generation)
 		copy(have.Cursor.View[:], view)
-		have.Cursor.Position = uint64(position) //nolint:gosec // stored bit by bit
+		have.Cursor.Position = uint64(position)
 		return true, err
 	})
 	if err != nil || need.Quarantine <= 0 {

@@ -155,7 +155,7 @@ func (c *conn) projectBuilding(t tableText, building record.ID) error {
 			if err != nil {
 				return fmt.Errorf("%w: %s: %w", replica.ErrCorrupt, key, err)
 			}
-			if err := c.exec(t.upsert, t.args(key, uint64(r.position), decoded)...); err != nil { //nolint:gosec // stored bit by bit
+			if err := c.exec(t.upsert, t.args(key, uint64(r.position), decoded)...); err != nil {
 				return err
 			}
 		}

@@ -60,7 +60,7 @@ func (q *Queries) Select(ctx context.Context, s desk.Selection) (out desk.Select
 			var position int64
 			err := rows.Scan(&id, &position, &row.Body)
 			copy(row.Key.ID[:], id)
-			row.Position = uint64(position) //nolint:gosec // stored bit by bit
+			row.Position = uint64(position)
 			out.Rows = append(out.Rows, row)
 			return true, err
 		})
@@ -91,7 +91,7 @@ func (q *Queries) Records(ctx context.Context, keys []record.Key) (out []desk.Ro
 			err := rows.Scan(&building, &row.Key.Kind, &id, &position, &row.Body)
 			copy(row.Key.Building[:], building)
 			copy(row.Key.ID[:], id)
-			row.Position = uint64(position) //nolint:gosec // stored bit by bit
+			row.Position = uint64(position)
 			out = append(out, row)
 			return true, err
 		})

@@ -175,7 +175,7 @@ func (t *transaction) savePeers(e replica.Effects) error {
 }
 
 // bits stores an unsigned number in SQLite's signed column; reading turns it back.
-func bits(n uint64) int64 { return int64(n) } //nolint:gosec // the bits are what is stored
+func bits(n uint64) int64 { return int64(n) }
 
 // orNull stores empty bytes as NULL.
 func orNull(b []byte) any {

@@ -62,7 +62,7 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	path, acked := filepath.Join(t.TempDir(), "store.db"), 0
 	var acks bytes.Buffer
 	for round := range 3 {
-		child := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test's own binary
+		child := exec.CommandContext(t.Context(), os.Args[0])
 		child.Env = append(os.Environ(), childEnv+"="+path)
 		out, err := child.StdoutPipe()
 		if err != nil {

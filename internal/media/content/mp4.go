@@ -31,7 +31,7 @@ func planMP4(p *Plan, size int64) error {
 		case n == 0:
 			n = size - pos
 		case n == 1 && len(head) == 16:
-			n = int64(binary.BigEndian.Uint64(head[8:])) //nolint:gosec // a negative length is refused below
+			n = int64(binary.BigEndian.Uint64(head[8:]))
 		}
 		kind := string(head[4:8])
 		if n < boxHeaderBytes || n > size-pos && kind != "mdat" {

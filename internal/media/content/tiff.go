@@ -131,7 +131,7 @@ func (t *tiff) dropEntry(off, n, i int) {
 	end := min(off+2+n*ifdEntryBytes+4, len(t.b)) // entries and the offset of the next directory
 	copy(t.b[at:], t.b[at+ifdEntryBytes:end])
 	clear(t.b[end-ifdEntryBytes : end])
-	t.order.PutUint16(t.b[off:], uint16(n-1)) //nolint:gosec // n came from a uint16 and is at least 1
+	t.order.PutUint16(t.b[off:], uint16(n-1))
 }
 
 // orientation reads the EXIF orientation, 1 to 8; 1 where there is none.
