@@ -121,7 +121,7 @@ func (p *process) ask(method, path, token string, in, out any) (int, string) {
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -225,3 +225,6 @@ func (b *box) connect(p *process) {
 	b.t.Cleanup(b.stop)
 	eventually(b.t, "the uplink is synced", func() bool { return up.Status(b.t.Context()).State == synclink.Synced })
 }
+
+// client is not the default one, whose idle connections any test server closes as it ends.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

@@ -48,7 +48,7 @@ func (b *box) upload(building, ticket string, file []byte) {
 		"Upload-Metadata": meta.Encode(), "Content-Type": "application/offset+octet-stream"} {
 		r.Header.Set(k, v)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
 	}

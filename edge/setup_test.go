@@ -279,7 +279,7 @@ func (b *box) call(method, path string, in, out any) int {
 	if b.token != "" {
 		r.Header.Set("Authorization", "Bearer "+b.token)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := client.Do(r)
 	if err != nil {
 		b.t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -354,3 +354,6 @@ func damage(t *testing.T, dir string) {
 		t.Fatalf("damaged %d files: %v", files, err)
 	}
 }
+
+// client is not the default one, whose idle connections any test server closes as it ends.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

@@ -35,7 +35,7 @@ func (n *node) openPatch(at string, offset int) (feed *io.PipeWriter, cut func()
 	r.Header.Set("Upload-Offset", strconv.Itoa(offset))
 	ended = make(chan *http.Response, 1)
 	go func() {
-		answer, err := http.DefaultClient.Do(r)
+		answer, err := n.server.Client().Do(r)
 		if err == nil {
 			_ = answer.Body.Close()
 		}

@@ -177,7 +177,7 @@ func TestSendLane(t *testing.T) {
 		{ID: "missing", Hash: hashOf([]byte("nobody has it")), Bytes: 5, Added: at}}
 
 	var patches, sent atomic.Int64
-	client := &http.Client{Transport: asNode{next: http.DefaultTransport, fail: func(r *http.Request) error {
+	client := &http.Client{Transport: asNode{next: cloud.server.Client().Transport, fail: func(r *http.Request) error {
 		if r.Method != http.MethodPatch {
 			return nil
 		}
@@ -237,7 +237,7 @@ func TestFetchLane(t *testing.T) {
 	}))
 	t.Cleanup(flaky.Close)
 	dir := filepath.Join(edge.dir, "fetch")
-	fetcher := &media.Fetcher{Peer: media.Peer{HTTP: http.DefaultClient}, Blobs: edge.blobs, Dir: dir,
+	fetcher := &media.Fetcher{Peer: media.Peer{HTTP: flaky.Client()}, Blobs: edge.blobs, Dir: dir,
 		Address: func(media.Item) string { return flaky.URL }}
 	q := newQueue(0, media.Item{ID: "a", Hash: hashOf(data), Bytes: int64(len(data)), Added: time.Unix(1, 0)})
 	runLane(t, q, fetcher)

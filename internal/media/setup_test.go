@@ -145,7 +145,7 @@ func (n *node) call(method, path string, body io.Reader, headers ...string) *htt
 		}
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := n.server.Client().Do(r)
 	must(n.t, err)
 	n.t.Cleanup(func() { _ = answer.Body.Close() })
 	return answer

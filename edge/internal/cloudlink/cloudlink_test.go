@@ -143,7 +143,7 @@ func TestEnrol(t *testing.T) {
 	code := c.code()
 	now := func() time.Time { return c.clock.Now().Add(-time.Hour) }
 	for range 2 { // the answer to the first may have been lost
-		got, err := cloudlink.Enrol(t.Context(), http.DefaultClient, c.http.URL, key, code, now)
+		got, err := cloudlink.Enrol(t.Context(), c.http.Client(), c.http.URL, key, code, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,11 +151,11 @@ func TestEnrol(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 	}
-	if _, err := cloudlink.Enrol(t.Context(), http.DefaultClient, c.http.URL, newKey(t), code, now); !problem.HasCode(err, problem.EnrolCodeUsed) {
+	if _, err := cloudlink.Enrol(t.Context(), c.http.Client(), c.http.URL, newKey(t), code, now); !problem.HasCode(err, problem.EnrolCodeUsed) {
 		t.Errorf("another box with the same code: %v", err)
 	}
 	c.http.Close()
-	if _, err := cloudlink.Enrol(t.Context(), http.DefaultClient, c.http.URL, key, code, now); !problem.HasCode(err, problem.Unavailable) {
+	if _, err := cloudlink.Enrol(t.Context(), c.http.Client(), c.http.URL, key, code, now); !problem.HasCode(err, problem.Unavailable) {
 		t.Errorf("no cloud: %v", err)
 	}
 }
@@ -168,7 +168,7 @@ func TestEnrolAtNoCloud(t *testing.T) {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(answer)) }))
 		t.Cleanup(s.Close)
 		c := start(t)
-		if got, err := cloudlink.Enrol(t.Context(), http.DefaultClient, s.URL, newKey(t), c.code(), c.clock.Now); err == nil {
+		if got, err := cloudlink.Enrol(t.Context(), s.Client(), s.URL, newKey(t), c.code(), c.clock.Now); err == nil {
 			t.Errorf("%s: enrolled as %+v", name, got)
 		}
 	}
@@ -178,13 +178,13 @@ func TestSessions(t *testing.T) {
 	t.Parallel()
 	c, key := start(t), newKey(t)
 	c.key.id, c.key.public = key.ID(), key.Public()
-	if _, err := cloudlink.Enrol(t.Context(), http.DefaultClient, c.http.URL, key, c.code(), c.clock.Now); err != nil {
+	if _, err := cloudlink.Enrol(t.Context(), c.http.Client(), c.http.URL, key, c.code(), c.clock.Now); err != nil {
 		t.Fatal(err)
 	}
 	// The box's clock is a year late: sessions must not depend on it.
-	s := &cloudlink.Sessions{Client: http.DefaultClient, Base: c.http.URL, Server: auth.IssuerCloud, Key: key,
+	s := &cloudlink.Sessions{Client: c.http.Client(), Base: c.http.URL, Server: auth.IssuerCloud, Key: key,
 		Now: func() time.Time { return c.clock.Now().AddDate(-1, 0, 0) }}
-	client := &http.Client{Transport: &cloudlink.Transport{Sessions: s, Base: http.DefaultTransport}}
+	client := &http.Client{Transport: &cloudlink.Transport{Sessions: s, Base: c.http.Client().Transport}}
 	whoami := func() (string, error) {
 		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, c.http.URL+"/whoami", http.NoBody)
 		if err != nil {
@@ -219,7 +219,7 @@ func TestSessions(t *testing.T) {
 	if _, err := whoami(); !problem.HasCode(err, problem.NodeRevoked) {
 		t.Errorf("a revoked node opens a session: %v", err)
 	}
-	other := &cloudlink.Sessions{Client: http.DefaultClient, Base: c.http.URL, Server: "else", Key: key, Now: c.clock.Now}
+	other := &cloudlink.Sessions{Client: c.http.Client(), Base: c.http.URL, Server: "else", Key: key, Now: c.clock.Now}
 	if _, err := other.Token(t.Context()); !problem.HasCode(err, problem.NodeProofInvalid) {
 		t.Errorf("answer meant for another server: %v", err)
 	}
