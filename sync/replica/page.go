@@ -39,6 +39,7 @@ type candidate struct {
 	record  record.Record
 	code    string // why it cannot even be looked at
 	retried bool
+	claims  bool // it was held back for a number that nobody was known to have signed
 }
 
 // ApplyPage merges a peer's page in one transaction. A page that fails is split until the
@@ -388,7 +389,7 @@ func (a *application) merge(l *ledger, out *Applied, c candidate) {
 	}
 	if c.code != "" {
 		switch {
-		case !c.retried:
+		case !c.retried || claims(c.code) && !c.claims:
 			a.quarantine(l, out, c)
 		case c.code == wire.CodeClockAhead:
 			// Told again until the peer has corrected its clock: an answer may be lost.
@@ -396,8 +397,7 @@ func (a *application) merge(l *ledger, out *Applied, c candidate) {
 		}
 		return
 	}
-	l.join(c.key, c.record)
-	l.observe(c.record)
+	a.take(l, c)
 	if q, ok := l.heldBack(c.key); ok {
 		a.release(l, out, c, q)
 	}

@@ -15,8 +15,7 @@ import (
 func (a *application) release(l *ledger, out *Applied, c candidate, q QuarantineRow) {
 	if h := held(q); h.code == "" {
 		if a.check(l, h) == "" {
-			l.join(h.key, h.record)
-			l.observe(h.record)
+			a.take(l, h)
 		} else if both := merge.Merge(c.record, h.record, l); !equalRecords(both, c.record) {
 			return
 		}
@@ -34,8 +33,55 @@ func equalRecords(a, b record.Record) bool {
 // held makes a candidate of a record that was held back.
 func held(q QuarantineRow) candidate {
 	c := decodeRecord(q.Key.Building, wire.RecordItem{Kind: q.Key.Kind, ID: q.Key.ID, Body: q.Body})
-	c.retried = true
+	c.retried, c.claims = true, claims(q.Code) || q.Detail == claimed
 	return c
+}
+
+// claimed marks what was held back for a number that nobody was known to have signed.
+const claimed = "reached a number before its signature"
+
+func claims(code string) bool {
+	return code == wire.CodeContextUnsigned || code == wire.CodeReplicaUnknown
+}
+
+// take merges a record that passed. What reached a number before its signature had come may
+// have been waiting for somebody to write under it: of such a record only the values count,
+// and what the sender's own numbers cover. The sender's next state brings the rest.
+func (a *application) take(l *ledger, c candidate) {
+	r := c.record
+	if c.claims {
+		r.Context = a.honest(l, r)
+	}
+	l.join(c.key, r)
+	l.observe(r)
+}
+
+// honest is the part of a record's context that can take away nothing of anybody else: the
+// numbers of the sender's own replicas, and those of the values that are there.
+func (a *application) honest(l *ledger, r record.Record) record.Context {
+	theirs := func(d record.Dot) bool {
+		card, ok := l.Card(d.Replica)
+		return ok && card.Node == a.peer.Node
+	}
+	var c record.Context
+	for _, d := range r.Context.Vector {
+		if theirs(d) {
+			c.Vector = append(c.Vector, d)
+		}
+	}
+	for _, d := range r.Context.Dots {
+		if theirs(d.Dot) {
+			c.Dots = append(c.Dots, d)
+		}
+	}
+	for _, f := range r.Fields {
+		for _, s := range f.Siblings {
+			c.Dots = append(c.Dots, record.FieldDot{Field: f.Name, Dot: s.Dot})
+		}
+	}
+	slices.SortFunc(c.Dots, record.FieldDot.Compare)
+	c.Dots = slices.Compact(c.Dots)
+	return merge.Normalise(c, l)
 }
 
 // heldBack finds the peer's record of a key in the quarantine, unless this decision has
@@ -71,9 +117,15 @@ func (l *ledger) fresh(k record.Key) bool {
 // quarantine holds a record back, joined with what is held back of it already.
 func (a *application) quarantine(l *ledger, out *Applied, c candidate) {
 	row := QuarantineRow{Key: c.key, Peer: a.peer.Node, Code: c.code, Since: l.now, Body: c.body}
+	if c.claims || claims(c.code) {
+		row.Detail = claimed
+	}
 	if q, ok := l.heldBack(c.key); ok {
 		row.Since = q.Since
 		if h := held(q); h.code == "" {
+			if h.claims {
+				row.Detail = claimed // what is joined here keeps its worst part's mark
+			}
 			row.Body = q.Body
 			if body, err := merge.Merge(h.record, c.record, l).Encode(); err == nil {
 				row.Body = body

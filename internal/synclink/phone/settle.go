@@ -36,10 +36,35 @@ func (o *Outbox) Pushes(server string, pushesMax int) []wire.Push {
 				last = batch[len(batch)-1].N
 			}
 			p.Head = record.SignHead(o.config.Key, o.config.Building, id, last, o.state.hashes[record.Dot{Replica: id, N: last}])
+			o.prove(&p)
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// prove adds to a push the heads and cards of the replicas whose numbers it replaces. Of
+// its own replicas the phone signs what it still has the hash and the card of.
+func (o *Outbox) prove(p *wire.Push) {
+	var events []record.Event
+	cards := map[record.ReplicaID]wire.EventItem{}
+	for _, t := range o.state.transactions {
+		dot := t.event.Dot()
+		if t.event.Card != nil {
+			cards[dot.Replica] = wire.EventItem{Body: t.body, Replica: dot.Replica, N: dot.N}
+		}
+		if slices.ContainsFunc(p.Transactions, func(i wire.EventItem) bool { return i.Replica == dot.Replica && i.N == dot.N }) {
+			events = append(events, t.event)
+		}
+	}
+	o.state.proofs.Prove(p, replica.Replaced(events), func(d record.Dot) (record.Head, wire.EventItem, bool) {
+		hash, ours := o.state.hashes[d]
+		card, kept := cards[d.Replica]
+		if !ours || !kept {
+			return record.Head{}, wire.EventItem{}, false
+		}
+		return record.SignHead(o.config.Key, o.config.Building, d.Replica, d.N, hash), card, true
+	})
 }
 
 // unsent lists what a server may not hold yet of an own replica. The card goes first to
@@ -235,6 +260,7 @@ func (o *Outbox) TakeReceipt(server string, r record.Receipt) error {
 // TakePage merges a page of a server's view and lets go of transactions that the cloud
 // has settled and that what was pulled covers. It reports whether there was more.
 func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err error) {
+	o.state.proofs.Take(o.config.Building, p)
 	for _, item := range p.Events {
 		e, err := record.DecodeEvent(item.Body)
 		if err != nil || e.Building != o.config.Building || e.Card == nil || e.Card.Validate() != nil {

@@ -6,6 +6,7 @@ import (
 
 	"estate/sync/hlc"
 	"estate/sync/record"
+	"estate/sync/replica"
 	"estate/sync/wire"
 )
 
@@ -21,6 +22,7 @@ type state struct {
 	refusals     []Refusal
 	pulled       map[record.Key]record.Record
 	cards        map[record.ReplicaID]record.Card
+	proofs       replica.Proofs
 	cursors      map[string]wire.Cursor // per server address
 }
 
@@ -38,7 +40,8 @@ func (t transaction) touches(k record.Key) bool {
 }
 
 func newState() state {
-	return state{hashes: map[record.Dot]record.Hash{}, pulled: map[record.Key]record.Record{}, cards: map[record.ReplicaID]record.Card{}, cursors: map[string]wire.Cursor{}}
+	return state{hashes: map[record.Dot]record.Hash{}, pulled: map[record.Key]record.Record{}, cards: map[record.ReplicaID]record.Card{}, cursors: map[string]wire.Cursor{},
+		proofs: replica.Proofs{Cards: map[record.ReplicaID]wire.Vouched{}, Heads: map[record.ReplicaID]record.Head{}}}
 }
 
 const savedVersion = 1
@@ -60,6 +63,7 @@ type (
 		Pulled       []savedRecord      `cbor:"12,keyasint"`
 		Cards        []savedCard        `cbor:"13,keyasint"`
 		Cursors      []savedCursor      `cbor:"14,keyasint"`
+		Proofs       []savedProof       `cbor:"15,keyasint,omitempty"`
 	}
 	savedTransaction struct {
 		Body    []byte `cbor:"1,keyasint"`
@@ -87,6 +91,10 @@ type (
 	savedCard struct {
 		Replica record.ReplicaID `cbor:"1,keyasint"`
 		Card    record.Card      `cbor:"2,keyasint"`
+	}
+	savedProof struct {
+		Card wire.Vouched `cbor:"1,keyasint"`
+		Head *record.Head `cbor:"2,keyasint,omitzero"`
 	}
 	savedCursor struct {
 		Server string      `cbor:"1,keyasint"`
@@ -123,6 +131,14 @@ func (o *Outbox) Save() ([]byte, error) {
 		out.Cards = append(out.Cards, savedCard{id, c})
 	}
 	slices.SortFunc(out.Cards, func(a, b savedCard) int { return a.Replica.Compare(b.Replica) })
+	for id, card := range s.proofs.Cards {
+		proof := savedProof{Card: card}
+		if h, ok := s.proofs.Heads[id]; ok {
+			proof.Head = &h
+		}
+		out.Proofs = append(out.Proofs, proof)
+	}
+	slices.SortFunc(out.Proofs, func(a, b savedProof) int { return a.Card.Card.Replica.Compare(b.Card.Card.Replica) })
 	for server, c := range s.cursors {
 		out.Cursors = append(out.Cursors, savedCursor{server, c})
 	}
@@ -178,6 +194,13 @@ func (o *Outbox) load(saved []byte) error {
 	}
 	for _, c := range in.Cards {
 		s.cards[c.Replica] = c.Card
+	}
+	for _, proof := range in.Proofs {
+		id := proof.Card.Card.Replica
+		s.proofs.Cards[id] = proof.Card
+		if proof.Head != nil {
+			s.proofs.Heads[id] = *proof.Head
+		}
 	}
 	for _, c := range in.Cursors {
 		s.cursors[c.Server] = c.Cursor
