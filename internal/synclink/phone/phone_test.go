@@ -334,6 +334,31 @@ func TestReceiptsAreChecked(t *testing.T) {
 	})
 }
 
+// An app that saw another's value at the cloud replaces it at an edge that is cut off and
+// knows neither the value nor who wrote it. It brings what proves the number, also after
+// it was killed, and edge and cloud agree without a conflict (SPEC R9).
+func TestProofsTravel(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	theirs, mine := w.install("theirs", "tess", tess), w.install("mine", "tom", tom)
+	theirs.report(leak, "theirs")
+	mine.exchange(w.edge) // it knows the edge, and the edge knows nothing
+	theirs.exchange(w.cloud)
+	mine.exchange(w.cloud)
+	mine.start()
+	mine.write(leak, text("title", "mine"))
+	mine.exchange(w.edge)
+	if got := w.edge.title(leak); got != "mine" {
+		t.Fatalf("the edge shows %q", got)
+	}
+	w.reconcile()
+	for _, s := range []*server{w.edge, w.cloud} {
+		if got := s.stored(leak).Siblings("title"); len(got) != 1 || s.title(leak) != "mine" {
+			t.Fatalf("the %s has %d titles and shows %q, want one", s.name, len(got), s.title(leak))
+		}
+	}
+}
+
 func TestSaveAndLoad(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
