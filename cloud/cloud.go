@@ -31,6 +31,7 @@ import (
 	"estate/internal/desk"
 	"estate/internal/httpapi"
 	"estate/internal/media"
+	"estate/internal/obs"
 	"estate/internal/problem"
 	"estate/internal/synclink"
 	"estate/schema"
@@ -243,7 +244,7 @@ func (c *Cloud) buildAPI(table *schema.Table) error {
 		Operators: c.people.IsAdmin, Media: &httpapi.Media{Uploads: c.uploads, Blobs: c.blobs},
 		Edges:    edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, lines: c.lines, changed: &c.changed, now: time.Now},
 		Accounts: accounts{people: c.people, passwords: c.words, service: func() *auth.Service { return c.auth }, kick: c.jobs.Kick, now: time.Now},
-		Sync:     c.syncRoutes(), Enrol: http.HandlerFunc(c.gate.ServeEnrol), Dashboard: dashboard.Files(), Ready: c.ready, Gatherer: c.metrics, Registerer: c.metrics,
+		Sync:     c.syncRoutes(), Enrol: http.HandlerFunc(c.gate.ServeEnrol), Dashboard: dashboard.Files(), Ready: c.ready, Registerer: c.metrics,
 		Limits: httpapi.Limits{Proxies: proxies, Origins: c.cfg.AllowedOrigins}, Log: c.cfg.Log, Now: time.Now, Random: rand.Reader})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
@@ -340,7 +341,7 @@ func (c *Cloud) serve(ctx context.Context, listener net.Listener) (err error) {
 	server := httpapi.NewServer(c.api, c.cfg.Log)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	for _, job := range []func(context.Context){c.jobs.Run, c.runUploads, c.sweep, c.lines.Run, c.followFleet} {
+	for _, job := range []func(context.Context){c.jobs.Run, c.runUploads, c.sweep, c.serveMetrics, c.lines.Run, c.followFleet} {
 		running.Go(func() { job(work) })
 	}
 	failed := make(chan error, 1)
@@ -370,6 +371,13 @@ func (c *Cloud) Close() error { return c.store.Close() }
 func (c *Cloud) runUploads(ctx context.Context) {
 	if err := c.uploads.Run(ctx); err != nil && ctx.Err() == nil {
 		c.cfg.Log.ErrorContext(ctx, "uploads stopped", slog.Any("error", err))
+	}
+}
+
+// serveMetrics ends alone where its address cannot be had: figures are no reason to stop.
+func (c *Cloud) serveMetrics(ctx context.Context) {
+	if err := obs.ServeMetrics(ctx, c.cfg.MetricsListen, c.metrics); err != nil {
+		c.cfg.Log.ErrorContext(ctx, "metrics are not served", slog.Any("error", err))
 	}
 }
 

@@ -25,6 +25,9 @@ type Config struct {
 	// administrator where no account exists.
 	BootstrapAdminEmail        string `env:"BOOTSTRAP_ADMIN_EMAIL" json:"bootstrap_admin_email"`
 	BootstrapAdminPasswordFile string `env:"BOOTSTRAP_ADMIN_PASSWORD_FILE" json:"bootstrap_admin_password_file"`
+	// MetricsListen is the address of /metrics, for the operator's machines; empty serves
+	// none.
+	MetricsListen string `env:"METRICS_LISTEN" json:"metrics_listen"`
 	// TrustedProxies are the networks whose X-Forwarded-For counts.
 	TrustedProxies []string `env:"TRUSTED_PROXIES" json:"trusted_proxies"`
 	// AllowedOrigins are the web origins other than its own that may call the API.

@@ -76,7 +76,7 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 	}
 	b.api, err = httpapi.New(httpapi.Config{Role: httpapi.Edge, Dashboard: dashboard.Files(), Version: e.cfg.Version, Desk: b.desk, Auth: b.auth, Node: b.node, Table: b.table,
 		Media: &httpapi.Media{Uploads: b.files.uploads, Blobs: b.files.blobs}, Links: b.link, Sync: b.link.phones(),
-		Ready: b.ready, Gatherer: b.metrics, Registerer: b.metrics,
+		Ready: b.ready, Registerer: b.metrics,
 		Limits: httpapi.Limits{Proxies: proxies, Origins: e.cfg.AllowedOrigins}, Log: e.log,
 		// The transport's deadlines are the system clock's, whatever a test does to ours.
 		Now: time.Now, Random: rand.Reader})
@@ -113,6 +113,12 @@ func (b *building) run(ctx context.Context) error {
 	group.Go(func() error { return ended(running, b.files.run(running)) })
 	group.Go(func() error { return ended(running, b.devices.run(running)) })
 	group.Go(func() error { return b.sweep(running) })
+	group.Go(func() error {
+		if err := obs.ServeMetrics(running, b.edge.cfg.MetricsListen, b.metrics); err != nil {
+			b.edge.log.ErrorContext(running, "metrics are not served", obs.Error(err))
+		}
+		return nil // figures are no reason to stop
+	})
 	b.edge.serve(b.api)
 	err := group.Wait()
 	b.api.Close()

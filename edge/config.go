@@ -58,6 +58,9 @@ type Config struct {
 	// MediaBytesPerSecond bounds what photos take of the line to the cloud, both ways
 	// together; 0 is no bound. Text never waits for it.
 	MediaBytesPerSecond int `env:"MEDIA_BYTES_PER_SECOND" json:"media_bytes_per_second"`
+	// MetricsListen is the address of /metrics, for the operator's machines; empty serves
+	// none.
+	MetricsListen string `env:"METRICS_LISTEN" json:"metrics_listen"`
 	// TrustedProxies are the networks whose X-Forwarded-For counts.
 	TrustedProxies []string `env:"TRUSTED_PROXIES" json:"trusted_proxies"`
 	// AllowedOrigins are the web origins other than its own that may call the API.
