@@ -26,6 +26,7 @@ func jsonValue(t schema.Type, v record.Value) any {
 		if b, ok := v.AsBytes(); ok {
 			return hex.EncodeToString(b)
 		}
+	case schema.Text, schema.Enum, schema.Int, schema.Float, schema.Bool, schema.Blob:
 	}
 	return plainValue(v)
 }

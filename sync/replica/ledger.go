@@ -252,7 +252,7 @@ func (l *ledger) effects() (out Effects, changed bool, err error) {
 }
 
 func (l *ledger) settle(k record.Key, w *work) error {
-	w.record.Context = l.raise(k, w)
+	w.record.Context = l.raise(w)
 	for _, t := range w.touches {
 		if n := merge.Covered(w.record.Context, t.Dot.Replica, l); t.Dot.N <= n {
 			if slices.ContainsFunc(w.loaded, t.same) {
@@ -287,7 +287,7 @@ func (t PhoneTouch) same(o PhoneTouch) bool {
 // raise applies the exact rule: a phone's vector entry passes n in this record only where
 // the events up to n, and the predecessors' to their named ends, are held and every dot
 // that they name in this record is in its context (SPEC R8).
-func (l *ledger) raise(k record.Key, w *work) record.Context {
+func (l *ledger) raise(w *work) record.Context {
 	c := w.record.Context
 	if len(c.Dots) == 0 {
 		return c

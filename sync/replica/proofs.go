@@ -61,7 +61,8 @@ func (t trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched)
 		return card.Tier == record.TierPhone, nil
 	}
 	r := v.Receipt
-	if r.Replica != e.row.Replica || r.N != 1 || r.Hash != e.row.Hash || r.Verify(t.building, v.Issuer) != nil {
+	signed := r.Verify(t.building, v.Issuer) == nil
+	if !signed || r.Replica != e.row.Replica || r.N != 1 || r.Hash != e.row.Hash {
 		return false, nil
 	}
 	if tier, err := t.tier(ctx, r.Issuer); err != nil || tier == 0 {

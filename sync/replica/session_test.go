@@ -150,7 +150,7 @@ func (c *conversation) say(line string) []replica.SessionEffect {
 		w[name] = value
 	}
 	if w.has("at") {
-		c.now = int64(w.number("at")) //nolint:gosec // a script's small number
+		c.now = int64(w.number("at"))
 	}
 	return c.session.Step(c.now, c.event(verb, w))
 }
