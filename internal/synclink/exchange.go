@@ -251,6 +251,7 @@ func (x *exchange) pull(ctx context.Context, p wire.Pull) error {
 	if err != nil {
 		return fmt.Errorf("look up rights: %w", err)
 	}
+	view.Node = x.caller.peer.Node
 	page, err := x.server.config.Phones.Node.ReadView(ctx, x.caller.building, view, p)
 	if err != nil {
 		return fmt.Errorf("read view: %w", err)

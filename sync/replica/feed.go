@@ -294,6 +294,8 @@ func (n *Node) ReadEvents(ctx context.Context, building record.ID, w wire.Want) 
 type View struct {
 	// Hash identifies the view: a cursor of another view starts from zero.
 	Hash record.Hash
+	// Node is the reader's: receipts are for its own chains.
+	Node record.ID
 	// May decides on one record; parent is the record that Rules.Parent names.
 	May func(key record.Key, r, parent record.Record) bool
 	// Children lists the records whose rights follow these parents. Where it is set, they
@@ -331,7 +333,7 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 		}
 	}
 	p.Last = p.To >= feed.End
-	if p.Receipts, err = n.settled(ctx, building, pull.Replicas); err != nil {
+	if p.Receipts, err = n.settled(ctx, building, v.Node, pull.Replicas); err != nil {
 		return wire.Page{}, err
 	}
 	var replicas []record.ReplicaID
@@ -346,16 +348,23 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 
 // settled brings a phone what the cloud last said about its chains: the cloud says it
 // anew, an edge passes on what it was told (SPEC R13).
-func (n *Node) settled(ctx context.Context, building record.ID, chains []record.ReplicaID) ([]record.Receipt, error) {
+func (n *Node) settled(ctx context.Context, building, reader record.ID, chains []record.ReplicaID) ([]record.Receipt, error) {
 	if len(chains) > wire.PullChainsMax {
 		return nil, refuse(wire.CodeFrameTooLarge, "%d chains, limit %d", len(chains), wire.PullChainsMax)
 	}
-	if n.Tier == record.TierCloud || len(chains) == 0 {
-		return n.receipts(ctx, building, slices.Clone(chains))
+	if len(chains) == 0 {
+		return nil, nil
 	}
 	have, err := n.Store.Load(ctx, building, Need{Chains: chains})
 	if err != nil {
 		return nil, fmt.Errorf("load receipts: %w", err)
+	}
+	chains = slices.DeleteFunc(slices.Clone(chains), func(id record.ReplicaID) bool {
+		c := have.Chains[id]
+		return c.Card == nil || c.Card.Node != reader
+	})
+	if n.Tier == record.TierCloud {
+		return n.receipts(ctx, building, chains)
 	}
 	var out []record.Receipt
 	for _, id := range chains {

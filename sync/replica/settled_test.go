@@ -20,7 +20,7 @@ func TestSettledReachesAPhoneThroughTheEdge(t *testing.T) {
 	edge.push(p, yes)
 	chain := p.Outbox()[0]
 	ask := func() []record.Receipt {
-		page, err := edge.ReadView(context.Background(), home, replica.View{May: everything}, wire.Pull{Replicas: []record.ReplicaID{chain}})
+		page, err := edge.ReadView(context.Background(), home, replica.View{Node: p.ID(), May: everything}, wire.Pull{Replicas: []record.ReplicaID{chain}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,14 @@ func TestSettledReachesAPhoneThroughTheEdge(t *testing.T) {
 	if err := got[0].Verify(home, cloud.PublicKey()); err != nil {
 		t.Fatal(err)
 	}
-	_, err := edge.ReadView(context.Background(), home, replica.View{May: everything}, wire.Pull{Replicas: make([]record.ReplicaID, wire.PullChainsMax+1)})
+	for _, server := range []*box{edge, cloud} {
+		page, err := server.ReadView(context.Background(), home, replica.View{Node: l.phone("another").ID(), May: everything}, wire.Pull{Replicas: []record.ReplicaID{chain}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "receipts for another's chain", len(page.Receipts), 0)
+	}
+	_, err := edge.ReadView(context.Background(), home, replica.View{Node: p.ID(), May: everything}, wire.Pull{Replicas: make([]record.ReplicaID, wire.PullChainsMax+1)})
 	code(t, err, wire.CodeFrameTooLarge)
 }
 
