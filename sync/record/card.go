@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
@@ -49,6 +50,11 @@ type Card struct {
 
 // NodeID is the id of the node that holds a key: derived from it, hence self-certifying.
 func NodeID(public ed25519.PublicKey) ID { return DerivedID("node", hex.EncodeToString(public)) }
+
+// Owns reports whether a replica's id was made for the card's node.
+func (c Card) Owns(r ReplicaID) bool {
+	return bytes.Equal(r[len(r)-replicaMarkBytes:], replicaMark(c.Node))
+}
 
 // Validate checks that the card's node is its key's.
 func (c Card) Validate() error {

@@ -127,6 +127,9 @@ func DecodeEvent(b []byte) (Event, error) {
 		if err := e.Card.Validate(); err != nil {
 			return e, err
 		}
+		if !e.Card.Owns(e.Replica) {
+			return e, fmt.Errorf("%w: the replica's id was made for another node", ErrEvent)
+		}
 		if e.Card.Predecessor.Replica == e.Replica {
 			return e, fmt.Errorf("%w: a replica cannot follow itself", ErrEvent)
 		}

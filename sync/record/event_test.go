@@ -92,8 +92,11 @@ func nodeKey(seed byte) ed25519.PrivateKey {
 
 func public(seed byte) ed25519.PublicKey { return nodeKey(seed).Public().(ed25519.PublicKey) }
 
+// marked is a replica's id made for the node of the first key.
+var marked = record.MarkReplica(one, record.NodeID(public(1)))
+
 func first() record.Event {
-	return record.Event{Building: two, Replica: one, N: 1, Stamp: 1, Actor: record.Actor{Class: record.Automation},
+	return record.Event{Building: two, Replica: marked, N: 1, Stamp: 1, Actor: record.Actor{Class: record.Automation},
 		Card: &record.Card{Node: record.NodeID(public(1)), Tier: record.TierEdge, PublicKey: public(1)}}
 }
 
@@ -106,25 +109,26 @@ func second() record.Event {
 func TestDecodeEventRefuses(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(card, plain *record.Event){
-		"NoBuilding":        func(_, e *record.Event) { e.Building = record.ID{} },
-		"NoReplica":         func(_, e *record.Event) { e.Replica = record.ID{} },
-		"NumberZero":        func(_, e *record.Event) { e.N = 0 },
-		"NoPrevious":        func(_, e *record.Event) { e.Prev = record.Hash{} },
-		"FirstWithPrevious": func(c, _ *record.Event) { c.Prev = record.Hash{1} },
-		"FirstWithoutCard":  func(c, _ *record.Event) { c.Card = nil },
-		"CardLater":         func(c, e *record.Event) { e.Card = c.Card },
-		"FirstTouches":      func(c, e *record.Event) { c.Touches = e.Touches },
-		"NoAuthorClass":     func(_, e *record.Event) { e.Actor.Class = 0 },
-		"ActionLong":        func(_, e *record.Event) { e.Action = strings.Repeat("a", record.ActionBytesMax+1) },
-		"TouchesMany":       func(_, e *record.Event) { e.Touches = slices.Repeat(e.Touches, record.TouchesMax+1) },
-		"TouchNoKind":       func(_, e *record.Event) { e.Touches[0].Kind = "" },
-		"TouchNoField":      func(_, e *record.Event) { e.Touches[0].Field = "" },
-		"TouchNoID":         func(_, e *record.Event) { e.Touches[0].ID = record.ID{} },
-		"ReplacesNoDot":     func(_, e *record.Event) { e.Touches[0].Replaced[0].N = 0 },
-		"CardOtherNode":     func(c, _ *record.Event) { c.Card.Node = record.NodeID(public(2)) },
-		"CardNoTier":        func(c, _ *record.Event) { c.Card.Tier = 0 },
+		"NoBuilding":            func(_, e *record.Event) { e.Building = record.ID{} },
+		"NoReplica":             func(_, e *record.Event) { e.Replica = record.ID{} },
+		"NumberZero":            func(_, e *record.Event) { e.N = 0 },
+		"NoPrevious":            func(_, e *record.Event) { e.Prev = record.Hash{} },
+		"FirstWithPrevious":     func(c, _ *record.Event) { c.Prev = record.Hash{1} },
+		"FirstWithoutCard":      func(c, _ *record.Event) { c.Card = nil },
+		"CardLater":             func(c, e *record.Event) { e.Card = c.Card },
+		"FirstTouches":          func(c, e *record.Event) { c.Touches = e.Touches },
+		"NoAuthorClass":         func(_, e *record.Event) { e.Actor.Class = 0 },
+		"ActionLong":            func(_, e *record.Event) { e.Action = strings.Repeat("a", record.ActionBytesMax+1) },
+		"TouchesMany":           func(_, e *record.Event) { e.Touches = slices.Repeat(e.Touches, record.TouchesMax+1) },
+		"TouchNoKind":           func(_, e *record.Event) { e.Touches[0].Kind = "" },
+		"TouchNoField":          func(_, e *record.Event) { e.Touches[0].Field = "" },
+		"TouchNoID":             func(_, e *record.Event) { e.Touches[0].ID = record.ID{} },
+		"ReplacesNoDot":         func(_, e *record.Event) { e.Touches[0].Replaced[0].N = 0 },
+		"CardOtherNode":         func(c, _ *record.Event) { c.Card.Node = record.NodeID(public(2)) },
+		"CardNoTier":            func(c, _ *record.Event) { c.Card.Tier = 0 },
+		"CardOfAnothersReplica": func(c, _ *record.Event) { c.Replica = record.MarkReplica(one, record.NodeID(public(2))) },
 		"CardFollowsItself": func(c, _ *record.Event) {
-			c.Card.Predecessor, c.Card.PredecessorHash = record.Dot{Replica: one, N: 3}, record.Hash{1}
+			c.Card.Predecessor, c.Card.PredecessorHash = record.Dot{Replica: marked, N: 3}, record.Hash{1}
 		},
 		"CardNoPredecessorHash": func(c, _ *record.Event) { c.Card.Predecessor = record.Dot{Replica: two, N: 3} },
 	} {

@@ -110,6 +110,29 @@ func NewID(wallMillis int64, random io.Reader) (ID, error) {
 	return id, nil
 }
 
+// NewReplicaID builds the id of a node's new replica: a UUIDv7 whose last six bytes are a
+// digest of the node. So nobody else can claim a replica that they have seen: its card must
+// name the node that the id is made for (SPEC R1). The 26 random bits that remain keep two
+// copies of one node apart that start in the same millisecond.
+func NewReplicaID(wallMillis int64, random io.Reader, node ID) (ReplicaID, error) {
+	id, err := NewID(wallMillis, random)
+	return MarkReplica(id, node), err
+}
+
+// MarkReplica puts a node's mark on an id.
+func MarkReplica(id, node ID) ReplicaID {
+	copy(id[len(id)-replicaMarkBytes:], replicaMark(node))
+	return id
+}
+
+// replicaMarkBytes leaves forging another node's mark to who makes 2^48 keys.
+const replicaMarkBytes = 6
+
+func replicaMark(node ID) []byte {
+	sum := sha256.Sum256(append([]byte("estate replica v1\x00"), node[:]...))
+	return sum[:replicaMarkBytes]
+}
+
 // DerivedID builds a UUIDv8 from the parts of a cause, so that two automations that act on
 // the same cause make one record (design §3, Write). Parts are length-prefixed before
 // hashing: ("ab","c") and ("a","bc") differ.

@@ -81,11 +81,11 @@ func TestEdgeSpeaksForTheCloud(t *testing.T) {
 			return record.Event{Replica: live.Replica, N: live.N + 1, Prev: cloud.chain(live.Replica).Hash}
 		},
 		"new replica with the cloud's card": func(cloud *box, _ record.Dot) record.Event {
-			return record.Event{Replica: record.DerivedID("replica", "forged"), N: 1,
+			return record.Event{Replica: record.MarkReplica(record.DerivedID("replica", "forged"), cloud.ID()), N: 1,
 				Card: &record.Card{Node: cloud.ID(), Tier: record.TierCloud, PublicKey: cloud.PublicKey()}}
 		},
 		"new replica with the cloud's key in a phone's card": func(cloud *box, _ record.Dot) record.Event {
-			return record.Event{Replica: record.DerivedID("replica", "forged"), N: 1,
+			return record.Event{Replica: record.MarkReplica(record.DerivedID("replica", "forged"), cloud.ID()), N: 1,
 				Card: &record.Card{Node: cloud.ID(), Tier: record.TierPhone, PublicKey: cloud.PublicKey()}}
 		},
 	} {
@@ -207,9 +207,10 @@ func TestReplacedDotOfTheFuture(t *testing.T) {
 // phoneEvent makes one transaction of a phone, after its card, every byte of it.
 func phoneEvent(t *testing.T, touches []record.Touch, details record.Details) (wire.Push, replica.Peer) {
 	t.Helper()
-	priv, rep := key("phone"), record.DerivedID("replica", "phone")
+	priv := key("phone")
 	public := priv.Public().(ed25519.PublicKey)
 	node := record.NodeID(public)
+	rep := record.MarkReplica(record.DerivedID("replica", "phone"), node)
 	encode := func(e record.Event) []byte {
 		e.Building, e.Replica, e.Stamp, e.EventTime, e.Actor, e.Action = home, rep, hlc.At(noon), noon, person(), "edit"
 		body, err := e.Encode()
@@ -276,4 +277,28 @@ func refusedAs(t *testing.T, got wire.Pushed) string {
 		t.Fatalf("results %+v", got.Results)
 	}
 	return got.Results[1].Refused[0].Code
+}
+
+// Who has seen another's replica id cannot claim it with a card of their own: at a server
+// that does not know the id yet, the honest chain would be the fork (SPEC R1).
+func TestReplicaOfAnotherNode(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	dot := edge.write(ticket(1), text("note", "one"))
+	private := key("phone")
+	public := private.Public().(ed25519.PublicKey)
+	card := record.Event{Building: home, Replica: dot.Replica, N: 1, Stamp: hlc.At(noon), EventTime: noon, Actor: person(), Action: "card",
+		Card: &record.Card{Node: record.NodeID(public), Tier: record.TierPhone, PublicKey: public}}
+	body, err := card.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := wire.Push{Head: record.SignHead(private, home, dot.Replica, 1, record.HashEvent(body)), Transactions: []wire.EventItem{{Body: body, Replica: dot.Replica, N: 1}}}
+	_, err = cloud.ApplyPush(context.Background(), home, replica.Peer{Node: record.NodeID(public), Tier: record.TierPhone, Person: ann}, yes, push)
+	if err == nil {
+		t.Error("a phone claimed the edge's replica")
+	}
+	edge.sync(cloud)
+	same(t, edge, cloud)
+	want(t, "held back", len(cloud.held(edge)), 0)
 }

@@ -148,7 +148,7 @@ func (l *ledger) identity() error {
 
 // mint starts a new replica of this node.
 func (l *ledger) mint() error {
-	id, err := record.NewID(l.now, l.node.Random)
+	id, err := record.NewReplicaID(l.now, l.node.Random, l.node.ID())
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func (p *Phone) Write(puts ...Put) (record.Dot, error) {
 
 func (p *Phone) mint(now int64) error {
 	s := &p.State
-	id, err := record.NewID(now, p.Random)
+	id, err := record.NewReplicaID(now, p.Random, p.ID())
 	if err != nil {
 		return err
 	}

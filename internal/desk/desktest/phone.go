@@ -29,7 +29,9 @@ type app struct {
 
 func (w *world) app(owner desk.Caller) *app {
 	seed := sha256.Sum256(owner.Person[:])
-	return &app{world: w, owner: owner, key: ed25519.NewKeyFromSeed(seed[:]), replica: record.DerivedID("app", owner.Person.String())}
+	private := ed25519.NewKeyFromSeed(seed[:])
+	node := record.NodeID(private.Public().(ed25519.PublicKey))
+	return &app{world: w, owner: owner, key: private, replica: record.MarkReplica(record.DerivedID("app", owner.Person.String()), node)}
 }
 
 func (a *app) event(t testing.TB, e record.Event, details record.Details) wire.EventItem {
