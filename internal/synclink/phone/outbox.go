@@ -191,7 +191,7 @@ func (o *Outbox) mint(now int64) error {
 	if o.minted {
 		return nil
 	}
-	id, err := record.NewID(now, o.config.Random)
+	id, err := record.NewReplicaID(now, o.config.Random, o.Node())
 	if err != nil {
 		return err
 	}
