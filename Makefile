@@ -24,6 +24,7 @@ build-arm: ## build the edge for arm64 and armv7 boxes into bin/linux-*/
 
 run: ## start the demo; ARGS go to it, as in make run ARGS=--story
 	@scripts/preflight.sh
+	@scripts/api-docs.sh
 	@$(MAKE) --no-print-directory build
 	@exec bin/estate demo $(ARGS)
 
