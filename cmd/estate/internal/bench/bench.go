@@ -34,15 +34,23 @@ type figure struct {
 	Met           bool    `json:"met"`
 }
 
+// options are what every bench can be told.
+type options struct {
+	quick bool
+	// publisher is the program that speaks for the sensors; empty for this one.
+	publisher string
+}
+
 // measure is one bench.
-type measure func(ctx context.Context, s *stack.Stack, quick bool) ([]figure, error)
+type measure func(ctx context.Context, s *stack.Stack, how options) ([]figure, error)
 
 // Command is `estate bench`.
 func Command() *cobra.Command {
-	var quick bool
+	var how options
 	var file string
 	cmd := &cobra.Command{Use: "bench", Short: "Measure the real programs on this machine"}
-	cmd.PersistentFlags().BoolVar(&quick, "quick", false, "a small run, within 45 seconds")
+	cmd.PersistentFlags().StringVar(&how.publisher, "publisher", "", "the program that speaks for the sensors, such as mosquitto_pub")
+	cmd.PersistentFlags().BoolVar(&how.quick, "quick", false, "a small run, within 45 seconds")
 	cmd.PersistentFlags().StringVar(&file, "json", "", "write the figures to this file, too")
 	for _, b := range []struct {
 		name, short string
@@ -53,7 +61,7 @@ func Command() *cobra.Command {
 	} {
 		cmd.AddCommand(&cobra.Command{Use: b.name, Short: b.short, Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				figures, err := run(cmd.Context(), cmd.ErrOrStderr(), b.run, quick)
+				figures, err := run(cmd.Context(), cmd.ErrOrStderr(), b.run, how)
 				if err != nil {
 					return fmt.Errorf("bench %s: %w", b.name, err)
 				}
@@ -64,7 +72,7 @@ func Command() *cobra.Command {
 }
 
 // run measures in a stack of its own, which is gone afterwards.
-func run(ctx context.Context, progress io.Writer, bench measure, quick bool) (figures []figure, err error) {
+func run(ctx context.Context, progress io.Writer, bench measure, how options) (figures []figure, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -87,7 +95,7 @@ func run(ctx context.Context, progress io.Writer, bench measure, quick bool) (fi
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	return bench(ctx, s, quick)
+	return bench(ctx, s, how)
 }
 
 // one starts a cloud and one building's edge.

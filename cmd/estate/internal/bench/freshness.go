@@ -26,16 +26,16 @@ const (
 
 // freshness fires leak sensors one after the other and waits for each ticket on a
 // dashboard's WebSocket at the cloud.
-func freshness(ctx context.Context, s *stack.Stack, quick bool) ([]figure, error) {
+func freshness(ctx context.Context, s *stack.Stack, how options) ([]figure, error) {
 	cloud, edge, err := one(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	count := sensorsFull
-	if quick {
+	if how.quick {
 		count = sensorsQuick
 	}
-	g, devices, err := fit(ctx, s, edge, count)
+	g, devices, err := fit(ctx, s, edge, count, how.publisher)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func freshness(ctx context.Context, s *stack.Stack, quick bool) ([]figure, error
 }
 
 // fit gives a building leak sensors, adopted and announced.
-func fit(ctx context.Context, s *stack.Stack, edge *stack.Edge, count int) (*gateway.Gateway, []record.ID, error) {
+func fit(ctx context.Context, s *stack.Stack, edge *stack.Edge, count int, publisher string) (*gateway.Gateway, []record.ID, error) {
 	manager, err := managerAtEdge(ctx, s, edge)
 	if err != nil {
 		return nil, nil, err
@@ -89,7 +89,7 @@ func fit(ctx context.Context, s *stack.Stack, edge *stack.Edge, count int) (*gat
 		}
 		devices[i] = device.ID
 	}
-	g, err := gateway.Connect(ctx, edge, sensors)
+	g, err := gateway.Connect(ctx, edge, sensors, publisher)
 	if err != nil {
 		return nil, nil, err
 	}

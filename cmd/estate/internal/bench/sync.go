@@ -31,7 +31,7 @@ const (
 
 // reconcile writes tickets at an edge that is cut off, gives the link back, and measures
 // how fast they reach the cloud.
-func reconcile(ctx context.Context, s *stack.Stack, quick bool) ([]figure, error) {
+func reconcile(ctx context.Context, s *stack.Stack, how options) ([]figure, error) {
 	cloud, edge, err := one(ctx, s)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func reconcile(ctx context.Context, s *stack.Stack, quick bool) ([]figure, error
 		return nil, err
 	}
 	rows := rowsFull
-	if quick {
+	if how.quick {
 		rows = rowsQuick
 	}
 	edge.Line.Cut()

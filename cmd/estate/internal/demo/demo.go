@@ -27,18 +27,20 @@ const databaseVariable = "DATABASE_URL"
 // Command is `estate demo`.
 func Command() *cobra.Command {
 	var story, keep bool
+	var publisher string
 	cmd := &cobra.Command{
 		Use: "demo", Short: "Run a whole estate on this machine", Args: cobra.NoArgs,
 		Long: "Starts a private PostgreSQL, the cloud, two edges and a simulated building, and prints addresses and sign-ins. " +
 			"Data is kept in " + homeVariable + ", else in .estate/demo, for the next run. Ctrl-C stops everything.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if story {
-				return tell(cmd.Context(), cmd.OutOrStdout(), keep)
+				return tell(cmd.Context(), cmd.OutOrStdout(), keep, publisher)
 			}
 			return run(cmd.Context(), cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().BoolVar(&story, "story", false, "play the story by itself, in a folder of its own, and check each step")
+	cmd.Flags().StringVar(&publisher, "publisher", "", "with --story: the program that speaks for the sensors, such as mosquitto_pub")
 	cmd.Flags().BoolVar(&keep, "keep", false, "with --story: leave its folder for a look")
 	for verb, short := range map[string]string{
 		verbCut:     "Cut a building off from the cloud",
@@ -127,7 +129,7 @@ func alreadyRunning(ctx context.Context, out io.Writer, dir string, cause error)
 
 // play starts everything, serves the control socket and waits.
 func play(ctx context.Context, out io.Writer, s *stack.Stack) error {
-	buildings, err := start(ctx, s, stack.DefaultPlan())
+	buildings, err := start(ctx, s, stack.DefaultPlan(), "")
 	for _, b := range buildings {
 		defer b.Close()
 	}

@@ -23,7 +23,7 @@ const (
 )
 
 // start starts and seeds everything. What it gives must be closed, also after an error.
-func start(ctx context.Context, s *stack.Stack, plan stack.Plan) ([]*gateway.Gateway, error) {
+func start(ctx context.Context, s *stack.Stack, plan stack.Plan, publisher string) ([]*gateway.Gateway, error) {
 	cloud, err := s.StartCloud(ctx, cloudName)
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func start(ctx context.Context, s *stack.Stack, plan stack.Plan) ([]*gateway.Gat
 			if err := edge.Start(starting); err != nil {
 				return err
 			}
-			b, err := furnish(starting, s, edge)
+			b, err := furnish(starting, s, edge, publisher)
 			if b != nil {
 				mu.Lock()
 				buildings = append(buildings, b)
@@ -61,12 +61,12 @@ func start(ctx context.Context, s *stack.Stack, plan stack.Plan) ([]*gateway.Gat
 }
 
 // furnish enters a building's sensors at its edge and lets its gateway announce them.
-func furnish(ctx context.Context, s *stack.Stack, edge *stack.Edge) (*gateway.Gateway, error) {
+func furnish(ctx context.Context, s *stack.Stack, edge *stack.Edge, publisher string) (*gateway.Gateway, error) {
 	manager, err := signInSoon(ctx, s, edge, "manager")
 	if err != nil {
 		return nil, err
 	}
-	b, err := gateway.Connect(ctx, edge, gateway.Household(edge.Place.Code))
+	b, err := gateway.Connect(ctx, edge, gateway.Household(edge.Place.Code), publisher)
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,9 @@ const stepTimeout = 60 * time.Second
 type tale struct {
 	out   io.Writer
 	began time.Time
-	step  int
+	// publisher is the program that speaks for the sensors; empty for this one.
+	publisher string
+	step      int
 
 	stack   *stack.Stack
 	cloud   *stack.Cloud
@@ -43,7 +45,7 @@ type tale struct {
 }
 
 // tell plays the story with real processes in a folder of its own.
-func tell(ctx context.Context, out io.Writer, keep bool) (err error) {
+func tell(ctx context.Context, out io.Writer, keep bool, publisher string) (err error) {
 	binaries, err := programs()
 	if err != nil {
 		return err
@@ -55,7 +57,7 @@ func tell(ctx context.Context, out io.Writer, keep bool) (err error) {
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL's account passes through
 		return fmt.Errorf("let PostgreSQL's account into the story's folder: %w", err)
 	}
-	t := &tale{out: out, began: time.Now(), atCloud: map[string]*apiclient.Client{}, atEdge: map[string]*apiclient.Client{}}
+	t := &tale{out: out, began: time.Now(), publisher: publisher, atCloud: map[string]*apiclient.Client{}, atEdge: map[string]*apiclient.Client{}}
 	t.say("The story of a leaking pipe in a cut-off building, with real processes in %s", dir)
 	defer func() {
 		if err == nil && !keep {

@@ -32,7 +32,7 @@ func (t *tale) begin(ctx context.Context) error {
 	for i := range plan.People {
 		delete(plan.People[i].Roles, "PINE")
 	}
-	buildings, err := start(ctx, t.stack, plan)
+	buildings, err := start(ctx, t.stack, plan, t.publisher)
 	if len(buildings) > 0 {
 		t.gateway = buildings[0]
 	}

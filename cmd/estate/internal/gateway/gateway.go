@@ -12,8 +12,6 @@ import (
 	"math"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
 	"estate/internal/lab/stack"
 )
 
@@ -74,34 +72,31 @@ func checksum(text string) uint32 {
 type Gateway struct {
 	Sensors []Sensor
 	// Code is the building's short code.
-	Code   string
-	client mqtt.Client
+	Code string
+	line line
 }
 
-// Connect signs a building's gateway in at the edge's broker. It reconnects by itself.
-func Connect(ctx context.Context, edge *stack.Edge, sensors []Sensor) (*Gateway, error) {
+// Connect signs a building's gateway in at the edge's broker, and reconnects by itself. A
+// publisher, such as mosquitto_pub, sends each message in its place.
+func Connect(ctx context.Context, edge *stack.Edge, sensors []Sensor, publisher string) (*Gateway, error) {
 	login, err := edge.Gateway(ctx)
 	if err != nil {
 		return nil, err
 	}
 	g := &Gateway{Sensors: sensors, Code: edge.Place.Code}
-	options := mqtt.NewClientOptions().AddBroker("tcp://"+edge.MQTT()).
-		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
-		SetConnectTimeout(publishTimeout).SetConnectRetry(true).SetConnectRetryInterval(time.Second).
-		SetMaxReconnectInterval(5*time.Second).SetOrderMatters(true).
-		// A message under way when the broker dies is sent again: at least once.
-		SetCleanSession(false).
-		SetWill(baseTopic+"/bridge/state", `{"state":"offline"}`, 1, true)
-	g.client = mqtt.NewClient(options)
-	if err := wait(ctx, g.client.Connect()); err != nil {
-		g.client.Disconnect(quiesceMillis)
-		return nil, fmt.Errorf("sign the gateway of %s in at %s: %w", edge.Place.Name, edge.MQTT(), err)
+	if publisher != "" {
+		g.line, err = byProgram(publisher, edge, login)
+	} else {
+		g.line, err = connect(ctx, edge, login)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return g, nil
 }
 
 // Close says goodbye.
-func (g *Gateway) Close() { g.client.Disconnect(quiesceMillis) }
+func (g *Gateway) Close() { g.line.close() }
 
 // Sensor finds a sensor by name.
 func (g *Gateway) Sensor(name string) (Sensor, error) {
@@ -231,22 +226,8 @@ func (g *Gateway) publish(ctx context.Context, topic string, retained bool, payl
 	if err != nil {
 		return fmt.Errorf("publish to %s: %w", topic, err)
 	}
-	if err := wait(ctx, g.client.Publish(baseTopic+"/"+topic, 1, retained, text)); err != nil {
+	if err := g.line.publish(ctx, baseTopic+"/"+topic, retained, text); err != nil {
 		return fmt.Errorf("publish to %s: %w", topic, err)
 	}
 	return nil
-}
-
-// wait waits for the broker's acknowledgement.
-func wait(ctx context.Context, token mqtt.Token) error {
-	timer := time.NewTimer(publishTimeout)
-	defer timer.Stop()
-	select {
-	case <-token.Done():
-		return token.Error()
-	case <-timer.C:
-		return fmt.Errorf("no acknowledgement within %s", publishTimeout)
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
