@@ -35,6 +35,7 @@ const (
 	socketPathMax = 100
 	pathEnrol     = "/enrol"
 	pathLogins    = "/logins"
+	pathLoginGone = "/logins/remove"
 )
 
 // listenAdmin opens the socket. The store's lock is held, so a socket that is there is a
@@ -103,6 +104,7 @@ type LoginResult struct {
 func (e *Edge) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathEnrol, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.Enrol) })
+	mux.HandleFunc("POST "+pathLoginGone, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.RemoveLogin) })
 	mux.HandleFunc("POST "+pathLogins, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.AddLogin) })
 	return mux
 }
@@ -190,6 +192,23 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 	return out, nil
 }
 
+// LoginName names a login.
+type LoginName struct {
+	Name string `json:"name"`
+}
+
+// RemoveLogin takes a login away and ends its connection at once. It returns not_found for
+// a name that has none. What the device reported stays.
+func (e *Edge) RemoveLogin(ctx context.Context, in LoginName) (LoginName, error) {
+	if err := e.local.RemoveLogin(ctx, in.Name); err != nil {
+		return LoginName{}, err
+	}
+	if d := e.mqtt.Load(); d != nil {
+		d.disconnect(in.Name)
+	}
+	return in, nil
+}
+
 // EnrolAt enrols the box whose data folder this is, whether it runs or not.
 func EnrolAt(ctx context.Context, cfg Config, now func() time.Time, in EnrolInput) (EnrolResult, error) {
 	return command(ctx, cfg, now, pathEnrol, in, (*Edge).Enrol)
@@ -198,6 +217,12 @@ func EnrolAt(ctx context.Context, cfg Config, now func() time.Time, in EnrolInpu
 // AddLoginAt makes a login at the box whose data folder this is, whether it runs or not.
 func AddLoginAt(ctx context.Context, cfg Config, now func() time.Time, in LoginInput) (LoginResult, error) {
 	return command(ctx, cfg, now, pathLogins, in, (*Edge).AddLogin)
+}
+
+// RemoveLoginAt takes a login away at the box whose data folder this is, whether it runs or
+// not.
+func RemoveLoginAt(ctx context.Context, cfg Config, now func() time.Time, in LoginName) (LoginName, error) {
+	return command(ctx, cfg, now, pathLoginGone, in, (*Edge).RemoveLogin)
 }
 
 // command does something to a box: by itself where it can open the data, else through the

@@ -241,6 +241,15 @@ func TestPlainSensor(t *testing.T) {
 		}
 		return len(got.Items) == 1
 	})
+	if _, err := edge.RemoveLoginAt(t.Context(), b.cfg, time.Now, edge.LoginName{Name: "s1"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.tryPublish(second, second.Topic, `{}`); err == nil {
+		t.Error("a login that was removed still works")
+	}
+	if _, err := edge.RemoveLoginAt(t.Context(), b.cfg, time.Now, edge.LoginName{Name: "s1"}); err == nil || !strings.Contains(err.Error(), "login") {
+		t.Errorf("removed twice: %v", err)
+	}
 }
 
 // TestBrokenBrokerStore: a damaged broker store costs history, not the building's sensors.

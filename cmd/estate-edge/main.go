@@ -29,6 +29,7 @@ const usage = `estate-edge runs the box of one building.
   estate-edge enrol --code CODE --cloud URL        make this box a building's, once
   estate-edge device add NAME [--gateway] [--base TOPIC]
                                                    make an MQTT login; its secret is printed once
+  estate-edge device remove NAME                   take it away; its connection ends at once
   estate-edge version
 
 Flags of each: --config FILE, --data FOLDER. Of run: --listen, --mqtt-listen, --broker-url,
@@ -178,8 +179,11 @@ func (p program) enrol(ctx context.Context, args []string) error {
 }
 
 func (p program) device(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == "remove" {
+		return p.removeDevice(ctx, args[1:])
+	}
 	if len(args) == 0 || args[0] != "add" {
-		return p.wrong("device knows add")
+		return p.wrong("device knows add and remove")
 	}
 	var in edge.LoginInput
 	cfg, now, words, err := p.parse("device add", args[1:], func(f *flag.FlagSet, _ *edge.Config) {
@@ -194,6 +198,21 @@ func (p program) device(ctx context.Context, args []string) error {
 	}
 	in.Name = words[0]
 	got, err := edge.AddLoginAt(ctx, cfg, now, in)
+	if err != nil {
+		return err
+	}
+	return p.print(got)
+}
+
+func (p program) removeDevice(ctx context.Context, args []string) error {
+	cfg, now, words, err := p.parse("device remove", args, func(*flag.FlagSet, *edge.Config) {})
+	if err != nil {
+		return err
+	}
+	if len(words) != 1 {
+		return p.wrong("device remove needs one name")
+	}
+	got, err := edge.RemoveLoginAt(ctx, cfg, now, edge.LoginName{Name: words[0]})
 	if err != nil {
 		return err
 	}
