@@ -80,7 +80,7 @@ func (p program) publish(ctx context.Context, topic string, retained bool, paylo
 	if retained {
 		arguments = append(arguments, "-r")
 	}
-	if output, err := exec.CommandContext(ctx, p.path, arguments...).CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(ctx, p.path, arguments...).CombinedOutput(); err != nil { //nolint:gosec // the operator names the program
 		return fmt.Errorf("%s: %w: %s", p.path, err, output)
 	}
 	return nil
