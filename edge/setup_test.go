@@ -85,20 +85,25 @@ func must[T any](v T, err error) func(*testing.T) T {
 	}
 }
 
-func startCloud(t *testing.T) *cloud {
+// startCloud starts a cloud of this release, or of one with these kinds.
+func startCloud(t *testing.T, kinds ...schema.Kind) *cloud {
 	t.Helper()
+	if len(kinds) == 0 {
+		kinds = schema.Kinds()
+	}
+	table := schema.NewTable(kinds)
 	c := &cloud{t: t, nodes: map[record.ID]ed25519.PublicKey{}, manager: must(record.NewID(1, rand.Reader))(t)}
-	store := must(sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "cloud.db"), sqlitestore.Options{}))(t)
+	store := must(sqlitestore.Open(t.Context(), filepath.Join(t.TempDir(), "cloud.db"), sqlitestore.Options{Kinds: kinds}))(t)
 	t.Cleanup(func() { _ = store.Close() })
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	boot := must(record.NewID(1, rand.Reader))(t)
-	c.node = &replica.Node{Key: key, Tier: record.TierCloud, Rules: schema.Default(), Store: store, Boot: func() record.ID { return boot },
+	c.node = &replica.Node{Key: key, Tier: record.TierCloud, Rules: table, Store: store, Boot: func() record.ID { return boot },
 		Now: func() int64 { return time.Now().UnixMilli() }, Random: rand.Reader, Schema: schema.Version,
 		Trusted: func(context.Context, record.ID, record.ID, record.Tier) (bool, error) { return true, nil }}
-	c.desk = desk.New(desk.Config{Node: c.node, Table: schema.Default(), Query: sqlitestore.NewQueries(store, schema.Kinds()), Now: time.Now, Random: rand.Reader})
+	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: sqlitestore.NewQueries(store, kinds), Now: time.Now, Random: rand.Reader})
 	c.signer = must(auth.NewSigner(auth.IssuerCloud, key))(t)
 	codes := authtest.NewEnrolments()
 	c.enrol = auth.NewEnrolments(codes, auth.IssuerCloud, time.Now, rand.Reader)
