@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -63,15 +64,25 @@ const (
 // FreePort picks a loopback TCP port that nobody listens on. Another process may take it
 // before the caller does, so the caller retries a failed start.
 func FreePort(ctx context.Context) (int, error) {
-	var config net.ListenConfig
 	var last error
 	for range portTriesMax {
 		port := portFirst + rand.IntN(portLast-portFirst) //nolint:gosec // any port will do
-		listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return port, listener.Close()
+		if last = TryPort(ctx, port); last == nil {
+			return port, nil
 		}
-		last = err
 	}
 	return 0, fmt.Errorf("choose a free port: %w", last)
+}
+
+// TryPort says why a loopback TCP port cannot be listened on. While it looks, this process
+// starts no other: a child that has not yet begun its program would hold the port open.
+func TryPort(ctx context.Context, port int) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"estate/internal/lab"
+	"estate/internal/lab/child"
 	"estate/sync/record"
 )
 
@@ -124,7 +125,7 @@ func writeFile(path string, text []byte) error {
 
 // port gives the port that a purpose had in the last run if it is still free, else another.
 func (s *Stack) port(ctx context.Context, purpose string) (int, error) {
-	if known := s.State.Ports[purpose]; known != 0 && free(ctx, known) {
+	if known := s.State.Ports[purpose]; known != 0 && child.TryPort(ctx, known) == nil {
 		return known, nil
 	}
 	port, err := lab.FreePort(ctx)
@@ -132,15 +133,6 @@ func (s *Stack) port(ctx context.Context, purpose string) (int, error) {
 		return 0, err
 	}
 	return port, s.remember(func() { s.State.Ports[purpose] = port })
-}
-
-func free(ctx context.Context, port int) bool {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", address(port))
-	if err != nil {
-		return false
-	}
-	return listener.Close() == nil
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
