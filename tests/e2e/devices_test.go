@@ -11,6 +11,7 @@ import (
 
 	"estate/internal/apiclient"
 	"estate/internal/desk"
+	"estate/internal/lab/labtest"
 	"estate/internal/lab/stack"
 )
 
@@ -91,7 +92,7 @@ func openTickets(t *testing.T, client *apiclient.Client, e *stack.Edge) int {
 // an adopted sensor of ours. No crash, and no ticket but the one that our sensor makes.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	file, err := os.Open(data(t, "mqtt_payloads/zigbee2mqtt.jsonl"))
+	file, err := os.Open(labtest.Data(t, "mqtt_payloads/zigbee2mqtt.jsonl")[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"estate/internal/lab/labtest"
 )
 
 // TestImportOffline: violations of a city are imported at an edge that is cut off, twice,
 // and every row is at the cloud once the link is back.
 func TestImportOffline(t *testing.T) {
 	t.Parallel()
-	path := data(t, "nyc_hpd_violations/dev.csv")
+	path := labtest.Data(t, "nyc_hpd_violations/dev.csv")[0]
 	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

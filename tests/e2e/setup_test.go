@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -205,23 +204,6 @@ func publish(t *testing.T, e *stack.Edge, login stack.Login, topic, payload stri
 		return fmt.Errorf("mosquitto_pub %s: %w: %s", topic, err, output)
 	}
 	return nil
-}
-
-// data finds a file of the shared test data, or skips and names it.
-func data(t *testing.T, name string) string {
-	t.Helper()
-	dirs := []string{os.Getenv("ESTATE_DATA")}
-	for up, n := "..", 0; n < 4; up, n = filepath.Join(up, ".."), n+1 {
-		dirs = append(dirs, filepath.Join(up, "shared", "data"))
-	}
-	for _, dir := range dirs {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); dir != "" && err == nil {
-			return path
-		}
-	}
-	t.Skipf("test data missing: %s (set ESTATE_DATA)", name)
-	return ""
 }
 
 var errNotYet = errors.New("not yet")

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"estate/edge/internal/decode"
+	"estate/internal/lab/labtest"
 )
 
 // captured is one line of the recorded corpus.
@@ -20,21 +20,12 @@ type captured struct {
 	Retain  *bool  `json:"retain"`
 }
 
-// corpus finds the recorded messages in ESTATE_DATA or ../shared/data beside the module.
+// corpus reads the recorded messages.
 func corpus(t *testing.T) []captured {
 	t.Helper()
-	const name = "mqtt_payloads/zigbee2mqtt.jsonl"
-	dir := os.Getenv("ESTATE_DATA")
-	for up := "."; dir == ""; up = filepath.Join(up, "..") {
-		if _, err := os.Stat(filepath.Join(up, "go.mod")); err == nil {
-			dir = filepath.Join(up, "..", "shared", "data")
-		} else if full, _ := filepath.Abs(up); full == "/" {
-			break
-		}
-	}
-	f, err := os.Open(filepath.Join(dir, name))
+	f, err := os.Open(labtest.Data(t, "mqtt_payloads/zigbee2mqtt.jsonl")[0])
 	if err != nil {
-		t.Skipf("test data missing: %s (set ESTATE_DATA)", name)
+		t.Fatal(err)
 	}
 	defer func() { _ = f.Close() }()
 	var out []captured

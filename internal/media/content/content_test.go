@@ -13,6 +13,7 @@ import (
 	"slices"
 	"testing"
 
+	"estate/internal/lab/labtest"
 	"estate/internal/media/content"
 )
 
@@ -222,17 +223,7 @@ func TestThumbnail(t *testing.T) {
 // TestRealPhotos reads photos of defects, some of which carry a position.
 func TestRealPhotos(t *testing.T) {
 	t.Parallel()
-	const pattern = "defect_photos/*/images/*.jpg"
-	var files []string
-	for _, root := range []string{os.Getenv("ESTATE_DATA"), "../../../../shared/data"} {
-		if found, _ := filepath.Glob(filepath.Join(root, pattern)); root != "" && len(found) > 0 {
-			files = found
-			break
-		}
-	}
-	if len(files) == 0 {
-		t.Skipf("no %s in ESTATE_DATA or ../shared/data", pattern)
-	}
+	files := labtest.Data(t, "defect_photos/*/images/*.jpg")
 	located := 0
 	for _, name := range files {
 		in, err := os.ReadFile(name)
