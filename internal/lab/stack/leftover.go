@@ -101,8 +101,11 @@ func end(ctx context.Context, pid int) error {
 	return child.WaitGone(killing, pid)
 }
 
-// notePIDs writes down what runs now, for the run after a crash.
+// notePIDs writes down what runs now, for the run after a crash. Programs that start at the
+// same time write one after the other, and the last list is the whole one.
 func (s *Stack) notePIDs() error {
+	s.remembering.Lock()
+	defer s.remembering.Unlock()
 	pids := map[string]int{}
 	for _, p := range s.Processes() {
 		pids[p.Name()] = p.PID()

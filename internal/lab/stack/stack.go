@@ -54,7 +54,7 @@ type Stack struct {
 	lock    *os.File
 	url     string
 
-	remembering sync.Mutex // held while State changes
+	remembering sync.Mutex // held while State or the list of process ids is written
 
 	mu     sync.Mutex
 	clouds map[string]*Cloud

@@ -125,7 +125,10 @@ func writeFile(path string, text []byte) error {
 
 // port gives the port that a purpose had in the last run if it is still free, else another.
 func (s *Stack) port(ctx context.Context, purpose string) (int, error) {
-	if known := s.State.Ports[purpose]; known != 0 && child.TryPort(ctx, known) == nil {
+	s.remembering.Lock()
+	known := s.State.Ports[purpose]
+	s.remembering.Unlock()
+	if known != 0 && child.TryPort(ctx, known) == nil {
 		return known, nil
 	}
 	port, err := lab.FreePort(ctx)

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	"estate/internal/lab/child"
 	"estate/sync/record"
 )
@@ -118,5 +120,25 @@ func TestLeftovers(t *testing.T) {
 	}
 	if child.Alive(ours.Process.Pid) || !child.Alive(stranger.Process.Pid) {
 		t.Error("the wrong process was ended")
+	}
+}
+
+// TestProgramsStartTogether: two programs that start at once both write down what runs.
+func TestProgramsStartTogether(t *testing.T) {
+	t.Parallel()
+	s := &Stack{options: Options{Dir: t.TempDir()}, State: State{Ports: map[string]int{}}}
+	var group errgroup.Group
+	for range 8 {
+		group.Go(func() error {
+			for range 50 {
+				if err := s.notePIDs(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
 	}
 }
