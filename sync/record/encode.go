@@ -1,15 +1,12 @@
 package record
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"unicode/utf8"
-
-	"estate/sync/hlc"
 )
 
 // Limits of one record. A record near them is a modelling mistake; the store and the wire
@@ -25,45 +22,6 @@ const (
 
 // ErrRecord says that bytes are not a record in canonical form.
 var ErrRecord = errors.New("record: malformed record")
-
-// The encoded form, as the decoder sees it. Replicas are listed once, in order, and cited by index: a ticket of a
-// dozen fields costs one replica id, not a dozen.
-type recordWire struct {
-	_        struct{} `cbor:",toarray"`
-	Version  uint64
-	Replicas []byte
-	Fields   []fieldWire
-	Vector   []entryWire
-	Dots     []dotWire
-}
-
-type fieldWire struct {
-	_        struct{} `cbor:",toarray"`
-	Name     string
-	Siblings []siblingWire
-}
-
-type siblingWire struct {
-	_       struct{} `cbor:",toarray"`
-	Replica uint64
-	N       uint64
-	Stamp   hlc.Stamp
-	Class   Class
-	Value   Value
-}
-
-type entryWire struct {
-	_       struct{} `cbor:",toarray"`
-	Replica uint64
-	N       uint64
-}
-
-type dotWire struct {
-	_       struct{} `cbor:",toarray"`
-	Field   string
-	Replica uint64
-	N       uint64
-}
 
 // Encode writes the record in its canonical form: equal records have equal bytes. It
 // returns ErrRecord for what Decode would refuse, so that nothing is stored or sent that a
@@ -98,13 +56,19 @@ func (r Record) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// Records are written by hand rather than by reflection: every write, merge and decode
-// does it. The decoder stays the library's, so each checks the other.
+// The encoded form is an array of five: version, replicas, fields, vector, dots. Replicas
+// are listed once, in order, and cited by index: a ticket of a dozen fields costs one
+// replica id, not a dozen. Records are written by hand rather than by reflection, since
+// every write and merge does it.
 const (
-	cborUint  = 0 << 5
-	cborBytes = 2 << 5
-	cborText  = 3 << 5
-	cborArray = 4 << 5
+	cborUint     = 0 << 5
+	cborNegative = 1 << 5
+	cborBytes    = 2 << 5
+	cborText     = 3 << 5
+	cborArray    = 4 << 5
+	cborMap      = 5 << 5
+	cborTag      = 6 << 5
+	cborSimple   = 7 << 5
 
 	recordParts  = 5
 	siblingParts = 5
@@ -162,69 +126,6 @@ func (r Record) replicas() []ReplicaID {
 	return slices.Compact(ids)
 }
 
-// Decode reads a record and checks that it is in canonical form, so that bytes from a peer
-// can be stored and compared as they are. It returns ErrRecord.
-func Decode(b []byte) (Record, error) {
-	if len(b) > RecordBytesMax {
-		return Record{}, fmt.Errorf("%w: %d bytes, limit %d", ErrRecord, len(b), RecordBytesMax)
-	}
-	var w recordWire
-	if err := Unmarshal(b, &w); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", ErrRecord, err)
-	}
-	if w.Version != recordVersion {
-		return Record{}, fmt.Errorf("%w: version %d, this program knows %d", ErrRecord, w.Version, recordVersion)
-	}
-	if len(w.Replicas)%len(ID{}) != 0 {
-		return Record{}, fmt.Errorf("%w: replica table", ErrRecord)
-	}
-	r, err := w.record()
-	if err != nil {
-		return Record{}, err
-	}
-	// The decoder accepts longer forms of a number, and a replica table in any order. Only
-	// writing it again shows that these are the canonical bytes.
-	again, err := r.Encode()
-	if err != nil {
-		return Record{}, err
-	}
-	if !bytes.Equal(again, b) {
-		return Record{}, fmt.Errorf("%w: not canonical", ErrRecord)
-	}
-	return r, nil
-}
-
-func (w recordWire) record() (Record, error) {
-	bad := false
-	replica := func(i uint64) ReplicaID {
-		if i >= uint64(len(w.Replicas)/len(ID{})) {
-			bad = true
-			return ReplicaID{}
-		}
-		return ReplicaID(w.Replicas[i*16 : i*16+16])
-	}
-	var r Record
-	if len(w.Fields) > 0 {
-		r.Fields = make([]Field, len(w.Fields))
-	}
-	for i, f := range w.Fields {
-		r.Fields[i] = Field{Name: f.Name, Siblings: make([]Sibling, len(f.Siblings))}
-		for j, s := range f.Siblings {
-			r.Fields[i].Siblings[j] = Sibling{Dot: Dot{Replica: replica(s.Replica), N: s.N}, Stamp: s.Stamp, Class: s.Class, Value: s.Value}
-		}
-	}
-	for _, e := range w.Vector {
-		r.Context.Vector = append(r.Context.Vector, Dot{Replica: replica(e.Replica), N: e.N})
-	}
-	for _, d := range w.Dots {
-		r.Context.Dots = append(r.Context.Dots, FieldDot{Field: d.Field, Dot: Dot{Replica: replica(d.Replica), N: d.N}})
-	}
-	if bad {
-		return Record{}, fmt.Errorf("%w: replica index out of range", ErrRecord)
-	}
-	return r, nil
-}
-
 // validate holds the limits and the canonical form: strict order everywhere, no empty
 // parts.
 func (r Record) validate() error {
@@ -239,8 +140,8 @@ func (r Record) validate() error {
 			if s.Dot.N == 0 || s.Class != Person && s.Class != Automation || len(s.Value) == 0 || len(s.Value) > ValueBytesMax || j > 0 && f.Siblings[j-1].CompareIdentity(s) >= 0 {
 				return fmt.Errorf("%w: sibling %d of %q", ErrRecord, j, f.Name)
 			}
-			if err := valueDecoding.Wellformed(s.Value); err != nil {
-				return fmt.Errorf("%w: sibling %d of %q: %w", ErrRecord, j, f.Name, err)
+			if itemSize(s.Value, valueNestingMax) != len(s.Value) {
+				return fmt.Errorf("%w: sibling %d of %q is no value", ErrRecord, j, f.Name)
 			}
 		}
 	}
@@ -258,21 +159,3 @@ func (r Record) validate() error {
 }
 
 func validName(s string) bool { return s != "" && len(s) <= FieldNameMax && utf8.ValidString(s) }
-
-// Replicas lists the replicas that an encoded record cites, in order, without decoding the
-// rest. It returns nil for bytes that are not a record.
-func Replicas(body []byte) []ReplicaID {
-	// The form begins with an array of five, the version and the byte string of replicas.
-	if len(body) < 3 || body[0] != 0x85 || body[1] != recordVersion {
-		return nil
-	}
-	var table []byte
-	if _, err := decoding.UnmarshalFirst(body[2:], &table); err != nil {
-		return nil
-	}
-	out := make([]ReplicaID, 0, len(table)/len(ID{}))
-	for ; len(table) >= len(ID{}); table = table[len(ID{}):] {
-		out = append(out, ReplicaID(table[:len(ID{})]))
-	}
-	return out
-}

@@ -93,54 +93,6 @@ func (e Event) Encode() ([]byte, error) {
 	return b, err
 }
 
-// DecodeEvent reads an event and checks its form. It returns ErrEvent. The bytes must be
-// exactly what Encode would write: the hash is taken over them.
-func DecodeEvent(b []byte) (Event, error) {
-	var e Event
-	if len(b) > EventBytesMax {
-		return e, fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
-	}
-	if err := Unmarshal(b, &e); err != nil {
-		return e, fmt.Errorf("%w: %w", ErrEvent, err)
-	}
-	switch {
-	case e.Version != eventVersion:
-		return e, fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersion)
-	case e.N == 0 || e.Building.IsZero() || e.Replica.IsZero() || (e.N == 1) != (e.Card != nil) || (e.N == 1) != e.Prev.IsZero():
-		return e, fmt.Errorf("%w: number, card or previous hash", ErrEvent)
-	case e.Actor.Class != Person && e.Actor.Class != Automation:
-		return e, fmt.Errorf("%w: author class %d", ErrEvent, e.Actor.Class)
-	case len(e.Touches) > TouchesMax || len(e.Action) > ActionBytesMax || e.N == 1 && len(e.Touches) > 0:
-		return e, fmt.Errorf("%w: touches or action", ErrEvent)
-	}
-	for i, t := range e.Touches {
-		if t.Kind == "" || t.ID.IsZero() || t.Field == "" || len(t.Field) > FieldNameMax || len(t.Kind) > FieldNameMax {
-			return e, fmt.Errorf("%w: touch %d", ErrEvent, i)
-		}
-		for _, d := range t.Replaced {
-			if d.N == 0 || d.Replica.IsZero() {
-				return e, fmt.Errorf("%w: touch %d replaces no dot", ErrEvent, i)
-			}
-		}
-	}
-	if e.Card != nil {
-		if err := e.Card.Validate(); err != nil {
-			return e, err
-		}
-		if !e.Card.Owns(e.Replica) {
-			return e, fmt.Errorf("%w: the replica's id was made for another node", ErrEvent)
-		}
-		if e.Card.Predecessor.Replica == e.Replica {
-			return e, fmt.Errorf("%w: a replica cannot follow itself", ErrEvent)
-		}
-	}
-	again, err := e.Encode()
-	if err != nil || !slices.Equal(again, b) {
-		return e, fmt.Errorf("%w: not canonical", ErrEvent)
-	}
-	return e, nil
-}
-
 // HashEvent is the chain hash over an event's canonical bytes.
 func HashEvent(encoded []byte) Hash {
 	h := sha256.New()
@@ -195,27 +147,6 @@ func (d Details) Encode() ([]byte, error) {
 		err = fmt.Errorf("%w: details of %d bytes, limit %d", ErrEvent, len(b), DetailsBytesMax)
 	}
 	return b, err
-}
-
-// DecodeDetails reads details. It returns ErrEvent.
-func DecodeDetails(b []byte) (Details, error) {
-	if len(b) > DetailsBytesMax {
-		return nil, fmt.Errorf("%w: details of %d bytes", ErrEvent, len(b))
-	}
-	var d []Detail
-	if err := Unmarshal(b, &d); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrEvent, err)
-	}
-	for i := range d {
-		if err := d[i].check(); err != nil {
-			return nil, fmt.Errorf("detail %d: %w", i, err)
-		}
-	}
-	again, err := Details(d).Encode()
-	if err != nil || !slices.Equal(again, b) {
-		return nil, fmt.Errorf("%w: details not canonical", ErrEvent)
-	}
-	return d, nil
 }
 
 // check holds a detail's form. A salt of any other length could take bytes over from the

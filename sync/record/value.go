@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -27,7 +29,7 @@ var ErrValue = errors.New("record: not a value")
 type Value []byte
 
 // Text builds a text value.
-func Text(s string) Value { return encodeValue(s) }
+func Text(s string) Value { return appendText(make([]byte, 0, len(s)+3), s) }
 
 // Int builds an integer value.
 func Int(n int64) Value { return encodeValue(n) }
@@ -36,13 +38,20 @@ func Int(n int64) Value { return encodeValue(n) }
 func Float(f float64) Value { return encodeValue(f) }
 
 // Bool builds a boolean value.
-func Bool(b bool) Value { return encodeValue(b) }
+func Bool(b bool) Value {
+	if b {
+		return Value{byteTrue}
+	}
+	return Value{byteFalse}
+}
 
 // Bytes builds a byte-string value.
-func Bytes(b []byte) Value { return encodeValue(b) }
+func Bytes(b []byte) Value {
+	return append(appendHead(make([]byte, 0, len(b)+3), cborBytes, uint64(len(b))), b...)
+}
 
 // IDValue builds the byte-string value of an id.
-func IDValue(id ID) Value { return encodeValue(id[:]) }
+func IDValue(id ID) Value { return Bytes(id[:]) }
 
 func encodeValue(v any) Value {
 	b, err := encoding.Marshal(v)
@@ -55,17 +64,32 @@ func encodeValue(v any) Value {
 
 // AsText reads a text value; ok is false for any other type or invalid UTF-8.
 func (v Value) AsText() (s string, ok bool) {
-	ok = decoding.Unmarshal(v, &s) == nil && v.major() == 3
-	return
+	content, ok := v.content(cborText)
+	if !ok || !utf8.Valid(content) {
+		return "", false
+	}
+	return string(content), true
+}
+
+// content is what a byte or text string holds; it shares the value's memory.
+func (v Value) content(want byte) ([]byte, bool) {
+	major, n, size := parseHead(v)
+	if size == 0 || major != want || n != uint64(len(v)-size) {
+		return nil, false
+	}
+	return v[size:], true
 }
 
 // AsInt reads an integer value that fits 64 bits.
 func (v Value) AsInt() (n int64, ok bool) {
-	if m := v.major(); m != 0 && m != 1 {
+	major, u, size := parseHead(v)
+	if size == 0 || size != len(v) || u > math.MaxInt64 || major != cborUint && major != cborNegative {
 		return 0, false
 	}
-	ok = decoding.Unmarshal(v, &n) == nil
-	return n, ok
+	if major == cborNegative {
+		return -1 - int64(u), true
+	}
+	return int64(u), true
 }
 
 // Initial bytes of major type 7 that are values here. The decoder also reads null and
@@ -100,16 +124,13 @@ func (v Value) AsBool() (b bool, ok bool) {
 
 // AsBytes reads a byte-string value.
 func (v Value) AsBytes() (b []byte, ok bool) {
-	if v.major() != 2 {
-		return nil, false
-	}
-	ok = decoding.Unmarshal(v, &b) == nil
-	return b, ok
+	content, ok := v.content(cborBytes)
+	return slices.Clone(content), ok
 }
 
 // AsID reads a 16-byte byte string as an id.
 func (v Value) AsID() (id ID, ok bool) {
-	b, ok := v.AsBytes()
+	b, ok := v.content(cborBytes)
 	if !ok || len(b) != len(id) {
 		return ID{}, false
 	}
@@ -167,13 +188,6 @@ func allowed(item any) error {
 		return nil
 	}
 	return fmt.Errorf("%w: type %T", ErrValue, item)
-}
-
-func (v Value) major() int {
-	if len(v) == 0 {
-		return -1
-	}
-	return int(v[0] >> 5)
 }
 
 // MarshalCBOR embeds the value's own bytes.

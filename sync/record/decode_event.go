@@ -1,0 +1,179 @@
+package record
+
+import (
+	"fmt"
+
+	"estate/sync/hlc"
+)
+
+// The parts of an event and of what it is made of, and least sizes in bytes to check a
+// length before memory is spent on it.
+const (
+	eventParts   = 12
+	actorParts   = 3
+	touchParts   = 6
+	refusedParts = 5
+	cardParts    = 5
+	detailParts  = 3
+
+	touchBytesMin   = 1 + 1 + 17 + 1 + 1 + 34 + 34
+	refusedBytesMin = 1 + 19 + 1 + 17 + 1 + 1
+	listedBytesMin  = 19 // a dot in a list
+	detailBytesMin  = 4
+	valueBytesMin   = 1
+)
+
+// detailNestingMax bounds what a detail's values may nest: more than a record's value may,
+// so that the audit keeps what was refused for it.
+const detailNestingMax = 13
+
+// DecodeEvent reads an event and checks its form. It returns ErrEvent. The bytes must be
+// exactly what Encode would write: the hash is taken over them.
+func DecodeEvent(b []byte) (Event, error) {
+	if len(b) > EventBytesMax {
+		return Event{}, fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
+	}
+	r := reader{b: b}
+	r.tuple(eventParts)
+	e := Event{Version: r.uint()}
+	if r.err == nil && e.Version != eventVersion {
+		return e, fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersion)
+	}
+	e.Building, e.Replica, e.N, e.Prev = r.id(), r.id(), r.uint(), r.hash()
+	e.Stamp, e.EventTime = hlc.Stamp(r.uint()), r.int()
+	e.Actor = r.actor()
+	e.Action = r.text()
+	e.Touches = r.touches()
+	e.Refusals = r.refusals()
+	e.Card = r.card()
+	if err := r.done(); err != nil {
+		return e, fmt.Errorf("%w: %w", ErrEvent, err)
+	}
+	return e, e.validate()
+}
+
+func (r *reader) actor() Actor {
+	r.tuple(actorParts)
+	return Actor{Class: Class(r.small()), Person: r.id(), Name: r.text()}
+}
+
+func (r *reader) touches() []Touch {
+	n := r.list(TouchesMax, touchBytesMin)
+	if n == 0 {
+		return nil
+	}
+	out := make([]Touch, 0, n)
+	for i := 0; i < n && r.err == nil; i++ {
+		r.tuple(touchParts)
+		out = append(out, Touch{Kind: r.text(), ID: r.id(), Field: r.text(), Replaced: r.listed(), Old: r.hash(), New: r.hash()})
+	}
+	return out
+}
+
+// listed reads a list of dots.
+func (r *reader) listed() []Dot {
+	n := r.list(arrayItemsMax, listedBytesMin)
+	if n == 0 {
+		return nil
+	}
+	out := make([]Dot, 0, n)
+	for i := 0; i < n && r.err == nil; i++ {
+		out = append(out, r.dot())
+	}
+	return out
+}
+
+func (r *reader) refusals() []Refused {
+	n := r.list(arrayItemsMax, refusedBytesMin)
+	if n == 0 {
+		return nil
+	}
+	out := make([]Refused, 0, n)
+	for i := 0; i < n && r.err == nil; i++ {
+		r.tuple(refusedParts)
+		out = append(out, Refused{Dot: r.dot(), Kind: r.text(), ID: r.id(), Field: r.text(), Code: r.text()})
+	}
+	return out
+}
+
+// cborNull stands for no card.
+const cborNull = 0xf6
+
+func (r *reader) card() *Card {
+	if r.at < len(r.b) && r.b[r.at] == cborNull {
+		r.at++
+		return nil
+	}
+	r.tuple(cardParts)
+	return &Card{Node: r.id(), Tier: Tier(r.small()), PublicKey: r.bytes(), Predecessor: r.dot(), PredecessorHash: r.hash()}
+}
+
+// validate holds what an event must be beyond its form.
+func (e Event) validate() error {
+	switch {
+	case e.N == 0 || e.Building.IsZero() || e.Replica.IsZero() || (e.N == 1) != (e.Card != nil) || (e.N == 1) != e.Prev.IsZero():
+		return fmt.Errorf("%w: number, card or previous hash", ErrEvent)
+	case e.Actor.Class != Person && e.Actor.Class != Automation:
+		return fmt.Errorf("%w: author class %d", ErrEvent, e.Actor.Class)
+	case len(e.Touches) > TouchesMax || len(e.Action) > ActionBytesMax || e.N == 1 && len(e.Touches) > 0:
+		return fmt.Errorf("%w: touches or action", ErrEvent)
+	}
+	for i, t := range e.Touches {
+		if t.Kind == "" || t.ID.IsZero() || t.Field == "" || len(t.Field) > FieldNameMax || len(t.Kind) > FieldNameMax {
+			return fmt.Errorf("%w: touch %d", ErrEvent, i)
+		}
+		for _, d := range t.Replaced {
+			if d.N == 0 || d.Replica.IsZero() {
+				return fmt.Errorf("%w: touch %d replaces no dot", ErrEvent, i)
+			}
+		}
+	}
+	if e.Card == nil {
+		return nil
+	}
+	if err := e.Card.Validate(); err != nil {
+		return err
+	}
+	if !e.Card.Owns(e.Replica) {
+		return fmt.Errorf("%w: the replica's id was made for another node", ErrEvent)
+	}
+	if e.Card.Predecessor.Replica == e.Replica {
+		return fmt.Errorf("%w: a replica cannot follow itself", ErrEvent)
+	}
+	return nil
+}
+
+// DecodeDetails reads details. They share memory with b, which must not change afterwards.
+// It returns ErrEvent.
+func DecodeDetails(b []byte) (Details, error) {
+	if len(b) > DetailsBytesMax {
+		return nil, fmt.Errorf("%w: details of %d bytes", ErrEvent, len(b))
+	}
+	r := reader{b: b}
+	n := r.list(arrayItemsMax, detailBytesMin)
+	out := make(Details, 0, n)
+	for i := 0; i < n && r.err == nil; i++ {
+		r.tuple(detailParts)
+		d := Detail{Salt: r.bytes(), Old: r.values(), New: r.values()}
+		if err := d.check(); err != nil && r.err == nil {
+			return nil, fmt.Errorf("detail %d: %w", i, err)
+		}
+		out = append(out, d)
+	}
+	if err := r.done(); err != nil {
+		return nil, fmt.Errorf("%w: details %w", ErrEvent, err)
+	}
+	return out, nil
+}
+
+func (r *reader) values() []Value {
+	n := r.list(arrayItemsMax, valueBytesMin)
+	if n == 0 {
+		return nil
+	}
+	out := make([]Value, 0, n)
+	for i := 0; i < n && r.err == nil; i++ {
+		out = append(out, r.value(detailNestingMax))
+	}
+	return out
+}
