@@ -85,7 +85,7 @@ func New(ctx context.Context, cfg Config) (*Cloud, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	c := &Cloud{cfg: cfg, store: store, people: people.New(store.Pool(), time.Now), fleet: fleet.New(store.Pool(), time.Now), metrics: prometheus.NewRegistry()}
+	c := &Cloud{cfg: cfg, store: store, people: people.New(store.Pool(), cfg.Now), fleet: fleet.New(store.Pool(), cfg.Now), metrics: prometheus.NewRegistry()}
 	if err := c.build(ctx); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -99,13 +99,13 @@ func (c *Cloud) build(ctx context.Context) error {
 	}
 	table := schema.Default()
 	c.node = &replica.Node{Key: k.node, Tier: record.TierCloud, Rules: table, Store: c.store, Boot: c.boot, Random: rand.Reader,
-		Now: func() int64 { return time.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted}
-	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Now: time.Now, Random: rand.Reader, Log: c.cfg.Log})
+		Now: func() int64 { return c.cfg.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted}
+	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
 	if c.words, err = auth.NewPasswords(auth.HashesAtOnceDefault, rand.Reader); err != nil {
 		return fmt.Errorf("passwords: %w", err)
 	}
 	c.auth, err = auth.NewService(auth.Config{Signer: k.token, Keyring: k.ring, Passwords: c.words, Accounts: c.people, Sessions: c.people,
-		Live: c.people, Now: time.Now, Random: rand.Reader, Log: c.cfg.Log})
+		Live: c.people, Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
 	if err != nil {
 		return fmt.Errorf("sign-in: %w", err)
 	}
@@ -148,19 +148,20 @@ func (c *Cloud) trusted(ctx context.Context, building, node record.ID, tier reco
 }
 
 func (c *Cloud) buildLinks(k keys) error {
-	sessions, err := auth.NewNodeSessions(k.token, c.fleet, time.Now, rand.Reader)
+	sessions, err := auth.NewNodeSessions(k.token, c.fleet, c.cfg.Now, rand.Reader)
 	if err != nil {
 		return fmt.Errorf("node sessions: %w", err)
 	}
-	c.gate = &fleet.Gate{Fleet: c.fleet, Enrolments: auth.NewEnrolments(c.fleet, auth.IssuerCloud, time.Now, rand.Reader), Sessions: sessions,
+	c.gate = &fleet.Gate{Fleet: c.fleet, Enrolments: auth.NewEnrolments(c.fleet, auth.IssuerCloud, c.cfg.Now, rand.Reader), Sessions: sessions,
 		Server: auth.IssuerCloud, NodeKey: c.node.PublicKey(), TokenKeys: []auth.IssuerKey{k.issuer},
-		Attempts: auth.NewLimiter(gateEvery, gateBurst, gateKeysMax, time.Now), Client: remoteHost, Now: time.Now, Log: c.cfg.Log}
-	process, err := record.NewID(time.Now().UnixMilli(), rand.Reader)
+		Attempts: auth.NewLimiter(gateEvery, gateBurst, gateKeysMax, c.cfg.Now), Client: remoteHost, Now: c.cfg.Now, Log: c.cfg.Log}
+	process, err := record.NewID(c.cfg.Now().UnixMilli(), rand.Reader)
 	if err != nil {
 		return fmt.Errorf("name this process: %w", err)
 	}
 	c.lines = newLines(c.fleet, process, c.cfg.Log)
-	c.reports = auth.NewLimiter(reportEvery, reportBurst, gateKeysMax, time.Now)
+	c.reports = auth.NewLimiter(reportEvery, reportBurst, gateKeysMax, c.cfg.Now)
+	// Times of the link are the system clock's: they are deadlines and pauses.
 	c.links, err = synclink.NewServer(synclink.ServerConfig{Node: c.node, Watch: c.store.Watch, Authenticate: c.authenticate, Revoked: c.gate.Check,
 		Phones: &synclink.Phones{Node: c.node, Person: c.person, Rights: c.rights, Bind: c.desk.BindPhone}, Now: time.Now, Log: c.cfg.Log,
 		Hooks: synclink.Hooks{Alarm: c.linkAlarm, Opened: c.lines.opened, Closed: c.lines.closed}})
@@ -224,7 +225,7 @@ func (c *Cloud) buildMedia() error {
 		_, building, err := c.gate.Authenticate(r)
 		return building, err
 	}}
-	c.uploads, err = media.OpenUploads(media.Config{Dir: filepath.Join(c.cfg.Data, "uploads"), Blobs: blobs, Authorizer: a, Catalogue: a, Log: c.cfg.Log, Now: time.Now})
+	c.uploads, err = media.OpenUploads(media.Config{Dir: filepath.Join(c.cfg.Data, "uploads"), Blobs: blobs, Authorizer: a, Catalogue: a, Log: c.cfg.Log, Now: c.cfg.Now})
 	if err != nil {
 		return fmt.Errorf("open uploads: %w", err)
 	}
@@ -242,10 +243,10 @@ func (c *Cloud) buildAPI(table *schema.Table) error {
 	}
 	api, err := httpapi.New(httpapi.Config{Role: httpapi.Cloud, Version: c.cfg.Version, Desk: c.desk, Auth: c.auth, Node: c.node, Table: table,
 		Operators: c.people.IsAdmin, Media: &httpapi.Media{Uploads: c.uploads, Blobs: c.blobs},
-		Edges:    edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, lines: c.lines, changed: &c.changed, now: time.Now},
-		Accounts: accounts{people: c.people, passwords: c.words, service: func() *auth.Service { return c.auth }, kick: c.jobs.Kick, now: time.Now},
+		Edges:    edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, lines: c.lines, changed: &c.changed, now: c.cfg.Now},
+		Accounts: accounts{people: c.people, passwords: c.words, service: func() *auth.Service { return c.auth }, kick: c.jobs.Kick, now: c.cfg.Now},
 		Sync:     c.syncRoutes(), Enrol: http.HandlerFunc(c.gate.ServeEnrol), Dashboard: dashboard.Files(), Ready: c.ready, Registerer: c.metrics,
-		Limits: httpapi.Limits{Proxies: proxies, Origins: c.cfg.AllowedOrigins}, Log: c.cfg.Log, Now: time.Now, Random: rand.Reader})
+		Limits: httpapi.Limits{Proxies: proxies, Origins: c.cfg.AllowedOrigins}, Log: c.cfg.Log, Now: c.cfg.Now, Random: rand.Reader})
 	if err != nil {
 		return fmt.Errorf("api: %w", err)
 	}
@@ -318,7 +319,7 @@ func (c *Cloud) bootstrap(ctx context.Context) error {
 		return fmt.Errorf("read the first administrator's password: %w", err)
 	}
 	id := record.DerivedID("bootstrap admin", c.cfg.BootstrapAdminEmail)
-	_, err = accounts{people: c.people, passwords: c.words, now: time.Now}.CreateAccount(ctx, httpapi.NewAccount{ID: id, By: id,
+	_, err = accounts{people: c.people, passwords: c.words, now: c.cfg.Now}.CreateAccount(ctx, httpapi.NewAccount{ID: id, By: id,
 		Name: "Administrator", Email: c.cfg.BootstrapAdminEmail, Password: auth.NewSecret(strings.TrimSpace(string(text))), Operator: true})
 	if err != nil {
 		return fmt.Errorf("make the first administrator: %w", err)
@@ -391,7 +392,7 @@ func (c *Cloud) sweep(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if _, err := c.people.DeleteExpired(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		if _, err := c.people.DeleteExpired(ctx, c.cfg.Now()); err != nil && ctx.Err() == nil {
 			c.cfg.Log.WarnContext(ctx, "expired sign-ins stay", "error", err)
 		}
 	}

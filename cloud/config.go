@@ -42,6 +42,8 @@ type Config struct {
 	// Version is the build's, for the log and the health page.
 	Version string       `env:"-" json:"-"`
 	Log     *slog.Logger `env:"-" json:"-"`
+	// Now is settings.Clock's; the system's where it is left out.
+	Now func() time.Time `env:"-" json:"-"`
 }
 
 // Defaults that suit one process on a small machine.
@@ -64,6 +66,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	return c
 }

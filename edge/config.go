@@ -21,12 +21,6 @@ import (
 // EnvPrefix begins every environment variable of the configuration.
 const EnvPrefix = "ESTATE_EDGE_"
 
-// The variables of the test clock. A shifted clock is for tests only, so it takes both.
-const (
-	clockFileVariable = "ESTATE_CLOCK_FILE"
-	testModeVariable  = "ESTATE_TEST_MODE"
-)
-
 // Defaults: all addresses of the box, so that phones and sensors in the building reach it.
 const (
 	defaultListen     = "0.0.0.0:8090"

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"estate/edge"
 )
@@ -62,29 +61,5 @@ func TestValidate(t *testing.T) {
 		if err := c.WithDefaults().Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
-	}
-}
-
-func TestClock(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "clock")
-	if err := os.WriteFile(path, []byte("3600000\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := edge.Clock(map[string]string{"ESTATE_CLOCK_FILE": path}); err == nil {
-		t.Error("a shifted clock outside of tests")
-	}
-	now, err := edge.Clock(map[string]string{"ESTATE_CLOCK_FILE": path, "ESTATE_TEST_MODE": "1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ahead := time.Until(now()); ahead < 59*time.Minute || ahead > 61*time.Minute {
-		t.Errorf("ahead by %s", ahead)
-	}
-	if err := os.WriteFile(path, []byte("soon"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := edge.Clock(map[string]string{"ESTATE_CLOCK_FILE": path, "ESTATE_TEST_MODE": "1"}); err == nil {
-		t.Error("no number")
 	}
 }

@@ -63,7 +63,7 @@ type Edge struct {
 	mqtt     atomic.Pointer[devices]
 }
 
-// New opens the box's data and its HTTP port. now is Clock's. It fails with ErrRunning
+// New opens the box's data and its HTTP port. now is settings.Clock's. It fails with ErrRunning
 // where another process has the data, and says which port is taken.
 func New(ctx context.Context, cfg Config, now func() time.Time) (*Edge, error) {
 	cfg = cfg.WithDefaults()

@@ -32,8 +32,12 @@ func main() {
 }
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
-	cfg, err := configure(args, settings.Environment(environ), out)
+	environment := settings.Environment(environ)
+	cfg, err := configure(args, environment, out)
 	if err != nil {
+		return err
+	}
+	if cfg.Now, err = settings.Clock(environment); err != nil {
 		return err
 	}
 	cfg.Version = version

@@ -134,7 +134,7 @@ func (p program) parse(name string, args []string, more func(*flag.FlagSet, *edg
 		}
 	})
 	cfg.Version, cfg.Log = version, obs.NewLog(p.errs, cfg.LogLevel)
-	now, err := edge.Clock(p.environment)
+	now, err := settings.Clock(p.environment)
 	return cfg, now, words, err
 }
 

@@ -30,7 +30,7 @@ func TestCommandLine(t *testing.T) {
 		"NotEnrolled":   {args: []string{"device", "add", "gw", "--gateway", "--data", data}, err: "not_enrolled"},
 		"BadSetting":    {args: []string{"run"}, env: map[string]string{"ESTATE_EDGE_SPEED": "9"}, err: "ESTATE_EDGE_SPEED"},
 		"BadAddress":    {args: []string{"run", "--listen", "here", "--data", data}, err: "listen"},
-		"ClockOutside":  {args: []string{"run"}, env: map[string]string{"ESTATE_CLOCK_FILE": "x"}, err: "ESTATE_TEST_MODE"},
+		"ClockOutside":  {args: []string{"run"}, env: map[string]string{"ESTATE_CLOCK_FILE": "x"}, err: "clock_file_refused"},
 		"NoConfigThere": {args: []string{"run", "--config", "/does/not/exist"}, err: "no such file"},
 	} {
 		var out, errs bytes.Buffer
