@@ -12,7 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -51,6 +53,14 @@ func New(base string) (*Client, error) {
 // With gives a client of the same server with a token that was issued elsewhere.
 func (c *Client) With(token string) *Client {
 	return &Client{base: c.base, http: c.http, token: token}
+}
+
+// From gives a client of the same server whose connections come from one address of this
+// machine: a load of many people must not look as if all sat at one.
+func (c *Client) From(address netip.Addr) *Client {
+	dialer := net.Dialer{Timeout: requestTimeout, LocalAddr: &net.TCPAddr{IP: address.AsSlice()}}
+	return &Client{base: c.base, token: c.token, http: &http.Client{Transport: &http.Transport{
+		DialContext: dialer.DialContext, MaxIdleConnsPerHost: connectionsMax, IdleConnTimeout: time.Minute}}}
 }
 
 // Token is the access token, empty before SignIn. It is a secret.

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,6 +35,8 @@ type Proxy struct {
 	closing  context.Context
 	close    context.CancelFunc
 	running  sync.WaitGroup
+	sent     atomic.Int64 // bytes that reached the target
+	answered atomic.Int64 // bytes that came back
 
 	mu         sync.Mutex
 	changed    chan struct{} // closed and replaced at each change of state
@@ -125,6 +128,9 @@ func (p *Proxy) Connections() int {
 	defer p.mu.Unlock()
 	return len(p.lines)
 }
+
+// Carried is how many bytes came through so far: to the target, and back.
+func (p *Proxy) Carried() (sent, answered int64) { return p.sent.Load(), p.answered.Load() }
 
 // Close resets everything and returns when no goroutine of the proxy is left.
 func (p *Proxy) Close() error {

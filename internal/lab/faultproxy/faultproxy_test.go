@@ -210,3 +210,16 @@ func TestOnlyLoopbackIsATarget(t *testing.T) {
 		}
 	}
 }
+
+func TestCarriedCountsBothWays(t *testing.T) {
+	t.Parallel()
+	proxy := setup(t)
+	conn := dial(t, proxy)
+	send(t, conn, "hello")
+	if _, err := io.ReadFull(conn, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	if sent, answered := proxy.Carried(); sent != 5 || answered != 5 {
+		t.Errorf("carried %d and %d bytes", sent, answered)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,14 +78,14 @@ func reset(conn net.Conn) {
 // run moves bytes both ways until both sides have ended or one failed.
 func (l *line) run() {
 	var both sync.WaitGroup
-	both.Go(func() { l.move(l.far, l.near, 2*l.number) })
-	both.Go(func() { l.move(l.near, l.far, 2*l.number+1) })
+	both.Go(func() { l.move(l.far, l.near, 2*l.number, &l.proxy.sent) })
+	both.Go(func() { l.move(l.near, l.far, 2*l.number+1, &l.proxy.answered) })
 	both.Wait()
 }
 
 // move forwards one direction; stream picks its own sequence of the seed, so
 // that two directions do not disturb each other's latencies.
-func (l *line) move(to, from net.Conn, stream uint64) {
+func (l *line) move(to, from net.Conn, stream uint64, carried *atomic.Int64) {
 	random := rand.New(rand.NewPCG(l.proxy.seed, stream)) //nolint:gosec // repeatable, not secret
 	under := make(chan piece, piecesWaitingMax)
 	var reading sync.WaitGroup
@@ -92,7 +93,7 @@ func (l *line) move(to, from net.Conn, stream uint64) {
 		defer close(under)
 		l.read(from, under, random)
 	})
-	l.write(to, under)
+	l.write(to, under, carried)
 	reading.Wait()
 }
 
@@ -127,13 +128,14 @@ func (l *line) read(from net.Conn, under chan<- piece, random *rand.Rand) {
 }
 
 // write delivers pieces when due and ends the direction after the last one.
-func (l *line) write(to net.Conn, under <-chan piece) {
+func (l *line) write(to net.Conn, under <-chan piece, carried *atomic.Int64) {
 	for p := range under {
 		if !l.awaitDue(p.due) || !l.proxy.awaitPassing(l.done) {
 			l.reset()
 			continue // drain, so that the reader ends
 		}
 		allowed, drop := l.proxy.take(len(p.data))
+		carried.Add(int64(allowed)) // before: who has read them finds them counted
 		if _, err := to.Write(p.data[:allowed]); err != nil {
 			l.reset()
 		}

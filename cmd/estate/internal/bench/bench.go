@@ -1,20 +1,19 @@
 // Package bench measures the real programs on this machine, beside the limit that the
-// machine itself sets.
+// machine itself sets and beside the nearest of their kind.
 //
-// It must never fail because a figure is bad: it reports.
+// It must never fail because a figure is bad: it reports. It must never leave anything
+// behind: what it started ends with it.
 package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,57 +21,72 @@ import (
 	"estate/internal/lab/stack"
 )
 
-// figure is one line of the report.
-type figure struct {
-	Name          string  `json:"name"`
-	Value         float64 `json:"value"`
-	Unit          string  `json:"unit"`
-	Baseline      string  `json:"baseline"`
-	BaselineValue float64 `json:"baseline_value"`
-	Ratio         float64 `json:"ratio"`
-	Goal          string  `json:"goal"`
-	Met           bool    `json:"met"`
-}
-
-// options are what every bench can be told.
+// options are what a bench can be told.
 type options struct {
 	quick bool
 	// publisher is the program that speaks for the sensors; empty for this one.
 	publisher string
+	// records is the size of the backlog; zero for the bench's own.
+	records int
+	// only names the parts to run; empty for all.
+	only []string
+	// files is where the scripts of other systems are: the source tree.
+	files string
 }
 
-// measure is one bench.
-type measure func(ctx context.Context, s *stack.Stack, how options) ([]figure, error)
+// wants reports whether a part was asked for.
+func (o options) wants(part string) bool {
+	return len(o.only) == 0 || slices.Contains(o.only, part)
+}
+
+// bench is one running bench: what it runs on, and what it found so far.
+type bench struct {
+	*stack.Stack
+	how      options
+	progress io.Writer
+	figures  []figure
+}
+
+// say tells the person who waits what is going on.
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.progress, format+"\n", args...) }
+
+// add notes what was found.
+func (b *bench) add(found ...figure) { b.figures = append(b.figures, found...) }
 
 // Command is `estate bench`.
 func Command() *cobra.Command {
 	var how options
 	var file string
 	cmd := &cobra.Command{Use: "bench", Short: "Measure the real programs on this machine"}
-	cmd.PersistentFlags().StringVar(&how.publisher, "publisher", "", "the program that speaks for the sensors, such as mosquitto_pub")
-	cmd.PersistentFlags().BoolVar(&how.quick, "quick", false, "a small run, within 45 seconds")
-	cmd.PersistentFlags().StringVar(&file, "json", "", "write the figures to this file, too")
-	for _, b := range []struct {
-		name, short string
-		run         measure
-	}{
-		{"freshness", "From a sensor's message at the edge to the ticket on a dashboard at the cloud", freshness},
-		{"sync", "Rows per second that an edge's tickets take to reach the cloud", reconcile},
-	} {
-		cmd.AddCommand(&cobra.Command{Use: b.name, Short: b.short, Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				figures, err := run(cmd.Context(), cmd.ErrOrStderr(), b.run, how)
-				if err != nil {
-					return fmt.Errorf("bench %s: %w", b.name, err)
-				}
-				return report(cmd.OutOrStdout(), figures, file)
-			}})
+	all := cmd.PersistentFlags()
+	all.BoolVar(&how.quick, "quick", false, "a small run, within 45 seconds")
+	all.StringVar(&file, "json", "", "write the figures to this file, too")
+	add := func(name, short string, run func(context.Context, *bench) error) *cobra.Command {
+		sub := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			figures, err := measure(cmd.Context(), cmd.ErrOrStderr(), run, how)
+			if err != nil {
+				err = fmt.Errorf("bench %s: %w", name, err)
+			}
+			return errors.Join(err, report(cmd.OutOrStdout(), figures, file))
+		}}
+		cmd.AddCommand(sub)
+		return sub
 	}
+	add("freshness", "From a write or a sensor's message at the edge to a dashboard at the cloud", freshness).
+		Flags().StringVar(&how.publisher, "publisher", "", "the program that speaks for the sensors, such as mosquitto_pub")
+	sync := add("sync", "How fast an edge and the cloud reconcile, beside COPY and PouchDB", runSync).Flags()
+	sync.StringSliceVar(&how.only, "only", nil, "parts to run: "+strings.Join(partNames(), ", ")+" (default all)")
+	sync.IntVar(&how.records, "records", 0, "tickets in the backlog (default 100000, 1000 with --quick)")
+	sync.StringVar(&how.files, "files", ".", "the source tree, with tests/bench and the installed npm packages")
 	return cmd
 }
 
-// run measures in a stack of its own, which is gone afterwards.
-func run(ctx context.Context, progress io.Writer, bench measure, how options) (figures []figure, err error) {
+// measure runs a bench in a stack of its own, which is gone afterwards. What was found
+// before a failure is given, too.
+func measure(ctx context.Context, progress io.Writer, run func(context.Context, *bench) error, how options) (found []figure, err error) {
+	if err := checkParts(how.only); err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -95,60 +109,19 @@ func run(ctx context.Context, progress io.Writer, bench measure, how options) (f
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	return bench(ctx, s, how)
+	b := &bench{Stack: s, how: how, progress: progress}
+	if err := run(ctx, b); err != nil {
+		return b.figures, fmt.Errorf("%w\n%s", err, logs(s))
+	}
+	return b.figures, nil
 }
 
-// one starts a cloud and one building's edge.
-func one(ctx context.Context, s *stack.Stack) (*stack.Cloud, *stack.Edge, error) {
-	plan := stack.DefaultPlan()
-	plan.Buildings = plan.Buildings[:1]
-	plan.People = plan.People[:1]
-	plan.People[0].Roles = map[string]string{"OAK": "manager"}
-	cloud, err := s.StartCloud(ctx, "cloud")
-	if err != nil {
-		return nil, nil, err
+// logs is the end of each program's log, for a failure.
+func logs(s *stack.Stack) string {
+	var text strings.Builder
+	for _, p := range s.Processes() {
+		lines := strings.Split(p.LogTail(), "\n")
+		fmt.Fprintf(&text, "log of %s ends:\n%s\n", p.Name(), strings.Join(lines[max(0, len(lines)-5):], "\n"))
 	}
-	if err := s.Seed(ctx, cloud, plan); err != nil {
-		return nil, nil, err
-	}
-	edge, err := s.AddEdge(ctx, "OAK", cloud)
-	if err != nil {
-		return nil, nil, err
-	}
-	return cloud, edge, edge.Start(ctx)
-}
-
-func report(out io.Writer, figures []figure, file string) error {
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "WHAT\tVALUE\tBESIDE\t\tRATIO")
-	for _, f := range figures {
-		fmt.Fprintf(w, "%s\t%.4g %s\t%s\t%.4g %s\t%.2f\n", f.Name, f.Value, f.Unit, f.Baseline, f.BaselineValue, f.Unit, f.Ratio)
-	}
-	if err := w.Flush(); err != nil || file == "" {
-		return err
-	}
-	text, err := json.MarshalIndent(figures, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write the figures: %w", err)
-	}
-	return os.WriteFile(file, append(text, '\n'), 0o644) //nolint:gosec // figures are for everybody
-}
-
-// beside makes a figure with its ratio to a baseline.
-func beside(name string, value float64, unit, baseline string, baselineValue float64) figure {
-	f := figure{Name: name, Value: value, Unit: unit, Baseline: baseline, BaselineValue: baselineValue}
-	if baselineValue != 0 {
-		f.Ratio = value / baselineValue
-	}
-	return f
-}
-
-// percentile of durations in milliseconds.
-func percentile(all []time.Duration, p float64) float64 {
-	if len(all) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(all))
-	at := int(p*float64(len(sorted)-1) + 0.5)
-	return float64(sorted[at].Microseconds()) / 1000
+	return text.String()
 }

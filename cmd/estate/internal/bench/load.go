@@ -1,0 +1,83 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/sync/errgroup"
+
+	"estate/internal/apiclient"
+	"estate/sync/record"
+)
+
+// barEvery is how often a progress bar moves.
+const barEvery = 200 * time.Millisecond
+
+// timings are the answers to a load: how long each took, and the whole.
+type timings struct {
+	each []time.Duration
+	took time.Duration
+}
+
+func (t timings) rate() float64 { return rate(len(t.each), t.took) }
+
+// bar shows how far a long part is.
+func (b *bench) bar(total int, what string) *progressbar.ProgressBar {
+	return progressbar.NewOptions(total, progressbar.OptionSetWriter(b.progress), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionThrottle(barEvery), progressbar.OptionClearOnFinish())
+}
+
+// drive does something count times with so many clients at once, and times each. The
+// first error ends it: a refusal is a broken bench, not a slow one.
+func (b *bench) drive(ctx context.Context, what string, clients, count int, do func(ctx context.Context, client, i int) error) (timings, error) {
+	var next atomic.Int64
+	var mu sync.Mutex
+	var all []time.Duration
+	bar := b.bar(count, what)
+	began := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	for client := range clients {
+		group.Go(func() error {
+			var mine []time.Duration
+			defer func() {
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, mine...)
+			}()
+			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
+				start := time.Now()
+				if err := do(ctx, client, i); err != nil {
+					return fmt.Errorf("%s, number %d: %w", what, i, err)
+				}
+				mine = append(mine, time.Since(start))
+				_ = bar.Add(1) // a terminal that is gone shows nothing
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	took := time.Since(began)
+	_ = bar.Finish() // likewise
+	return timings{all, took}, err
+}
+
+// create writes tickets through the API with so many clients at once.
+func (s *site) create(ctx context.Context, what string, people []*apiclient.Client, clients, count int) (timings, error) {
+	made := make([]record.ID, count)
+	from := s.next
+	s.next += count
+	t, err := s.drive(ctx, what, clients, count, func(ctx context.Context, client, i int) error {
+		out, err := people[client%len(people)].CreateTicket(ctx, s.edge.Place.ID, "", ticket(s.words, from+i))
+		made[i] = out.Ticket.ID
+		return err
+	})
+	if err != nil {
+		return t, err
+	}
+	s.written = append(s.written, made...)
+	return t, nil
+}
