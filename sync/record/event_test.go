@@ -51,9 +51,11 @@ func TestEventRoundTrip(t *testing.T) {
 		i := rapid.IntRange(0, len(b)-1).Draw(t, "at")
 		b[i] ^= rapid.ByteRange(1, 255).Draw(t, "flip")
 		canonicalEvent(t, b)
+		sameEvent(t, b)
 		i = rapid.IntRange(0, len(raw)-1).Draw(t, "at in details")
 		raw[i] ^= rapid.ByteRange(1, 255).Draw(t, "flip in details")
 		canonicalDetails(t, raw)
+		sameDetails(t, raw)
 	})
 }
 
