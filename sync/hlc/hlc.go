@@ -77,5 +77,5 @@ func Observe(last, seen Stamp, wallMillis int64) Stamp {
 
 // Ahead reports whether a stamp lies more than AheadMax in the future of the wall time.
 func Ahead(s Stamp, wallMillis int64) bool {
-	return s.Millis() > wallMillis+AheadMax
+	return s.Millis()-AheadMax > wallMillis // a stamp's millis cannot overflow; a broken clock's could
 }

@@ -3,6 +3,7 @@ package hlc_test
 import (
 	"errors"
 	"math"
+	"math/big"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -69,6 +70,93 @@ func TestLaws(t *testing.T) {
 			last = next
 		}
 	})
+}
+
+// TestBounds: over every stamp and every wall time, sane or not, the clock moves forward or
+// says that its range is used up; nothing wraps. Cites SPEC R16.
+func TestBounds(t *testing.T) {
+	t.Parallel()
+	edges := []int64{math.MinInt64, -1, 0, 1, noon, hlc.MillisMax - 1, hlc.MillisMax, hlc.MillisMax + 1, math.MaxInt64 - hlc.AheadMax, math.MaxInt64}
+	walls := rapid.OneOf(rapid.Int64(), rapid.SampledFrom(edges))
+	stamps := rapid.OneOf(rapid.Map(rapid.Uint64(), func(n uint64) hlc.Stamp { return hlc.Stamp(n) }),
+		rapid.SampledFrom([]hlc.Stamp{0, 1, 0xffff, hlc.At(noon) + 0xffff, hlc.At(hlc.MillisMax), math.MaxUint64 - 1, math.MaxUint64}))
+	rapid.Check(t, func(t *rapid.T) {
+		last, seen, wall := stamps.Draw(t, "last"), stamps.Draw(t, "seen"), walls.Draw(t, "wall")
+		next, err := hlc.Next(last, wall)
+		switch exhausted := wall > hlc.MillisMax || last == math.MaxUint64; {
+		case exhausted != errors.Is(err, hlc.ErrExhausted), exhausted != (err != nil):
+			t.Fatalf("Next(%d, %d): %v", last, wall, err)
+		case !exhausted && (next <= last || next.Millis() < wall):
+			t.Fatalf("Next(%d, %d) = %d", last, wall, next)
+		}
+		ahead := new(big.Int).Sub(big.NewInt(seen.Millis()), big.NewInt(wall)).Cmp(big.NewInt(hlc.AheadMax)) > 0
+		if hlc.Ahead(seen, wall) != ahead {
+			t.Fatalf("Ahead(%d, %d) = %v", seen, wall, !ahead)
+		}
+		after := hlc.Observe(last, seen, wall)
+		if after < last || after != last && (after != seen || ahead) || !ahead && after < seen {
+			t.Fatalf("Observe(%d, %d, %d) = %d", last, seen, wall, after)
+		}
+	})
+}
+
+// TestManyClocks: replicas with skewed, jumping clocks exchange stamps in any order. Each
+// one's stamps rise, what was seen comes before what is written after it, and a clock that
+// runs far ahead moves nobody else's beyond the limit. Cites SPEC R16.
+func TestManyClocks(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		const replicas = 4
+		var last [replicas]hlc.Stamp
+		var skew [replicas]int64
+		var sent []hlc.Stamp
+		now := noon
+		for i := range skew {
+			skew[i] = rapid.Int64Range(-2*hlc.AheadMax, 2*hlc.AheadMax).Draw(t, "skew")
+		}
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			now += rapid.Int64Range(0, 3).Draw(t, "pass") // many events in one millisecond
+			i := rapid.IntRange(0, replicas-1).Draw(t, "replica")
+			if rapid.IntRange(0, 15).Draw(t, "jump") == 0 {
+				skew[i] = rapid.Int64Range(-2*hlc.AheadMax, 2*hlc.AheadMax).Draw(t, "new skew")
+			}
+			wall := now + skew[i]
+			if len(sent) > 0 && rapid.Bool().Draw(t, "receive") {
+				seen := rapid.SampledFrom(sent).Draw(t, "stamp")
+				before := last[i]
+				last[i] = hlc.Observe(before, seen, wall)
+				if moved := last[i] != before; moved && last[i].Millis() > wall+hlc.AheadMax {
+					t.Fatalf("replica %d was dragged to %s at %d", i, last[i], wall)
+				}
+				if !hlc.Ahead(seen, wall) && last[i] < seen {
+					t.Fatalf("replica %d saw %s and stands at %s", i, seen, last[i])
+				}
+				continue
+			}
+			next, err := hlc.Next(last[i], wall)
+			if err != nil || next <= last[i] || next.Millis() < wall {
+				t.Fatalf("replica %d wrote %s after %s at %d: %v", i, next, last[i], wall, err)
+			}
+			last[i], sent = next, append(sent, next)
+		}
+	})
+}
+
+// TestCounterOverflow: more events in a millisecond than the counter holds borrow from the
+// next, and order stays. Cites SPEC R16.
+func TestCounterOverflow(t *testing.T) {
+	t.Parallel()
+	last := hlc.At(noon)
+	for range 3 << 16 {
+		next, err := hlc.Next(last, noon)
+		if err != nil || next <= last {
+			t.Fatalf("Next(%s) = %s, %v", last, next, err)
+		}
+		last = next
+	}
+	if last.Millis() != noon+3 {
+		t.Errorf("three counters' worth of events end at %s", last)
+	}
 }
 
 func TestStampParts(t *testing.T) {

@@ -112,20 +112,82 @@ func TestPoliciesAreOrderFree(t *testing.T) {
 		siblings := drawSiblings(t)
 		again := rapid.Permutation(siblings).Draw(t, "order")
 		before := slices.Clone(siblings)
-		for _, kind := range []merge.Kind{"", merge.Latest, merge.Furthest, merge.First, merge.Max, merge.Min, merge.Set, "later"} {
-			for _, first := range []bool{false, true} {
-				p := merge.Policy{Kind: kind, Order: []string{"new", "true", "done"}, PersonFirst: first}
-				a, b := p.Shown(siblings), p.Shown(again)
-				if fmt.Sprint(a) != fmt.Sprint(b) || (len(a) == 0) != (len(siblings) == 0) || kind != merge.Set && len(a) > 1 {
-					t.Fatalf("%s: shown %v and %v", kind, a, b)
-				}
-				if x, y := p.Conflict(siblings), p.Conflict(again); fmt.Sprint(x) != fmt.Sprint(y) {
-					t.Fatalf("%s: conflict %v and %v", kind, x, y)
-				}
+		for _, p := range policies() {
+			a, b := p.Shown(siblings), p.Shown(again)
+			if fmt.Sprint(a) != fmt.Sprint(b) || (len(a) == 0) != (len(siblings) == 0) || p.Kind != merge.Set && len(a) > 1 {
+				t.Fatalf("%s: shown %v and %v", p.Kind, a, b)
+			}
+			if x, y := p.Conflict(siblings), p.Conflict(again); fmt.Sprint(x) != fmt.Sprint(y) {
+				t.Fatalf("%s: conflict %v and %v", p.Kind, x, y)
 			}
 		}
 		if fmt.Sprint(before) != fmt.Sprint(siblings) {
 			t.Fatalf("a policy changed what is stored")
+		}
+	})
+}
+
+// policies are all that a field can have, and one of a later release.
+func policies() []merge.Policy {
+	var out []merge.Policy
+	for _, kind := range []merge.Kind{"", merge.Latest, merge.Furthest, merge.First, merge.Max, merge.Min, merge.Set, "later"} {
+		for _, first := range []bool{false, true} {
+			out = append(out, merge.Policy{Kind: kind, Order: []string{"new", "true", "done"}, PersonFirst: first})
+		}
+	}
+	return out
+}
+
+// TestPoliciesAreTotal: of any two different siblings exactly one is shown, whatever ties;
+// the order has no circle; and what a whole shows is what its parts show, so nodes that saw
+// parts of a field agree with one that saw all. Cites SPEC R3.
+func TestPoliciesAreTotal(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		siblings := drawSiblings(t)
+		for _, p := range policies() {
+			if p.Kind == merge.Set {
+				continue
+			}
+			best := p.Shown(siblings)
+			for _, a := range siblings {
+				for _, b := range siblings {
+					two := p.Shown([]record.Sibling{a, b})
+					if len(two) != 1 || ident(two[0]) != ident(a) && ident(two[0]) != ident(b) {
+						t.Fatalf("%s: of %v and %v it shows %v", p.Kind, a, b, two)
+					}
+				}
+				if p.Shown([]record.Sibling{best[0], a})[0].CompareIdentity(best[0]) != 0 {
+					t.Fatalf("%s: %v is shown of all, yet %v before it", p.Kind, best[0], a)
+				}
+			}
+			cut := rapid.IntRange(0, len(siblings)).Draw(t, "cut")
+			parts := append(p.Shown(siblings[:cut]), p.Shown(siblings[cut:])...)
+			if fmt.Sprint(p.Shown(parts)) != fmt.Sprint(best) {
+				t.Fatalf("%s: the whole shows %v, its parts %v", p.Kind, best, parts)
+			}
+		}
+	})
+}
+
+// TestSetIsAUnion: a set shows the union of what its parts show, ordered by value.
+// Cites SPEC R4.
+func TestSetIsAUnion(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		siblings, p := drawSiblings(t), merge.Policy{Kind: merge.Set}
+		all, want := p.Shown(siblings), map[string]bool{}
+		for _, s := range siblings {
+			want[string(s.Value)] = true
+		}
+		for i, s := range all {
+			if !want[string(s.Value)] || i > 0 && string(all[i-1].Value) >= string(s.Value) {
+				t.Fatalf("%v shows %v", siblings, all)
+			}
+		}
+		cut := rapid.IntRange(0, len(siblings)).Draw(t, "cut")
+		if parts := append(p.Shown(siblings[:cut]), p.Shown(siblings[cut:])...); len(all) != len(want) || fmt.Sprint(p.Shown(parts)) != fmt.Sprint(all) {
+			t.Fatalf("the whole shows %v, its parts %v", all, parts)
 		}
 	})
 }
