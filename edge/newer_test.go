@@ -75,7 +75,7 @@ func TestNewerCloud(t *testing.T) {
 	key := must(auth.LoadNodeKey(filepath.Join(b.cfg.Data, "node.key"), rand.Reader))(t)
 	older := &replica.Node{Key: key.Replication(), Tier: record.TierEdge, Rules: schema.Default(), Store: box, Boot: c.node.Boot, Now: func() int64 { return time.Now().UnixMilli() }, Random: rand.Reader}
 	for after := uint64(0); ; {
-		page := must(older.ReadPage(t.Context(), c.building, after, nil, func(uint64) bool { return false }))(t)
+		page := must(older.ReadPage(t.Context(), c.building, after, 0, nil, func(uint64) bool { return false }))(t)
 		peer := replica.Peer{Node: key.ID(), Tier: record.TierEdge, PublicKey: key.Public()}
 		if got := must(again.ApplyPage(t.Context(), c.building, peer, page))(t); len(got.Ack.Quarantined)+len(got.Alarms) > 0 {
 			t.Fatalf("held back %v, alarms %v", got.Ack.Quarantined, got.Alarms)

@@ -71,7 +71,7 @@ func (n *node) export() []string {
 // send gives b everything that a holds.
 func send(t *testing.T, a, b *node) {
 	t.Helper()
-	p, err := a.ReadPage(context.Background(), home, 0, nil, func(uint64) bool { return false })
+	p, err := a.ReadPage(context.Background(), home, 0, 0, nil, func(uint64) bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}

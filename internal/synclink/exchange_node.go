@@ -148,7 +148,7 @@ type reader struct {
 }
 
 func (r *reader) next(ctx context.Context) (wire.Page, error) {
-	p, err := r.node.ReadPage(ctx, r.building, r.from, r.held, replica.DoReadPage{Skip: r.skip}.Skips)
+	p, err := r.node.ReadPage(ctx, r.building, r.from, 0, r.held, replica.DoReadPage{Skip: r.skip}.Skips)
 	if err != nil {
 		return p, fmt.Errorf("read page after %d: %w", r.from, err)
 	}

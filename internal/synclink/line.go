@@ -17,7 +17,7 @@ import (
 )
 
 // line is one WebSocket between two nodes. Its goroutines: one reader, one writer, one
-// worker per direction of pages and one that saves acknowledgements, a watcher of the own
+// worker per direction of pages, one for digests, one that saves acknowledgements, a watcher of the own
 // feed, and the loop, which alone touches the session and never waits for any of them.
 type line struct {
 	node     Node
@@ -39,6 +39,7 @@ type line struct {
 	out    *outbox
 	read   chan replica.SessionEffect
 	apply  chan replica.SessionEffect
+	digest chan replica.SessionEffect
 	save   chan replica.SessionEffect
 }
 
@@ -55,13 +56,14 @@ type ending struct {
 func (l *line) run(ctx context.Context, stop <-chan replica.Stopped) ending {
 	l.events = make(chan replica.SessionEvent)
 	l.out = newOutbox()
+	l.digest = make(chan replica.SessionEffect, 2) // one of each sort
 	l.read, l.apply, l.save = make(chan replica.SessionEffect, 1), make(chan replica.SessionEffect, 1), make(chan replica.SessionEffect, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	written := make(chan struct{})
 	running.Go(func() { l.receive(ctx) })
 	running.Go(func() { defer close(written); l.write(ctx) })
-	for _, effects := range []chan replica.SessionEffect{l.read, l.apply, l.save} {
+	for _, effects := range []chan replica.SessionEffect{l.read, l.apply, l.digest, l.save} {
 		running.Go(func() { l.work(ctx, effects) })
 	}
 	running.Go(func() { l.follow(ctx) })
@@ -146,6 +148,8 @@ func (l *line) start(e replica.SessionEffect) bool {
 		return l.out.put(e.Message)
 	case replica.DoGreet, replica.DoReadPage, replica.DoReadEvents:
 		l.read <- e
+	case replica.DoReadDigest, replica.DoCheckDigest:
+		l.digest <- e
 	case replica.DoApplyPage:
 		l.apply <- e
 	case replica.DoSaveAck:

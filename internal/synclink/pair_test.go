@@ -99,12 +99,20 @@ func (p *pair) perform(i int, effect replica.SessionEffect) replica.SessionEvent
 		event = replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants}
 	case replica.DoReadPage:
 		var page wire.Page
-		page, err = s.node.ReadPage(ctx, building, e.After, e.Held, e.Skips)
+		page, err = s.node.ReadPage(ctx, building, e.After, e.Until, e.Held, e.Skips)
 		event = replica.PageRead{Page: page}
 	case replica.DoReadEvents:
 		var page wire.Page
 		page, err = s.node.ReadEvents(ctx, building, e.Want)
 		event = replica.PageRead{Page: page}
+	case replica.DoReadDigest:
+		var st replica.Stretch
+		st, err = s.node.ReadDigest(ctx, building, e.Reader, e.After, e.Held, e.Skips)
+		event = replica.DigestRead{Stretch: st}
+	case replica.DoCheckDigest:
+		var c replica.Checked
+		c, err = s.node.CheckDigest(ctx, building, peer, e.Sender, e.Digest)
+		event = replica.DigestChecked(c)
 	case replica.DoApplyPage:
 		var a replica.Applied
 		a, err = s.node.ApplyPage(ctx, building, peer, e.Page)

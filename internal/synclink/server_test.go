@@ -283,7 +283,7 @@ func TestPost(t *testing.T) {
 		t.Parallel()
 		w := setup(t)
 		write(t, w.edge, "edge", 2, 10)
-		page, err := w.edge.ReadPage(t.Context(), building, 0, nil, func(uint64) bool { return false })
+		page, err := w.edge.ReadPage(t.Context(), building, 0, 0, nil, func(uint64) bool { return false })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,8 +53,10 @@ type Node interface {
 	ID() record.ID
 	Hello(ctx context.Context, building record.ID, peer replica.Peer) (wire.Hello, error)
 	Greet(ctx context.Context, building record.ID, peer replica.Peer, h wire.Hello) (replica.Greeting, error)
-	ReadPage(ctx context.Context, building record.ID, after uint64, held map[record.ReplicaID]uint64, skip func(position uint64) bool) (wire.Page, error)
+	ReadPage(ctx context.Context, building record.ID, after, until uint64, held map[record.ReplicaID]uint64, skip func(position uint64) bool) (wire.Page, error)
 	ReadEvents(ctx context.Context, building record.ID, w wire.Want) (wire.Page, error)
+	ReadDigest(ctx context.Context, building, reader record.ID, after uint64, held map[record.ReplicaID]uint64, skip func(position uint64) bool) (replica.Stretch, error)
+	CheckDigest(ctx context.Context, building record.ID, peer replica.Peer, sender record.ID, d wire.Digest) (replica.Checked, error)
 	ApplyPage(ctx context.Context, building record.ID, peer replica.Peer, p wire.Page) (replica.Applied, error)
 	ApplyAck(ctx context.Context, building record.ID, peer replica.Peer, a wire.Ack) error
 }

@@ -43,11 +43,17 @@ func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (repli
 		l.hooks.alarms(l.building, l.peer.Node, greetingAlarms(g))
 		return replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants}, nil
 	case replica.DoReadPage:
-		p, err := l.node.ReadPage(ctx, l.building, e.After, e.Held, e.Skips)
+		p, err := l.node.ReadPage(ctx, l.building, e.After, e.Until, e.Held, e.Skips)
 		return replica.PageRead{Page: p}, err
 	case replica.DoReadEvents:
 		p, err := l.node.ReadEvents(ctx, l.building, e.Want)
 		return replica.PageRead{Page: p}, err
+	case replica.DoReadDigest:
+		st, err := l.node.ReadDigest(ctx, l.building, e.Reader, e.After, e.Held, e.Skips)
+		return replica.DigestRead{Stretch: st}, err
+	case replica.DoCheckDigest:
+		c, err := l.node.CheckDigest(ctx, l.building, l.peer, e.Sender, e.Digest)
+		return replica.DigestChecked(c), err
 	case replica.DoApplyPage:
 		a, err := l.node.ApplyPage(ctx, l.building, l.peer, e.Page)
 		if err != nil {

@@ -59,11 +59,16 @@ func (d *data) load(need replica.Need) (replica.Have, error) {
 	have := replica.Have{
 		State: d.state, Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
-		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{},
+		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
 	}
 	for _, k := range need.Keys {
 		if stored, ok := d.records[k]; ok {
 			have.Records[k] = stored
+		}
+	}
+	for _, k := range need.Sums.Keys {
+		if stored, ok := d.records[k]; ok {
+			have.Sums[k] = replica.SumRow{Sum: replica.SumRecord(need.Sums.Salt, k, stored.Body), Position: stored.Position}
 		}
 	}
 	for _, dot := range need.Events {

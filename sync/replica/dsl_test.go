@@ -224,7 +224,7 @@ func (b *box) greet(from *box) replica.Greeting {
 
 func (b *box) read(after uint64, held map[record.ReplicaID]uint64) wire.Page {
 	b.lab.t.Helper()
-	p, err := b.ReadPage(context.Background(), home, after, held, func(uint64) bool { return false })
+	p, err := b.ReadPage(context.Background(), home, after, 0, held, func(uint64) bool { return false })
 	if err != nil {
 		b.lab.t.Fatal(err)
 	}

@@ -214,7 +214,8 @@ func (n *Node) short(c *Chain, peer Peer, theirs uint64) bool {
 
 // ReadPage reads the next stretch of this node's feed for a peer that holds the whole
 // building: events that it does not hold yet, and records but those that skip names.
-func (n *Node) ReadPage(ctx context.Context, building record.ID, after uint64, held map[record.ReplicaID]uint64, skip func(position uint64) bool) (wire.Page, error) {
+// It ends at position until, where that is not zero.
+func (n *Node) ReadPage(ctx context.Context, building record.ID, after, until uint64, held map[record.ReplicaID]uint64, skip func(position uint64) bool) (wire.Page, error) {
 	feed, err := n.Store.Feed(ctx, building, after, wire.PageItemsMax, wire.PageBytesGoal)
 	if err != nil {
 		return wire.Page{}, fmt.Errorf("read feed: %w", err)
@@ -223,6 +224,10 @@ func (n *Node) ReadPage(ctx context.Context, building record.ID, after uint64, h
 	var replicas []record.ReplicaID
 	cited := map[record.ReplicaID]bool{}
 	for _, item := range feed.Items {
+		if until > 0 && item.Position > until {
+			p.To = until
+			break
+		}
 		p.To = item.Position
 		switch {
 		case item.Event != nil && item.Event.N > held[item.Event.Replica]:

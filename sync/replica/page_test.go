@@ -80,7 +80,7 @@ func TestWrongBuilding(t *testing.T) {
 	edge, cloud := l.pair()
 	foreign := record.Key{Building: other, Kind: sim.Ticket, ID: ticket(1).ID}
 	edge.write(foreign, text("note", "theirs"))
-	page, err := edge.ReadPage(context.Background(), other, 0, nil, func(uint64) bool { return false })
+	page, err := edge.ReadPage(context.Background(), other, 0, 0, nil, func(uint64) bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func TestPageForAnEarlierRun(t *testing.T) {
 	edge.write(ticket(1), text("note", "w"))
 	g := cloud.greet(edge)
 	applied := cloud.apply(edge, edge.read(edge.greet(cloud).From, nil))
-	late, err := cloud.ReadPage(context.Background(), home, g.From, nil, replica.DoReadPage{Skip: applied.Echoes}.Skips)
+	late, err := cloud.ReadPage(context.Background(), home, g.From, 0, nil, replica.DoReadPage{Skip: applied.Echoes}.Skips)
 	if err != nil {
 		t.Fatal(err)
 	}

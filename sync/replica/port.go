@@ -65,6 +65,20 @@ type Need struct {
 	Peer      record.ID // the cursor, quarantine and receipts of this peer node
 	// Quarantine asks for up to this many of the peer's quarantined records.
 	Quarantine int
+	Sums       SumNeed
+}
+
+// SumNeed asks for digests of records as they are stored. They are computed while the bytes
+// are read: a store keeps none of them in memory.
+type SumNeed struct {
+	Keys []record.Key
+	Salt []byte // of SumRecord
+}
+
+// SumRow is the digest of a stored record and its position.
+type SumRow struct {
+	Sum      wire.Sum
+	Position uint64
 }
 
 // Have is what a store answers to a Need. Absent things are absent from the maps.
@@ -78,6 +92,7 @@ type Have struct {
 	Unsettled  map[record.ReplicaID]uint64
 	Cursor     wire.Cursor
 	Quarantine []QuarantineRow
+	Sums       map[record.Key]SumRow
 }
 
 // Stored is a record as it lies in the store.

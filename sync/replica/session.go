@@ -21,8 +21,10 @@ import (
 //	synced = my feed's end is acknowledged and saved, and the page that the peer called its
 //	         last is applied. An open line alone is never "synced".
 //
-// Frames for seals, forget and digests are skipped like those of a later release until
-// this machine has states for them: a frame of unknown type is answered, once a session,
+// A feed that starts from zero is led by digests, see session_digest.go.
+//
+// Frames for seals and forget are skipped like those of a later release until this machine
+// has states for them: a frame of unknown type is answered, once a session,
 // with Bye frame_unknown, which ends nothing; every other Bye ends the session.
 
 // Limits of a session.
@@ -75,8 +77,9 @@ type Session struct {
 	heardAt  int64
 	pingAt   int64
 	pings    uint64
-	noticed  bool // the one frame_unknown was sent
-	protocol uint64
+	noticed  bool   // the one frame_unknown was sent
+	own      uint64 // the protocol version of this side's hello
+	protocol uint64 // the lower of both
 	greet    retry
 	hello    wire.Hello // the peer's
 	out      outbound
@@ -150,7 +153,7 @@ func (s *Session) take(event SessionEvent) {
 	switch e := event.(type) {
 	case Opened:
 		s.phase, s.heardAt, s.pingAt = phaseWaiting, s.now, s.now
-		s.in.cursor = e.Hello.Cursor.Position
+		s.in.cursor, s.own = e.Hello.Cursor.Position, e.Hello.Protocol
 		s.send(e.Hello)
 	case Received:
 		s.heardAt = s.now
@@ -162,11 +165,16 @@ func (s *Session) take(event SessionEvent) {
 		s.greet.done()
 		s.phase = phaseStreaming
 		s.out.begin(e)
+		s.out.digests.begin(e, s.protocol)
 		s.ask(e.Wants)
 	case PageRead:
 		s.pageRead(e.Page)
 	case PageApplied:
 		s.pageApplied(e)
+	case DigestRead:
+		s.digestRead(e.Stretch)
+	case DigestChecked:
+		s.digestChecked(e)
 	case AckSaved:
 		s.out.saving.done()
 		s.out.acks = s.out.acks[1:]
@@ -225,6 +233,10 @@ func (s *Session) receive(m wire.Message) {
 			return
 		}
 		s.out.credit += m.Bytes
+	case wire.Digest:
+		s.digestArrived(m)
+	case wire.Digested:
+		s.digested(m)
 	case wire.Ping:
 		s.send(wire.Pong{ID: m.ID})
 	case wire.Pong:
@@ -249,7 +261,7 @@ func (s *Session) meet(h wire.Hello) {
 		s.fail(wire.CodeFrameMalformed, "hello with %d chains, at most %d", len(h.Held), wire.HeldMax)
 		return
 	}
-	s.protocol = min(h.Protocol, wire.Protocol)
+	s.protocol = min(h.Protocol, s.own)
 	s.hello, s.phase = h, phaseGreeting
 	s.startGreet()
 }
@@ -323,5 +335,9 @@ func (s *Session) failed(e EffectFailed) {
 		s.in.applying.busy(s.now)
 	case DoSaveAck:
 		s.out.saving.busy(s.now)
+	case DoReadDigest:
+		s.out.digests.reading.busy(s.now)
+	case DoCheckDigest:
+		s.in.checking.busy(s.now)
 	}
 }

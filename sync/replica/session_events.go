@@ -42,6 +42,12 @@ type PageApplied struct {
 	Held   map[record.ReplicaID]uint64
 }
 
+// DigestRead finishes DoReadDigest.
+type DigestRead struct{ Stretch Stretch }
+
+// DigestChecked finishes DoCheckDigest.
+type DigestChecked Checked
+
 // AckSaved finishes DoSaveAck.
 type AckSaved struct{}
 
@@ -63,17 +69,19 @@ type EffectFailed struct {
 	Detail string
 }
 
-func (Opened) sessionEvent()       {}
-func (Received) sessionEvent()     {}
-func (Garbled) sessionEvent()      {}
-func (Greeted) sessionEvent()      {}
-func (PageRead) sessionEvent()     {}
-func (PageApplied) sessionEvent()  {}
-func (AckSaved) sessionEvent()     {}
-func (FeedMoved) sessionEvent()    {}
-func (Ticked) sessionEvent()       {}
-func (Stopped) sessionEvent()      {}
-func (EffectFailed) sessionEvent() {}
+func (Opened) sessionEvent()        {}
+func (Received) sessionEvent()      {}
+func (Garbled) sessionEvent()       {}
+func (Greeted) sessionEvent()       {}
+func (PageRead) sessionEvent()      {}
+func (PageApplied) sessionEvent()   {}
+func (DigestRead) sessionEvent()    {}
+func (DigestChecked) sessionEvent() {}
+func (AckSaved) sessionEvent()      {}
+func (FeedMoved) sessionEvent()     {}
+func (Ticked) sessionEvent()        {}
+func (Stopped) sessionEvent()       {}
+func (EffectFailed) sessionEvent()  {}
 
 // SessionEffect is something that the session wants done. The driver does sends and the
 // close in the order given; of the others at most one of each sort is under way, and each
@@ -88,10 +96,26 @@ type DoGreet struct{ Hello wire.Hello }
 
 // DoReadPage reads this node's feed after a position, leaving out events that the peer
 // holds and the positions in Skip, which are in ascending order. Both are the effect's own.
+// The page ends at position Until, where that is not zero.
 type DoReadPage struct {
 	After uint64
+	Until uint64
 	Held  map[record.ReplicaID]uint64
 	Skip  []uint64
+}
+
+// DoReadDigest reads digests of this node's feed instead of a page. Reader is the run of the
+// peer's store.
+type DoReadDigest struct {
+	DoReadPage
+	Reader record.ID
+}
+
+// DoCheckDigest asks what of a peer's digest this node holds. Sender is the run of the peer's
+// store.
+type DoCheckDigest struct {
+	Digest wire.Digest
+	Sender record.ID
 }
 
 // DoReadEvents reads events that the peer is missing.
@@ -111,13 +135,15 @@ type DoClose struct {
 	Remote bool
 }
 
-func (DoSend) sessionEffect()       {}
-func (DoGreet) sessionEffect()      {}
-func (DoReadPage) sessionEffect()   {}
-func (DoReadEvents) sessionEffect() {}
-func (DoApplyPage) sessionEffect()  {}
-func (DoSaveAck) sessionEffect()    {}
-func (DoClose) sessionEffect()      {}
+func (DoSend) sessionEffect()        {}
+func (DoGreet) sessionEffect()       {}
+func (DoReadPage) sessionEffect()    {}
+func (DoReadEvents) sessionEffect()  {}
+func (DoApplyPage) sessionEffect()   {}
+func (DoSaveAck) sessionEffect()     {}
+func (DoReadDigest) sessionEffect()  {}
+func (DoCheckDigest) sessionEffect() {}
+func (DoClose) sessionEffect()       {}
 
 // Skips reports whether a position is to be left out of the page.
 func (e DoReadPage) Skips(position uint64) bool {

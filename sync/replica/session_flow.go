@@ -25,6 +25,7 @@ type outbound struct {
 	wants    []wire.Want
 	acks     []wire.Ack // received, to be saved in order
 	saving   retry
+	digests  digesting
 	// receiptAt is when the last acknowledgement was saved.
 	receiptAt int64
 }
@@ -39,6 +40,9 @@ type inbound struct {
 	cost     uint64 // of the queue: what the peer has used of its window
 	last     bool   // the last feed page applied was the peer's last
 	asked    map[wire.Want]struct{}
+	// questions are the peer's digests, answered one at a time.
+	questions []wire.Digest
+	checking  retry
 }
 
 func newOutbound() outbound {
@@ -73,18 +77,21 @@ func (o *outbound) want(w wire.Want) {
 func (s *Session) pump() {
 	o, i := &s.out, &s.in
 	s.sendPending()
+	s.jump()
+	until, readable := o.digests.until()
 	if o.reading.ready(s.now) && o.pending == nil && len(o.flight) < s.config.InFlight {
 		switch {
 		case len(o.wants) > 0:
 			o.reading.start()
 			o.want1 = true
 			s.do(DoReadEvents{Want: o.wants[0]})
-		case o.more || o.moved && !i.applying.running:
+		case readable && (o.more || o.moved && !i.applying.running):
 			o.reading.start()
 			o.moved, o.want1 = false, false
-			s.do(DoReadPage{After: o.read, Held: maps.Clone(o.held), Skip: o.skip})
+			s.do(DoReadPage{After: o.read, Until: until, Held: o.heldNow(), Skip: o.skip})
 		}
 	}
+	s.pumpDigests()
 	if i.applying.ready(s.now) && len(i.queue) > 0 {
 		i.applying.start()
 		s.do(DoApplyPage{Page: i.queue[0]})
@@ -108,6 +115,7 @@ func (s *Session) pageRead(p wire.Page) {
 	empty := len(p.Heads)+len(p.Events)+len(p.Records)+len(p.Receipts) == 0 && p.To == o.read
 	o.read = p.To
 	o.more = !p.Last && p.To > p.From
+	o.digests.passed(o.read)
 	from, _ := slices.BinarySearch(o.skip, p.To+1)
 	o.skip = o.skip[from:]
 	if !empty || !o.toldLast {
@@ -185,21 +193,27 @@ func (s *Session) pageApplied(e PageApplied) {
 	s.ask(e.Wants)
 }
 
+// skipMax bounds the skip set: beyond it an echo is sent, which costs a page and breaks
+// nothing. It is 8 MB, and more records than a building has.
+const skipMax = 1 << 20
+
 // addSkip keeps the skip set in order without touching what a read effect holds of it.
 func (o *outbound) addSkip(positions []uint64) {
-	for _, p := range positions {
-		if p <= o.read {
-			continue
-		}
-		if n := len(o.skip); n == 0 || o.skip[n-1] < p {
-			o.skip = append(o.skip, p)
-			continue
-		}
-		if at, found := slices.BinarySearch(o.skip, p); !found {
-			o.skip = slices.Insert(slices.Clone(o.skip), at, p)
-		}
+	added := slices.DeleteFunc(slices.Clone(positions), func(p uint64) bool { return p <= o.read })
+	slices.Sort(added)
+	if len(added) == 0 || len(o.skip)+len(added) > skipMax {
+		return
 	}
+	if n := len(o.skip); n > 0 && o.skip[n-1] >= added[0] {
+		added = append(added, o.skip...)
+		slices.Sort(added)
+		o.skip = nil
+	}
+	o.skip = append(o.skip, slices.Compact(added)...)
 }
+
+// heldNow is what the peer holds of each chain, as a copy that an effect may keep.
+func (o *outbound) heldNow() map[record.ReplicaID]uint64 { return maps.Clone(o.held) }
 
 func (s *Session) ackArrived(a wire.Ack) {
 	o := &s.out

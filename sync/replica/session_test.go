@@ -110,6 +110,14 @@ func (w words) number(name string) uint64 {
 
 func (w words) has(name string) bool { _, ok := w[name]; return ok }
 
+// protocol is the version that a hello names, this release's where the script says none.
+func (w words) protocol() uint64 {
+	if w.has("protocol") {
+		return w.number("protocol")
+	}
+	return wire.Protocol
+}
+
 func (w words) numbers(name string) []uint64 {
 	var out []uint64
 	for part := range strings.SplitSeq(w[name], ",") {
@@ -158,13 +166,17 @@ func (c *conversation) say(line string) []replica.SessionEffect {
 func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	switch verb {
 	case "opened":
-		return replica.Opened{Hello: wire.Hello{Protocol: wire.Protocol, Node: named("self"), Tier: record.TierEdge, Cursor: wire.Cursor{Position: w.number("cursor")}}}
+		return replica.Opened{Hello: wire.Hello{Protocol: w.protocol(), Node: named("self"), Tier: record.TierEdge, Cursor: wire.Cursor{Position: w.number("cursor")}}}
 	case "greeted":
 		return replica.Greeted{From: w.number("from"), Held: w.chains("held"), Wants: w.wants("wants")}
 	case "read":
 		return replica.PageRead{Page: page(w)}
 	case "applied":
 		return replica.PageApplied{Echoes: w.numbers("echoes"), Wants: w.wants("wants"), Held: w.chains("held")}
+	case "digests":
+		return replica.DigestRead{Stretch: stretch(w)}
+	case "checked":
+		return replica.DigestChecked{Answer: wire.Digested{ID: w.number("digest")}, Echoes: w.numbers("echoes")}
 	case "saved":
 		return replica.AckSaved{}
 	case "moved":
@@ -178,7 +190,8 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	case "garbage":
 		return replica.Garbled{Code: wire.CodeFrameMalformed, Detail: "checksum"}
 	case "busy", "failed":
-		effect := map[string]replica.SessionEffect{"greet": replica.DoGreet{}, "read": replica.DoReadPage{}, "events": replica.DoReadEvents{}, "apply": replica.DoApplyPage{}, "save": replica.DoSaveAck{}}[w["effect"]]
+		effect := map[string]replica.SessionEffect{"greet": replica.DoGreet{}, "read": replica.DoReadPage{}, "events": replica.DoReadEvents{}, "apply": replica.DoApplyPage{}, "save": replica.DoSaveAck{},
+			"digests": replica.DoReadDigest{}, "check": replica.DoCheckDigest{}}[w["effect"]]
 		return replica.EffectFailed{Effect: effect, Busy: verb == "busy", Code: w["code"], Detail: "as told"}
 	case "frame":
 		return replica.Received{Message: c.message(w)}
@@ -190,10 +203,7 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 func (c *conversation) message(w words) wire.Message {
 	switch {
 	case w.has("hello"):
-		h := wire.Hello{Protocol: wire.Protocol, Building: named("building"), Node: named("peer"), Tier: record.TierCloud}
-		if w.has("protocol") {
-			h.Protocol = w.number("protocol")
-		}
+		h := wire.Hello{Protocol: w.protocol(), Building: named("building"), Node: named("peer"), Tier: record.TierCloud}
 		if w.has("building") {
 			h.Building = named(w["building"])
 		}
@@ -213,6 +223,14 @@ func (c *conversation) message(w words) wire.Message {
 		return wire.Ping{ID: w.number("ping")}
 	case w.has("pong"):
 		return wire.Pong{ID: w.number("pong")}
+	case w.has("digest"):
+		return wire.Digest{ID: w.number("digest"), Items: make([]wire.DigestItem, w.number("items"))}
+	case w.has("digested"):
+		d := wire.Digested{ID: w.number("digested"), Same: make([]byte, 2)}
+		for _, i := range w.numbers("same") {
+			d.Set(int(i))
+		}
+		return d
 	case w.has("pull"):
 		return wire.Pull{}
 	case w.has("bye"):
@@ -233,6 +251,13 @@ func page(w words) wire.Page {
 	return p
 }
 
+// stretch reads digests of the records at these positions; "open" for one with an event.
+func stretch(w words) replica.Stretch {
+	at := w.numbers("positions")
+	return replica.Stretch{From: w.number("from"), To: w.number("to"), Last: w.has("last"), Open: w.has("open"), Positions: at,
+		Digest: wire.Digest{Items: make([]wire.DigestItem, len(at))}}
+}
+
 func show(e replica.SessionEffect) string {
 	switch e := e.(type) {
 	case replica.DoSend:
@@ -240,7 +265,11 @@ func show(e replica.SessionEffect) string {
 	case replica.DoGreet:
 		return "greet"
 	case replica.DoReadPage:
-		return fmt.Sprintf("read after=%d held=%s skip=%v", e.After, showHeld(e.Held), e.Skip)
+		return fmt.Sprintf("read after=%d%s held=%s skip=%v", e.After, showUntil(e.Until), showHeld(e.Held), e.Skip)
+	case replica.DoReadDigest:
+		return fmt.Sprintf("read digests after=%d held=%s skip=%v", e.After, showHeld(e.Held), e.Skip)
+	case replica.DoCheckDigest:
+		return fmt.Sprintf("check digest=%d", e.Digest.ID)
 	case replica.DoReadEvents:
 		return "read events " + showMessage(e.Want)
 	case replica.DoApplyPage:
@@ -253,6 +282,13 @@ func show(e replica.SessionEffect) string {
 	return fmt.Sprintf("%T", e)
 }
 
+func showUntil(position uint64) string {
+	if position == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" until=%d", position)
+}
+
 func showMessage(m wire.Message) string {
 	switch m := m.(type) {
 	case wire.Hello:
@@ -263,6 +299,10 @@ func showMessage(m wire.Message) string {
 		return fmt.Sprintf("ack=%d to=%d", m.Page, m.To)
 	case wire.Want:
 		return fmt.Sprintf("want=%s:%d", showName(m.Replica), m.From)
+	case wire.Digest:
+		return fmt.Sprintf("digest=%d items=%d", m.ID, len(m.Items))
+	case wire.Digested:
+		return fmt.Sprintf("digested=%d", m.ID)
 	case wire.Bye:
 		return fmt.Sprintf("bye=%s (%s) %s", m.Code, m.Detail, m.Remedy)
 	}

@@ -122,7 +122,7 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 		w.greeted(g)
 		return replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants}
 	case replica.DoReadPage:
-		p, err := node.ReadPage(ctx, building, d.After, d.Held, d.Skips)
+		p, err := node.ReadPage(ctx, building, d.After, d.Until, d.Held, d.Skips)
 		if err != nil {
 			return failed(err)
 		}
@@ -133,6 +133,19 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 			return failed(err)
 		}
 		return replica.PageRead{Page: p}
+	case replica.DoReadDigest:
+		st, err := node.ReadDigest(ctx, building, d.Reader, d.After, d.Held, d.Skips)
+		if err != nil {
+			return failed(err)
+		}
+		return replica.DigestRead{Stretch: st}
+	case replica.DoCheckDigest:
+		c, err := node.CheckDigest(ctx, building, peer, d.Sender, d.Digest)
+		if err != nil {
+			return failed(err)
+		}
+		w.digested(d.Digest, c)
+		return replica.DigestChecked(c)
 	case replica.DoApplyPage:
 		a, err := node.ApplyPage(ctx, building, peer, d.Page)
 		if err != nil {

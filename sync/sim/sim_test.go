@@ -84,7 +84,7 @@ func TestSeeds(t *testing.T) {
 // covered is what the runs together must have met.
 var covered = strings.Split("write,phone write,phone tag,late page,reordered page refused,answer lost,late push,line cut,frames lost,restart,phone restart,"+
 	"commit fails,commit unsure,bad record,restore edge,restore cloud,restore phone,clone,refusal,quarantine,release,clock jump,clock corrected,"+
-	"phone reissue,rewound,gap,conflict,kind not yours,write not taken,push not taken,quarantined clock_ahead,quarantined store_failed", ",")
+	"phone reissue,rewound,gap,conflict,kind not yours,write not taken,push not taken,quarantined clock_ahead,quarantined store_failed,digest equal,digest differs", ",")
 
 // A run is the same each time.
 func TestDeterministic(t *testing.T) {

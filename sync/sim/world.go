@@ -215,3 +215,13 @@ func (w *world) fieldWrite(field, v string, r record.Record) replica.FieldWrite 
 	}
 	return replica.FieldWrite{Field: field, Value: record.Text(v)}
 }
+
+// digested notes what a digest round met.
+func (w *world) digested(d wire.Digest, c replica.Checked) {
+	if len(c.Echoes) > 0 {
+		w.count("digest equal")
+	}
+	if len(c.Echoes) < len(d.Items) {
+		w.count("digest differs")
+	}
+}

@@ -17,8 +17,11 @@ import (
 )
 
 // Protocol is the version that this release speaks; it understands Protocol and
-// Protocol-1.
-const Protocol = 1
+// Protocol-1. Version 2 added Digest and Digested.
+const (
+	Protocol        = 2
+	ProtocolDigests = 2 // the first that knows Digest and Digested
+)
 
 // Sizes. A frame carries at most one page; a page's target leaves room for one record at
 // its own limit.
@@ -97,6 +100,9 @@ func (Bye) frameType() Type    { return TypeBye }
 func (Ping) frameType() Type   { return TypePing }
 func (Pong) frameType() Type   { return TypePong }
 
+func (Digest) frameType() Type   { return TypeDigest }
+func (Digested) frameType() Type { return TypeDigested }
+
 // Pong answers a Ping with its id and the sender's time.
 type Pong Ping
 
@@ -147,7 +153,11 @@ func DecodePayload(t Type, payload []byte) (Message, error) {
 		return decode[Ping](payload)
 	case TypePong:
 		return decode[Pong](payload)
-	case TypeReturned, TypeForget, TypeDigest:
+	case TypeDigest:
+		return decode[Digest](payload)
+	case TypeDigested:
+		return decode[Digested](payload)
+	case TypeReturned, TypeForget:
 	}
 	return nil, fmt.Errorf("%w: %d", ErrUnknown, t)
 }

@@ -32,7 +32,7 @@ func messages() []sample {
 	cursor := wire.Cursor{Generation: one, View: record.Hash{3}, Position: 42}
 	events := []wire.EventItem{{Body: []byte{1, 2}, Details: []byte{3}}, {Body: []byte{4}}}
 	return []sample{
-		{"hello", wire.Hello{Protocol: 1, Schema: 3, Building: one, Node: two, Tier: record.TierEdge, Generation: one, Time: 1_800_000_000_000, Cursor: cursor,
+		{"hello", wire.Hello{Protocol: 2, Schema: 3, Building: one, Node: two, Tier: record.TierEdge, Generation: one, Time: 1_800_000_000_000, Cursor: cursor,
 			Held: []wire.Held{{Replica: one, N: 7, Hash: record.Hash{7}, Signed: &head, Receipted: 5}}}},
 		{"page", wire.Page{ID: 4, From: 10, To: 20, Last: true, Heads: []record.Head{head}, Events: events,
 			Records:  []wire.RecordItem{{Kind: "ticket", ID: one, Body: []byte{5}, Seal: &wire.Seal{Node: two, Time: 6, Signature: []byte{7}}}, {Kind: "unit", ID: two, Body: []byte{6}}},
@@ -46,6 +46,8 @@ func messages() []sample {
 		{"pushed", wire.Pushed{ID: 5, Results: []wire.PushResult{{Dot: record.Dot{Replica: one, N: 3}, Refused: []wire.RefusedPart{{Kind: "ticket", ID: one, Field: "note", Code: wire.CodeFieldForbidden}}}},
 			Receipt: &receipt, Wants: []wire.Want{{Replica: one, From: 3}}, Time: 8}},
 		{"pull", wire.Pull{Cursor: cursor, Limit: 100}},
+		{"digest", wire.Digest{ID: 6, Kinds: []string{"ticket", "unit"}, Items: []wire.DigestItem{{Kind: 0, ID: one, Sum: wire.Sum{1, 2}}, {Kind: 1, ID: two, Sum: wire.Sum{3}}}}},
+		{"digested", wire.Digested{ID: 6, Same: []byte{0b10}}},
 		{"bye", wire.Bye{Code: wire.CodeNodeRevoked, Detail: "revoked on Monday", Remedy: "enrol again"}},
 		{"empty page", wire.Page{}},
 		{"empty pull", wire.Pull{}},

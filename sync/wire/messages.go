@@ -7,9 +7,8 @@ import (
 // Type is a frame's kind. Numbers are never reused.
 type Type uint8
 
-// The frame types. Returned, Forget and Digest are reserved for the parts of design §3 that
-// later releases add; a receiver that does not know a type answers frame_unknown and goes
-// on.
+// The frame types. Returned and Forget are reserved for the parts of design §3 that later
+// releases add; a receiver that does not know a type answers frame_unknown and goes on.
 const (
 	TypeHello    Type = 1
 	TypePage     Type = 2
@@ -25,6 +24,7 @@ const (
 	TypeReturned Type = 12 // sealed records brought back to a server that lost data
 	TypeForget   Type = 13
 	TypeDigest   Type = 14
+	TypeDigested Type = 15
 )
 
 // Hello opens a session, in both directions: who speaks, what it holds, what it was given

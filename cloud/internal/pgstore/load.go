@@ -99,7 +99,7 @@ func newHave(state replica.State) replica.Have {
 	return replica.Have{State: state,
 		Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
-		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{},
+		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
 	}
 }
 
@@ -115,12 +115,13 @@ func queueState(b *pgx.Batch, building record.ID, into *replica.State) {
 func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replica.Have) {
 	of := [16]byte(building)
 	if len(need.Keys) > 0 {
-		kinds, ids := make([]string, len(need.Keys)), make([]record.ID, len(need.Keys))
-		for i, k := range need.Keys {
-			kinds[i], ids[i] = k.Kind, k.ID
-		}
-		query(b, func(rows pgx.Rows) error { return scanRecord(rows, building, have.Records) }, selectRecords, of, kinds, uuids(ids))
-		query(b, func(rows pgx.Rows) error { return scanTouch(rows, building, have.Touches) }, selectTouches, of, kinds, uuids(ids))
+		kinds, ids := columns(need.Keys)
+		query(b, func(rows pgx.Rows) error { return scanRecord(rows, building, have.Records) }, selectRecords, of, kinds, ids)
+		query(b, func(rows pgx.Rows) error { return scanTouch(rows, building, have.Touches) }, selectTouches, of, kinds, ids)
+	}
+	if len(need.Sums.Keys) > 0 {
+		kinds, ids := columns(need.Sums.Keys)
+		query(b, func(rows pgx.Rows) error { return scanSum(rows, building, need.Sums.Salt, have.Sums) }, selectRecords, of, kinds, ids)
 	}
 	if len(need.Chains) > 0 {
 		query(b, func(rows pgx.Rows) error {
@@ -160,6 +161,15 @@ func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 	if !need.Peer.IsZero() {
 		queuePeer(b, building, need, have)
 	}
+}
+
+// columns are the kinds and ids of keys, side by side.
+func columns(keys []record.Key) (kinds []string, ids []pgtype.UUID) {
+	kinds, ids = make([]string, len(keys)), make([]pgtype.UUID, len(keys))
+	for i, k := range keys {
+		kinds[i], ids[i] = k.Kind, pgtype.UUID{Bytes: k.ID, Valid: true}
+	}
+	return kinds, ids
 }
 
 func queuePeer(b *pgx.Batch, building record.ID, need replica.Need, have *replica.Have) {
@@ -211,6 +221,19 @@ func scanRecord(rows pgx.Rows, building record.ID, into map[record.Key]replica.S
 		return fmt.Errorf("%w: %s: %w", replica.ErrCorrupt, key, err)
 	}
 	into[key] = stored
+	return nil
+}
+
+// scanSum adds a record up while it passes: nothing of it is kept or decoded.
+func scanSum(rows pgx.Rows, building record.ID, salt []byte, into map[record.Key]replica.SumRow) error {
+	key := record.Key{Building: building}
+	var row replica.SumRow
+	var body pgtype.DriverBytes // valid until the next row
+	if err := rows.Scan(&key.Kind, (*[16]byte)(&key.ID), (*int64bits)(&row.Position), &body); err != nil {
+		return err
+	}
+	row.Sum = replica.SumRecord(salt, key, body)
+	into[key] = row
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error)
 	have := replica.Have{
 		Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
-		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{},
+		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
 	}
 	if err := need.Check(building); err != nil {
 		return have, err
@@ -62,6 +62,9 @@ func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error)
 	}
 	if err := c.loadKeys(building, need.Keys, have); err != nil {
 		return have, err
+	}
+	if err := c.loadSums(building, need.Sums, have.Sums); err != nil {
+		return have, fmt.Errorf("digests: %w", err)
 	}
 	if err := c.loadLineage(building, need.Chains, have.Chains); err != nil {
 		return have, fmt.Errorf("chains: %w", err)
@@ -116,6 +119,29 @@ func (c *conn) loadKeys(building record.ID, keys []record.Key, have replica.Have
 		}
 		if err := c.each(selectTouches, args, func(rows *sql.Rows) (bool, error) { return true, scanTouch(rows, building, kind, have.Touches) }); err != nil {
 			return fmt.Errorf("touches of kind %s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+// loadSums reads records only to add them up: nothing of them is kept or decoded.
+func (c *conn) loadSums(building record.ID, need replica.SumNeed, into map[record.Key]replica.SumRow) error {
+	kinds := map[string][]record.ID{}
+	for _, k := range need.Keys {
+		kinds[k.Kind] = append(kinds[k.Kind], k.ID)
+	}
+	for kind, ids := range kinds {
+		err := c.each(selectRecords, []any{building[:], kind, hexList(ids)}, func(rows *sql.Rows) (bool, error) {
+			var id, body sql.RawBytes
+			var position int64
+			err := rows.Scan(&id, &position, &body)
+			key := record.Key{Building: building, Kind: kind}
+			copy(key.ID[:], id)
+			into[key] = replica.SumRow{Sum: replica.SumRecord(need.Salt, key, body), Position: uint64(position)}
+			return true, err
+		})
+		if err != nil {
+			return fmt.Errorf("records of kind %s: %w", kind, err)
 		}
 	}
 	return nil

@@ -139,7 +139,7 @@ func exchange(t testing.TB, a, b *world) {
 	t.Helper()
 	peer := replica.Peer{Node: a.node.ID(), Tier: a.node.Tier, PublicKey: a.node.Key.Public().(ed25519.PublicKey)}
 	for after := uint64(0); ; {
-		p := must(a.node.ReadPage(ctx(), a.home, after, nil, func(uint64) bool { return false }))(t)
+		p := must(a.node.ReadPage(ctx(), a.home, after, 0, nil, func(uint64) bool { return false }))(t)
 		applied := must(b.node.ApplyPage(ctx(), a.home, peer, p))(t)
 		if len(applied.Ack.Quarantined) > 0 {
 			t.Fatalf("quarantined: %+v", applied.Ack.Quarantined)

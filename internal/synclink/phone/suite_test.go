@@ -275,7 +275,7 @@ func (w *town) offer(from, to *replica.Node) {
 		w.t.Fatal(err)
 	}
 	for at := g.From; ; {
-		p, err := from.ReadPage(ctx, building, at, g.Held, func(uint64) bool { return false })
+		p, err := from.ReadPage(ctx, building, at, 0, g.Held, func(uint64) bool { return false })
 		if err != nil {
 			w.t.Fatal(err)
 		}
