@@ -121,24 +121,12 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 		}
 		w.greeted(g)
 		return replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants}
-	case replica.DoReadPage:
-		p, err := node.ReadPage(ctx, building, d.After, d.Until, d.Held, d.Skips)
+	case replica.DoReadPage, replica.DoReadEvents, replica.DoReadDigest:
+		read, err := e.read(ctx, effect)
 		if err != nil {
 			return failed(err)
 		}
-		return replica.PageRead{Page: p}
-	case replica.DoReadEvents:
-		p, err := node.ReadEvents(ctx, building, d.Want)
-		if err != nil {
-			return failed(err)
-		}
-		return replica.PageRead{Page: p}
-	case replica.DoReadDigest:
-		st, err := node.ReadDigest(ctx, building, d.Reader, d.After, d.Held, d.Skips)
-		if err != nil {
-			return failed(err)
-		}
-		return replica.DigestRead{Stretch: st}
+		return read
 	case replica.DoCheckDigest:
 		c, err := node.CheckDigest(ctx, building, peer, d.Sender, d.Digest)
 		if err != nil {
@@ -164,6 +152,23 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 		e.line.close()
 	}
 	return nil
+}
+
+// read does the effects that only read the own feed.
+func (e *end) read(ctx context.Context, effect replica.SessionEffect) (replica.SessionEvent, error) {
+	node, building := e.host.node, e.line.building
+	switch d := effect.(type) {
+	case replica.DoReadPage:
+		p, err := node.ReadPage(ctx, building, d.After, d.Until, d.Held, d.Skips)
+		return replica.PageRead{Page: p}, err
+	case replica.DoReadDigest:
+		st, err := node.ReadDigest(ctx, building, d.Reader, d.After, d.Held, d.Skips)
+		return replica.DigestRead{Stretch: st}, err
+	case replica.DoReadEvents:
+		p, err := node.ReadEvents(ctx, building, d.Want)
+		return replica.PageRead{Page: p}, err
+	}
+	return nil, errors.New("sim: no reader of this effect")
 }
 
 // notice tells the session that time passed and the feed moved.
