@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -22,6 +23,7 @@ type data struct {
 	touches    map[touchKey]replica.PhoneTouch
 	quarantine map[quarantineKey]replica.QuarantineRow
 	cursors    map[record.ID]wire.Cursor
+	branches   map[branchKey]replica.EventRow
 	feed       []entry // by position; entries of what has moved on are left until compact
 }
 
@@ -37,18 +39,24 @@ type quarantineKey struct {
 	theirs bool
 }
 
+type branchKey struct {
+	dot  record.Dot
+	hash record.Hash
+}
+
 func newData(building record.ID) *data {
 	return &data{
 		state: replica.State{Building: building}, records: map[record.Key]replica.Stored{}, events: map[record.Dot]replica.EventRow{},
 		chains: map[record.ReplicaID]replica.Chain{}, touches: map[touchKey]replica.PhoneTouch{},
 		quarantine: map[quarantineKey]replica.QuarantineRow{}, cursors: map[record.ID]wire.Cursor{},
+		branches: map[branchKey]replica.EventRow{},
 	}
 }
 
 func (d *data) clone() *data {
 	return &data{
 		state: d.state, records: maps.Clone(d.records), events: maps.Clone(d.events), chains: maps.Clone(d.chains),
-		touches: maps.Clone(d.touches), quarantine: maps.Clone(d.quarantine), cursors: maps.Clone(d.cursors), feed: slices.Clone(d.feed),
+		touches: maps.Clone(d.touches), quarantine: maps.Clone(d.quarantine), cursors: maps.Clone(d.cursors), branches: maps.Clone(d.branches), feed: slices.Clone(d.feed),
 	}
 }
 
@@ -87,8 +95,16 @@ func (d *data) load(need replica.Need) (replica.Have, error) {
 	d.loadTouches(need, have)
 	if !need.Peer.IsZero() {
 		have.Cursor = d.cursors[need.Peer]
-		have.Quarantine = d.quarantined(need.Peer, need.Quarantine)
+		have.Quarantine = d.quarantined(need.Peer, need.Quarantine, need.HeldBack)
 	}
+	for k, e := range d.branches {
+		if slices.Contains(need.Branches, k.dot) {
+			have.Branches = append(have.Branches, e)
+		}
+	}
+	slices.SortFunc(have.Branches, func(a, b replica.EventRow) int {
+		return cmp.Or(a.Replica.Compare(b.Replica), cmp.Compare(a.N, b.N), bytes.Compare(a.Hash[:], b.Hash[:]))
+	})
 	return have, nil
 }
 
@@ -134,8 +150,8 @@ func (d *data) loadTouches(need replica.Need, have replica.Have) {
 }
 
 // quarantined lists what is held back of the peer, oldest first, then what it holds back
-// of ours.
-func (d *data) quarantined(peer record.ID, limit int) []replica.QuarantineRow {
+// of ours, and beyond the limit what is held back of these keys.
+func (d *data) quarantined(peer record.ID, limit int, keys []record.Key) []replica.QuarantineRow {
 	var rows []replica.QuarantineRow
 	for k, q := range d.quarantine {
 		if k.peer == peer {
@@ -151,7 +167,9 @@ func (d *data) quarantined(peer record.ID, limit int) []replica.QuarantineRow {
 	slices.SortFunc(rows, func(a, b replica.QuarantineRow) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Since, b.Since), a.Key.Compare(b.Key))
 	})
-	return rows[:min(len(rows), max(limit, 0))]
+	limit = min(len(rows), max(limit, 0))
+	beyond := slices.DeleteFunc(slices.Clone(rows[limit:]), func(q replica.QuarantineRow) bool { return q.Theirs || !slices.Contains(keys, q.Key) })
+	return append(rows[:limit], beyond...)
 }
 
 func (d *data) eventsOf(id record.ReplicaID, from, to uint64) []replica.EventRow {
@@ -209,6 +227,13 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 		if err := t.saveEvent(row); err != nil {
 			return err
 		}
+	}
+	for _, dot := range e.EventsGone {
+		drop(t, d.events, dot)
+	}
+	for _, row := range e.Branches {
+		row.Body, row.Details, row.Position = some(row.Body), some(row.Details), 0
+		put(t, d.branches, branchKey{record.Dot{Replica: row.Replica, N: row.N}, row.Hash}, row)
 	}
 	for _, c := range e.Chains {
 		put(t, d.chains, c.Replica, c)

@@ -65,7 +65,12 @@ type Need struct {
 	Peer      record.ID // the cursor, quarantine and receipts of this peer node
 	// Quarantine asks for up to this many of the peer's quarantined records.
 	Quarantine int
-	Sums       SumNeed
+	// HeldBack asks for the peer's quarantined records of these keys besides, however many
+	// there are of others.
+	HeldBack []record.Key
+	// Branches asks for the events that forks left beside their chains, at these numbers.
+	Branches []record.Dot
+	Sums     SumNeed
 }
 
 // SumNeed asks for digests of records as they are stored. They are computed while the bytes
@@ -93,6 +98,7 @@ type Have struct {
 	Cursor     wire.Cursor
 	Quarantine []QuarantineRow
 	Sums       map[record.Key]SumRow
+	Branches   []EventRow // ordered by replica, number and hash
 }
 
 // Stored is a record as it lies in the store.
@@ -130,6 +136,12 @@ type Chain struct {
 	// Receipt is the cloud's last signed statement about a phone's chain: an edge passes it
 	// on, for a phone keeps its transactions until the cloud itself has settled them.
 	Receipt *record.Receipt
+	// Fork is the first number at which the chain is known to have two branches; zero for
+	// none. From there on no number counts, and events are kept beside the chain (SPEC R33).
+	Fork uint64
+	// Cut is the fork of which this store's records and chain are rid: the remedy is done
+	// where both are equal.
+	Cut uint64
 }
 
 // Settled is up to where the cloud said that a phone's transactions are settled.
@@ -194,11 +206,15 @@ type Effects struct {
 	Quarantine    []QuarantineRow // inserted or replaced by (key, peer, theirs)
 	QuarantineOut []QuarantineRow
 	Cursor        *PeerCursor
+	// Branches are events of a forked chain, kept beside it whatever else has their number,
+	// and EventsGone are such that were part of it until now.
+	Branches   []EventRow
+	EventsGone []record.Dot
 }
 
 // IsZero reports whether nothing but an unchanged state would be written.
 func (e Effects) IsZero() bool {
-	return len(e.Chains)+len(e.Events)+len(e.Records)+len(e.Touches)+len(e.TouchesGone)+len(e.Quarantine)+len(e.QuarantineOut) == 0 && e.Cursor == nil
+	return len(e.Chains)+len(e.Events)+len(e.Records)+len(e.Touches)+len(e.TouchesGone)+len(e.Quarantine)+len(e.QuarantineOut)+len(e.Branches)+len(e.EventsGone) == 0 && e.Cursor == nil
 }
 
 // PeerCursor is how far a peer's feed was applied here.

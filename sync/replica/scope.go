@@ -18,7 +18,7 @@ var ErrScope = errors.New("replica: key of another building")
 
 // Check returns ErrScope unless all that is needed lies in the building.
 func (n Need) Check(building record.ID) error {
-	for _, k := range slices.Concat(n.Keys, n.Sums.Keys) {
+	for _, k := range slices.Concat(n.Keys, n.HeldBack, n.Sums.Keys) {
 		if k.Building != building {
 			return fmt.Errorf("%w: need %s in %s", ErrScope, k, building)
 		}

@@ -33,7 +33,7 @@ func everything(state replica.State) replica.Effects {
 	return replica.Effects{
 		State: state,
 		Chains: []replica.Chain{{Replica: from, Card: sampleCard(record.ID{}), Held: 5, Hash: record.HashEvent([]byte("e5")),
-			Signed: &record.Head{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Signature: []byte("signature")}, Receipted: 3, Receipt: sampleReceipt(from, 2)}},
+			Signed: &record.Head{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Signature: []byte("signature")}, Receipted: 3, Receipt: sampleReceipt(from, 2), Fork: 9, Cut: 8}},
 		Events: []replica.EventRow{
 			{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Body: []byte("e5"), Details: []byte("details"), Position: 1},
 			{Replica: from, N: 7, Hash: record.HashEvent([]byte("e7")), Body: []byte("e7")},
@@ -254,6 +254,17 @@ func heldBack(t *testing.T, s replica.Store) {
 		t.Fatalf("none was asked for, got %v", got)
 	}
 	mustUpdate(t, s, building1, func(w *writer) { w.effects.QuarantineOut = []replica.QuarantineRow{row(1, 0, false)} })
+	got = mustLoad(t, s, building1, replica.Need{Peer: peer, Quarantine: 9}).Quarantine
+	got = mustLoad(t, s, building1, replica.Need{Peer: peer, Quarantine: 1, HeldBack: []record.Key{row(1, 0, true).Key, row(2, 0, false).Key}}).Quarantine
+	equal(t, "of a key whose own is not held back", got, []replica.QuarantineRow{row(2, 10, false)})
+	mustUpdate(t, s, building1, func(w *writer) {
+		w.effects.Quarantine = []replica.QuarantineRow{row(3, 20, false), row(4, 30, false)}
+	})
+	got = mustLoad(t, s, building1, replica.Need{Peer: peer, Quarantine: 1, HeldBack: []record.Key{row(2, 0, false).Key, row(4, 0, false).Key}}).Quarantine
+	equal(t, "beyond the limit", got, []replica.QuarantineRow{row(2, 10, false), row(4, 30, false)})
+	mustUpdate(t, s, building1, func(w *writer) {
+		w.effects.QuarantineOut = []replica.QuarantineRow{row(3, 0, false), row(4, 0, false)}
+	})
 	got = mustLoad(t, s, building1, replica.Need{Peer: peer, Quarantine: 9}).Quarantine
 	equal(t, "what is left", got, []replica.QuarantineRow{row(2, 10, false), row(1, 5, true)})
 }

@@ -23,7 +23,7 @@ const (
 		ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
 	selectHashes = `SELECT k.replica, k.n, e.hash FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n), LATERAL
 		(SELECT hash FROM event WHERE building = $1 AND replica = k.replica AND n = k.n OFFSET 0) e`
-	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt`
+	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = $1 ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unnest($2::uuid[])
 		UNION SELECT c.predecessor FROM line JOIN chain c ON c.building = $1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
@@ -38,6 +38,10 @@ const (
 	selectCursor   = `SELECT generation, view, position FROM peer_cursor WHERE building = $1 AND peer = $2`
 	selectHeldBack = `SELECT kind, id, theirs, code, detail, since, body FROM quarantine WHERE building = $1 AND peer = $2
 		ORDER BY theirs, since, kind COLLATE "C", id LIMIT $3`
+	selectHeldBackOf = `SELECT q.kind, q.id, q.theirs, q.code, q.detail, q.since, q.body FROM unnest($3::text[], $4::uuid[]) AS k (kind, id)
+		JOIN quarantine q ON q.building = $1 AND q.peer = $2 AND NOT q.theirs AND q.kind = k.kind AND q.id = k.id`
+	selectBranches = `SELECT b.replica, b.n, b.hash, b.body, b.details, 0::bigint FROM (SELECT DISTINCT * FROM unnest($2::uuid[], $3::bigint[])) AS k (replica, n)
+		JOIN branch_event b ON b.building = $1 AND b.replica = k.replica AND b.n = k.n ORDER BY b.replica, b.n, b.hash`
 	selectBuildings = `SELECT building FROM building_state WHERE stored ORDER BY building`
 )
 
@@ -131,10 +135,7 @@ func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 		}, lineage, of, uuids(need.Chains))
 	}
 	if len(need.Events) > 0 {
-		ids, numbers := make([]record.ID, len(need.Events)), make([]int64, len(need.Events))
-		for i, d := range need.Events {
-			ids[i], numbers[i] = d.Replica, bits(d.N)
-		}
+		ids, numbers := dotColumns(need.Events)
 		query(b, func(rows pgx.Rows) error {
 			var dot record.Dot
 			var hash []byte
@@ -161,6 +162,22 @@ func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 	if !need.Peer.IsZero() {
 		queuePeer(b, building, need, have)
 	}
+	if len(need.Branches) > 0 {
+		ids, numbers := dotColumns(need.Branches)
+		query(b, func(rows pgx.Rows) error {
+			e, err := scanEvent(rows)
+			have.Branches = append(have.Branches, e)
+			return err
+		}, selectBranches, of, uuids(ids), numbers)
+	}
+}
+
+func dotColumns(dots []record.Dot) ([]record.ID, []int64) {
+	ids, numbers := make([]record.ID, len(dots)), make([]int64, len(dots))
+	for i, d := range dots {
+		ids[i], numbers[i] = d.Replica, bits(d.N)
+	}
+	return ids, numbers
 }
 
 // columns are the kinds and ids of keys, side by side.
@@ -183,12 +200,24 @@ func queuePeer(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 	if need.Quarantine <= 0 {
 		return
 	}
-	query(b, func(rows pgx.Rows) error {
+	seen := map[record.Key]bool{}
+	add := func(rows pgx.Rows) error {
 		q := replica.QuarantineRow{Key: record.Key{Building: building}, Peer: need.Peer}
 		err := rows.Scan(&q.Key.Kind, (*[16]byte)(&q.Key.ID), &q.Theirs, &q.Code, &q.Detail, &q.Since, &q.Body)
-		have.Quarantine = append(have.Quarantine, q)
+		if q.Theirs || !seen[q.Key] {
+			have.Quarantine = append(have.Quarantine, q)
+		}
+		seen[q.Key] = seen[q.Key] || !q.Theirs
 		return err
-	}, selectHeldBack, [16]byte(building), [16]byte(need.Peer), need.Quarantine)
+	}
+	query(b, add, selectHeldBack, [16]byte(building), [16]byte(need.Peer), need.Quarantine)
+	if len(need.HeldBack) > 0 {
+		kinds, ids := make([]string, len(need.HeldBack)), make([]record.ID, len(need.HeldBack))
+		for i, k := range need.HeldBack {
+			kinds[i], ids[i] = k.Kind, k.ID
+		}
+		query(b, add, selectHeldBackOf, [16]byte(building), [16]byte(need.Peer), kinds, uuids(ids))
+	}
 }
 
 // query queues a query whose every row goes to scan.
@@ -255,7 +284,7 @@ func scanEvent(rows pgx.Rows) (replica.EventRow, error) {
 func scanChain(rows pgx.Rows) (replica.Chain, error) {
 	var c replica.Chain
 	var card, hash, signed, receipt []byte
-	err := rows.Scan((*[16]byte)(&c.Replica), &card, (*int64bits)(&c.Held), &hash, &signed, (*int64bits)(&c.Receipted), &receipt)
+	err := rows.Scan((*[16]byte)(&c.Replica), &card, (*int64bits)(&c.Held), &hash, &signed, (*int64bits)(&c.Receipted), &receipt, (*int64bits)(&c.Fork), (*int64bits)(&c.Cut))
 	if err != nil {
 		return c, err
 	}

@@ -19,10 +19,13 @@ const (
 	upsertEvents = `INSERT INTO event (building, replica, n, hash, body, details, position)
 		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[])
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
-	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt)
-		SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bytea[])
+	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut)
+		SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[])
 		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
-		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt`
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut`
+	insertBranches = `INSERT INTO branch_event (building, replica, n, hash, body, details)
+		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[]) ON CONFLICT (building, replica, n, hash) DO NOTHING`
+	deleteEvents  = `DELETE FROM event e USING unnest($2::uuid[], $3::bigint[]) AS k (replica, n) WHERE e.building = $1 AND e.replica = k.replica AND e.n = k.n`
 	upsertTouches = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused)
 		SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::boolean[], $8::boolean[])
 		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
@@ -68,6 +71,7 @@ func (g *group) statements(ctx context.Context, e replica.Effects) ([]statement,
 		return nil, err
 	}
 	out = append(append(append(out, records...), saveEvents(of, e.Events)...), chains...)
+	out = append(out, saveBranches(of, e.EventsGone, e.Branches)...)
 	out = append(append(out, saveTouches(of, e.TouchesGone, e.Touches)...), saveHeldBack(of, e.QuarantineOut, e.Quarantine)...)
 	if e.Cursor != nil {
 		c := e.Cursor.Cursor
@@ -117,6 +121,25 @@ func saveEvents(of [16]byte, rows []replica.EventRow) []statement {
 	return []statement{{upsertEvents, []any{of, uuids(ids), numbers, hashes, bodies, details, at}}}
 }
 
+// saveBranches moves events of forked chains beside them.
+func saveBranches(of [16]byte, gone []record.Dot, rows []replica.EventRow) []statement {
+	var out []statement
+	if len(gone) > 0 {
+		ids, numbers := dotColumns(gone)
+		out = append(out, statement{deleteEvents, []any{of, uuids(ids), numbers}})
+	}
+	if len(rows) > 0 {
+		ids, numbers := make([]record.ID, len(rows)), make([]int64, len(rows))
+		hashes, bodies, details := make([][]byte, len(rows)), make([][]byte, len(rows)), make([][]byte, len(rows))
+		for i := range rows {
+			r := &rows[i]
+			ids[i], numbers[i], hashes[i], bodies[i], details[i] = r.Replica, bits(r.N), r.Hash[:], r.Body, orNull(r.Details)
+		}
+		out = append(out, statement{insertBranches, []any{of, uuids(ids), numbers, hashes, bodies, details}})
+	}
+	return out
+}
+
 func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 	if len(rows) == 0 {
 		return nil, nil
@@ -126,9 +149,11 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 	ids, before := make([]record.ID, n), make([]pgtype.UUID, n)
 	cards, hashes, signed := make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	held, receipted, receipts := make([]int64, n), make([]int64, n), make([][]byte, n)
+	forks, cuts := make([]int64, n), make([]int64, n)
 	for i := range rows {
 		c := &rows[i]
 		ids[i], hashes[i], held[i], receipted[i] = c.Replica, c.Hash[:], bits(c.Held), bits(c.Receipted)
+		forks[i], cuts[i] = bits(c.Fork), bits(c.Cut)
 		var err error
 		if c.Card != nil {
 			if cards[i], err = record.Marshal(c.Card); err != nil {
@@ -148,7 +173,7 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 			}
 		}
 	}
-	return []statement{{upsertChains, []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, receipts}}}, nil
+	return []statement{{upsertChains, []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, receipts, forks, cuts}}}, nil
 }
 
 func saveTouches(of [16]byte, gone, rows []replica.PhoneTouch) []statement {

@@ -123,11 +123,11 @@ func (c *conn) events(text string, args ...any) (events []replica.EventRow, err 
 
 func scanChain(rows *sql.Rows) (replica.Chain, error) {
 	var id, card, hash, signed, receipt sql.RawBytes
-	var held, receipted int64
-	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &receipt); err != nil {
+	var held, receipted, fork, cut int64
+	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &receipt, &fork, &cut); err != nil {
 		return replica.Chain{}, fmt.Errorf("scan: %w", err)
 	}
-	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted)}
+	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted), Fork: uint64(fork), Cut: uint64(cut)}
 	copy(c.Replica[:], id)
 	copy(c.Hash[:], hash)
 	if len(card) > 0 {

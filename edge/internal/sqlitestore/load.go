@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"estate/sync/hlc"
 	"estate/sync/record"
@@ -21,7 +22,7 @@ const (
 	selectTouches = `SELECT t.id, t.field, t.replica, t.n, t.covered, t.refused FROM json_each(?3) k
 		CROSS JOIN phone_touch t ON t.building = ?1 AND t.kind = ?2 AND t.id = unhex(k.value) ORDER BY t.id, t.field, t.replica, t.n`
 	anyTouch     = `SELECT EXISTS (SELECT 1 FROM phone_touch WHERE building = ?)`
-	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt`
+	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = ? ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unhex(value) FROM json_each(?2)
 		UNION SELECT c.predecessor FROM line CROSS JOIN chain c ON c.building = ?1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
@@ -35,7 +36,9 @@ const (
 	selectCursor    = `SELECT generation, view, position FROM peer_cursor WHERE building = ? AND peer = ?`
 	selectHeldBack  = `SELECT kind, id, theirs, code, detail, since, body FROM quarantine WHERE building = ? AND peer = ?
 		ORDER BY theirs, since, kind, id LIMIT ?`
-	selectBuildings = `SELECT building FROM building_state ORDER BY building`
+	selectHeldBackOf = `SELECT kind, id, theirs, code, detail, since, body FROM quarantine WHERE building = ? AND peer = ? AND theirs = 0 AND kind = ? AND id = ?`
+	selectBranches   = `SELECT b.replica, b.n, b.hash, b.body, b.details, 0 FROM branch_event b WHERE b.building = ? AND b.replica = ? AND b.n = ? ORDER BY b.hash`
+	selectBuildings  = `SELECT building FROM building_state ORDER BY building`
 )
 
 // Load implements replica.Store.
@@ -76,6 +79,9 @@ func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error)
 		if err := c.loadPeer(building, need, &have); err != nil {
 			return have, fmt.Errorf("peer %s: %w", need.Peer, err)
 		}
+	}
+	if have.Branches, err = c.loadBranches(building, need.Branches); err != nil {
+		return have, fmt.Errorf("branches: %w", err)
 	}
 	return have, nil
 }
@@ -240,14 +246,43 @@ func (c *conn) loadPeer(building record.ID, need replica.Need, have *replica.Hav
 	if err != nil || need.Quarantine <= 0 {
 		return err
 	}
-	return c.each(selectHeldBack, []any{building[:], need.Peer[:], need.Quarantine}, func(rows *sql.Rows) (bool, error) {
+	seen := map[record.Key]bool{}
+	add := func(rows *sql.Rows) (bool, error) {
 		q := replica.QuarantineRow{Key: record.Key{Building: building}, Peer: need.Peer}
 		var id sql.RawBytes
 		err := rows.Scan(&q.Key.Kind, &id, &q.Theirs, &q.Code, &q.Detail, &q.Since, &q.Body)
 		copy(q.Key.ID[:], id)
-		have.Quarantine = append(have.Quarantine, q)
+		if q.Theirs || !seen[q.Key] {
+			have.Quarantine = append(have.Quarantine, q)
+		}
+		seen[q.Key] = seen[q.Key] || !q.Theirs
 		return true, err
-	})
+	}
+	if err := c.each(selectHeldBack, []any{building[:], need.Peer[:], need.Quarantine}, add); err != nil {
+		return err
+	}
+	if len(have.Quarantine) < need.Quarantine {
+		return nil // that is all there is
+	}
+	for _, k := range need.HeldBack {
+		if err := c.each(selectHeldBackOf, []any{building[:], need.Peer[:], k.Kind, k.ID[:]}, add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conn) loadBranches(building record.ID, dots []record.Dot) (out []replica.EventRow, err error) {
+	dots = slices.Clone(dots)
+	slices.SortFunc(dots, record.Dot.Compare)
+	for _, d := range slices.Compact(dots) {
+		rows, err := c.events(selectBranches, building[:], d.Replica[:], bits(d.N))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rows...)
+	}
+	return out, nil
 }
 
 // hexList is the ids as a JSON array of hex texts.

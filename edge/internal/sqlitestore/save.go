@@ -19,9 +19,11 @@ const (
 		ON CONFLICT (building, kind, id) DO UPDATE SET position = excluded.position, body = excluded.body`
 	upsertEvent = `INSERT INTO event (building, replica, n, hash, body, details, position) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
-	upsertChain = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	insertBranch = `INSERT INTO branch_event (building, replica, n, hash, body, details) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (building, replica, n, hash) DO NOTHING`
+	deleteEvent  = `DELETE FROM event WHERE building = ? AND replica = ? AND n = ?`
+	upsertChain  = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
-		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt`
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut`
 	upsertTouch = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
 	deleteTouch    = `DELETE FROM phone_touch WHERE building = ? AND kind = ? AND id = ? AND field = ? AND replica = ? AND n = ?`
@@ -66,7 +68,7 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	steps := []struct {
 		what string
 		save func(replica.Effects) error
-	}{{"state", t.saveState}, {"records", t.saveRecords}, {"events", t.saveEvents}, {"chains", t.saveChains}, {"touches", t.saveTouches}, {"peers", t.savePeers}}
+	}{{"state", t.saveState}, {"records", t.saveRecords}, {"events", t.saveEvents}, {"branches", t.saveBranches}, {"chains", t.saveChains}, {"touches", t.saveTouches}, {"peers", t.savePeers}}
 	for _, step := range steps {
 		if err := step.save(e); err != nil {
 			return fmt.Errorf("save %s: %w", step.what, err)
@@ -110,6 +112,21 @@ func (t *transaction) saveEvents(e replica.Effects) error {
 	return nil
 }
 
+// saveBranches moves events of forked chains beside them.
+func (t *transaction) saveBranches(e replica.Effects) error {
+	for _, d := range e.EventsGone {
+		if err := t.conn.exec(deleteEvent, t.building[:], d.Replica[:], bits(d.N)); err != nil {
+			return fmt.Errorf("%d of %s: %w", d.N, d.Replica, err)
+		}
+	}
+	for _, r := range e.Branches {
+		if err := t.conn.exec(insertBranch, t.building[:], r.Replica[:], bits(r.N), r.Hash[:], r.Body, orNull(r.Details)); err != nil {
+			return fmt.Errorf("%d of %s: %w", r.N, r.Replica, err)
+		}
+	}
+	return nil
+}
+
 func (t *transaction) saveChains(e replica.Effects) error {
 	for _, c := range e.Chains {
 		var card, predecessor, signed, receipt []byte
@@ -132,7 +149,7 @@ func (t *transaction) saveChains(e replica.Effects) error {
 				return err
 			}
 		}
-		err = t.conn.exec(upsertChain, t.building[:], c.Replica[:], orNull(card), orNull(predecessor), bits(c.Held), c.Hash[:], orNull(signed), bits(c.Receipted), orNull(receipt))
+		err = t.conn.exec(upsertChain, t.building[:], c.Replica[:], orNull(card), orNull(predecessor), bits(c.Held), c.Hash[:], orNull(signed), bits(c.Receipted), orNull(receipt), bits(c.Fork), bits(c.Cut))
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Replica, err)
 		}
