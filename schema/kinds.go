@@ -132,17 +132,17 @@ func ticketKind() Kind {
 		{Name: "code", Type: Text, Max: codeMax, Policy: latest, Creators: with(everyone, Automation), Doc: "short code for people, such as OAK-7F3K", Indexed: true},
 		{Name: "title", Type: Text, Max: nameMax, Policy: personFirst, Writers: with(staff, Automation), Creators: []Role{Tenant}},
 		{Name: "description", Type: Text, Max: proseMax, Policy: personFirst, Writers: with(staff, Automation), Creators: []Role{Tenant}},
-		{Name: "status", Type: Enum, Values: TicketStates(), Policy: ticketStates, Writers: with(everyone, Automation), ValuesOf: status, Indexed: true},
-		{Name: "priority", Type: Enum, Values: Priorities(), Policy: personFirst, Writers: with(staff, Automation), Indexed: true},
+		{Name: "status", Type: Enum, Values: TicketStates(), Policy: ticketStates, Writers: with(everyone, Automation), ValuesOf: status},
+		{Name: "priority", Type: Enum, Values: Priorities(), Policy: personFirst, Writers: with(staff, Automation)},
 		{Name: "ai_priority", Type: Enum, Values: Priorities(), Policy: latest, Writers: programs, Doc: "what automation proposes"},
-		{Name: "category", Type: Enum, Values: Categories(), Policy: personFirst, Writers: with(staff, Automation), Creators: []Role{Tenant}, Indexed: true},
+		{Name: "category", Type: Enum, Values: Categories(), Policy: personFirst, Writers: with(staff, Automation), Creators: []Role{Tenant}},
 		{Name: "unit", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Creators: []Role{Tenant}, Indexed: true},
 		{Name: "reporter", Type: ID, Policy: latest, Creators: with(everyone, Automation), Indexed: true},
 		{Name: "assignee", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Indexed: true},
 		{Name: "device", Type: ID, Policy: latest, Creators: with(staff, Automation), Indexed: true},
 		{Name: "alarm", Type: ID, Policy: latest, Creators: with(staff, Automation), Indexed: true},
 		{Name: "tags", Type: Text, Max: codeMax, Policy: anySet, Writers: staff},
-		{Name: "reported_at", Type: Time, Policy: earliest, Creators: with(everyone, Automation), Indexed: true},
+		{Name: "reported_at", Type: Time, Policy: earliest, Creators: with(everyone, Automation)},
 		{Name: "started_at", Type: Time, Policy: earliest, Writers: staff},
 		{Name: "resolved_at", Type: Time, Policy: latest, Writers: staff},
 		{Name: "resolution", Type: Text, Max: proseMax, Policy: latest, Writers: staff},
@@ -157,7 +157,7 @@ func messageKind() Kind {
 		{Name: "ticket", Type: ID, Policy: latest, Creators: with(everyone, Automation), Indexed: true},
 		{Name: "person", Type: ID, Policy: latest, Creators: with(everyone, Automation)},
 		{Name: "text", Type: Text, Max: proseMax, Policy: latest, Creators: with(everyone, Automation)},
-		{Name: "sent_at", Type: Time, Policy: latest, Creators: with(everyone, Automation), Indexed: true},
+		{Name: "sent_at", Type: Time, Policy: latest, Creators: with(everyone, Automation)},
 	}}
 }
 
@@ -166,7 +166,7 @@ func noteKind() Kind {
 		{Name: "ticket", Type: ID, Policy: latest, Creators: with(staff, Automation), Indexed: true},
 		{Name: "person", Type: ID, Policy: latest, Creators: with(staff, Automation)},
 		{Name: "text", Type: Text, Max: proseMax, Policy: latest, Creators: with(staff, Automation)},
-		{Name: "sent_at", Type: Time, Policy: latest, Creators: with(staff, Automation), Indexed: true},
+		{Name: "sent_at", Type: Time, Policy: latest, Creators: with(staff, Automation)},
 	}}
 }
 
@@ -202,7 +202,7 @@ func readingKind() Kind {
 		{Name: "quantity", Type: Text, Max: 64, Policy: latest, Creators: programs},
 		{Name: "value", Type: Float, Policy: latest, Creators: programs},
 		{Name: "unit_of_measure", Type: Text, Max: codeMax, Policy: latest, Creators: programs},
-		{Name: "event_time", Type: Time, Policy: latest, Creators: programs, Indexed: true},
+		{Name: "event_time", Type: Time, Policy: latest, Creators: programs},
 		{Name: "arrival_time", Type: Time, Policy: latest, Creators: programs},
 	}}
 }
@@ -213,7 +213,7 @@ func alarmKind() Kind {
 		{Name: "cause", Type: Enum, Values: []string{"leak", "smoke", "gas", "carbon_monoxide", "temperature", "contact"}, Policy: latest, Creators: programs},
 		{Name: "unit", Type: ID, Policy: latest, Creators: programs, Indexed: true},
 		{Name: "state", Type: Enum, Values: []string{"active", "acknowledged", "cleared"}, Policy: alarmStates, Writers: with(staff, Automation), Indexed: true},
-		{Name: "raised_at", Type: Time, Policy: earliest, Creators: programs, Indexed: true},
+		{Name: "raised_at", Type: Time, Policy: earliest, Creators: programs},
 		{Name: "cleared_at", Type: Time, Policy: latest, Writers: programs},
 		{Name: "flapping", Type: Bool, Policy: latest, Writers: programs},
 		{Name: "ticket", Type: ID, Policy: latest, Writers: programs, Indexed: true},

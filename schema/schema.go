@@ -79,7 +79,8 @@ type Field struct {
 	Creators []Role
 	// ValuesOf narrows what a role may write into an Enum.
 	ValuesOf map[Role][]string
-	// Indexed fields have a typed, indexed column in the projection; others a plain one.
+	// Indexed fields have an indexed column in the projection, others a plain one. An index
+	// pays where a look-up by the field finds few of many records, and costs every write.
 	Indexed bool
 }
 

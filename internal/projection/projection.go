@@ -19,7 +19,7 @@ import (
 
 // version rises when rows of unchanged kinds change their form, so that stores project
 // everything again.
-const version = 2
+const version = 3
 
 // Table is one kind's projection. Besides its columns every row has the building, the
 // record's id and its feed position.

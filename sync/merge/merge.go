@@ -138,6 +138,12 @@ func JoinContexts(a, b record.Context, lin Lineage) record.Context {
 // and the other's context does not cover its dot for that field; the contexts are joined.
 // It is commutative, associative, idempotent and convergent (SPEC R2).
 func Merge(a, b record.Record, lin Lineage) record.Record {
+	switch { // a state that includes nothing takes nothing away: most records of a first sync
+	case a.IsZero():
+		return record.Record{Fields: b.Fields, Context: Normalise(b.Context, lin)}
+	case b.IsZero():
+		return record.Record{Fields: a.Fields, Context: Normalise(a.Context, lin)}
+	}
 	out := record.Record{Fields: sized[record.Field](max(len(a.Fields), len(b.Fields)))}
 	i, j := 0, 0
 	for i < len(a.Fields) || j < len(b.Fields) {

@@ -213,7 +213,7 @@ func (l *ledger) signedTo(d record.Dot) string {
 	if c == nil || c.Card == nil {
 		return wire.CodeReplicaUnknown
 	}
-	if c.Signed != nil && c.Signed.N >= d.N || c.Card.Node == l.node.ID() && c.Held >= d.N {
+	if c.Signed != nil && c.Signed.N >= d.N || c.Card.Node == l.self && c.Held >= d.N {
 		return ""
 	}
 	return wire.CodeContextUnsigned

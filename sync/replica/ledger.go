@@ -16,6 +16,7 @@ import (
 // and lives for one transaction.
 type ledger struct {
 	node        *Node
+	self        record.ID // the node's id, derived once: it is compared with every value's author
 	building    record.ID
 	boot        record.ID
 	now         int64 // wall clock with the building's offset
@@ -50,7 +51,7 @@ type work struct {
 const lineageMax = 1 << 18
 
 func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) *ledger {
-	l := &ledger{node: n, building: building, boot: boot, state: have.State, before: have.State,
+	l := &ledger{node: n, self: n.ID(), building: building, boot: boot, state: have.State, before: have.State,
 		chains: map[record.ReplicaID]*Chain{}, known: have.Events, waiting: have.Waiting, records: map[record.Key]*work{},
 		cursor: have.Cursor, quarantined: have.Quarantine}
 	l.state.Building = building
@@ -148,11 +149,11 @@ func (l *ledger) identity() error {
 
 // mint starts a new replica of this node.
 func (l *ledger) mint() error {
-	id, err := record.NewReplicaID(l.now, l.node.Random, l.node.ID())
+	id, err := record.NewReplicaID(l.now, l.node.Random, l.self)
 	if err != nil {
 		return err
 	}
-	card := &record.Card{Node: l.node.ID(), Tier: l.node.Tier, PublicKey: l.node.PublicKey()}
+	card := &record.Card{Node: l.self, Tier: l.node.Tier, PublicKey: l.node.PublicKey()}
 	if l.state.N > 0 {
 		card.Predecessor = record.Dot{Replica: l.state.Replica, N: l.state.N}
 		card.PredecessorHash = l.state.Head
@@ -275,7 +276,7 @@ func (l *ledger) settle(k record.Key, w *work) error {
 	if bytes.Equal(body, w.stored.Body) {
 		return nil // no byte changed: no position (SPEC R11)
 	}
-	l.out.Records = append(l.out.Records, RecordRow{Key: k, Record: w.record, Body: body, Position: l.position()})
+	l.out.Records = append(l.out.Records, RecordRow{Key: k, Record: w.record, Body: body, Position: l.position(), New: w.stored.Position == 0})
 	return nil
 }
 

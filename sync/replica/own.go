@@ -36,7 +36,7 @@ func (l *ledger) disowned(c *Chain, in incoming) string {
 		card = in.event.Card
 	}
 	switch {
-	case card == nil || card.Node != l.node.ID():
+	case card == nil || card.Node != l.self:
 		return ""
 	case in.row.Replica == l.state.Replica && l.state.Boot == l.boot:
 		return wire.CodeChainFork
@@ -87,7 +87,7 @@ func (a *application) withCited(ctx context.Context, run func() error) error {
 // stored context covers needs no look: the merge leaves it out.
 func (a *application) wrote(l *ledger, k record.Key, field string, d record.Dot, strict bool) bool {
 	card, ok := l.Card(d.Replica)
-	if !ok || card.Node != l.node.ID() || merge.Covers(l.work(k).record.Context, field, d, l) {
+	if !ok || card.Node != l.self || merge.Covers(l.work(k).record.Context, field, d, l) {
 		return true
 	}
 	e, read := a.own[d]

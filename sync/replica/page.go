@@ -89,8 +89,9 @@ func decodeRecord(building record.ID, item wire.RecordItem) candidate {
 // trustCards drops cards that name a node which may not act in its tier: a forged edge or
 // cloud. A phone's card proves itself, and its writes are admitted one by one.
 func (n *Node) trustCards(ctx context.Context, building record.ID, in []incoming) (out []incoming, codes []string, err error) {
+	self := n.ID()
 	for _, e := range in {
-		if c := e.event.Card; c != nil && c.Tier != record.TierPhone && c.Node != n.ID() {
+		if c := e.event.Card; c != nil && c.Tier != record.TierPhone && c.Node != self {
 			ok, err := n.Trusted(ctx, building, c.Node, c.Tier)
 			if err != nil {
 				return nil, nil, fmt.Errorf("look up node %s: %w", c.Node, err)
@@ -355,6 +356,7 @@ func (a *application) follows(l *ledger) error {
 func (a *application) open(l *ledger, out *Applied) {
 	l.ownSigned = a.ownSigned()
 	for _, e := range a.events {
+		e.row.New = true // as need asked; admitEvent drops what is there
 		if code := l.admitEvent(e); code != "" {
 			out.Alarms = append(out.Alarms, code)
 		}

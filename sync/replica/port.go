@@ -161,6 +161,8 @@ type EventRow struct {
 	Body     []byte
 	Details  []byte
 	Position uint64
+	// New says that the store holds no event of this number: the decision asked.
+	New bool
 }
 
 // RecordRow is a record to store: its decoded state (for the projection), its bytes and
@@ -170,6 +172,9 @@ type RecordRow struct {
 	Record   record.Record
 	Body     []byte
 	Position uint64
+	// New says that the store holds no record of this key: the decision read it. A store may
+	// write such rows in a faster way.
+	New bool
 }
 
 // PhoneTouch is one field of a record that a phone's event names: the index behind the

@@ -73,6 +73,9 @@ func largePage(t *testing.T, s replica.Store) {
 				kind := []string{"ticket", "message", "of a later release"}[n%3]
 				keys = append(keys, w.record(kind, id("r", n), strings.Repeat("x", 100+round)))
 				w.event(id("replica", round), uint64(n+1), "e", w.position())
+				// What is known to be new may take another way into the store.
+				w.effects.Records[n].New, w.effects.Events[n].New = round == 0, n%2 == 0
+				w.effects.Events[n].Details = []byte(strings.Repeat("d", n%4))
 				dots = append(dots, record.Dot{Replica: id("replica", round), N: uint64(n + 1)})
 			}
 		})
@@ -89,6 +92,11 @@ func largePage(t *testing.T, s replica.Store) {
 	ascending(t, positions(page))
 	equal(t, "items", len(page.Items), 3*rows)
 	equal(t, "end", page.End, uint64(4*rows))
+	for n, e := range []*replica.EventRow{page.Items[0].Event, page.Items[2].Event, page.Items[3].Event} {
+		if e == nil || string(e.Body) != "e" || e.Hash != record.HashEvent([]byte("e")) || len(e.Details) >= 4 {
+			t.Fatalf("event %d of the page: %+v", n, e)
+		}
+	}
 }
 
 func largeRecord(t *testing.T, s replica.Store) {

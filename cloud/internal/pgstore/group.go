@@ -43,8 +43,9 @@ type group struct {
 }
 
 type statement struct {
-	text string
-	args []any
+	text   string
+	args   []any
+	copied *copied // rows to COPY, in place of args
 }
 
 const (
@@ -172,19 +173,31 @@ func (g *group) send(queries *pgx.Batch) error {
 	if g.aborted {
 		return g.broken
 	}
-	b := &pgx.Batch{}
-	for _, s := range g.waiting {
-		b.Queue(s.text, s.args...)
-	}
-	b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
-	foreign := g.mark > 0
-	g.sent = g.sent || len(g.waiting) > g.mark
-	g.waiting, g.mark = g.waiting[:0], 0
-	if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil {
+	waiting, foreign := g.waiting, g.mark > 0
+	g.sent = g.sent || len(waiting) > g.mark
+	g.waiting, g.mark = nil, 0
+	if err := g.run(waiting, queries); err != nil {
 		g.broken, g.aborted, g.foreign = err, true, foreign
 		return err
 	}
 	return nil
+}
+
+// run copies new rows first: no statement that waits beside them writes the same ones, for a
+// call that knows a row to be new has read since, and so has sent what waited before.
+func (g *group) run(waiting []statement, queries *pgx.Batch) error {
+	b := &pgx.Batch{}
+	for _, s := range waiting {
+		if s.copied == nil {
+			b.Queue(s.text, s.args...)
+			continue
+		}
+		if err := g.copy(g.ctx, s); err != nil {
+			return err
+		}
+	}
+	b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
+	return g.conn.SendBatch(g.ctx, b).Close()
 }
 
 // rollBack gives up the transaction and has the calls that did not fail run again.

@@ -37,6 +37,7 @@ const (
 type tableText struct {
 	projection.Table
 	upsert string
+	copy   string
 }
 
 func newTableText(t projection.Table) tableText {
@@ -54,7 +55,7 @@ func newTableText(t projection.Table) tableText {
 		values = append(values, value)
 		arrays = append(arrays, "$"+strconv.Itoa(i+4)+"::"+sent+"[]")
 	}
-	return tableText{Table: t, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
+	return tableText{Table: t, copy: copyText(t.Kind, copyColumns(t)...), upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(aliases, ", ") + ") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
 }
 
@@ -75,7 +76,7 @@ func (t tableText) upsertRows(building record.ID, rows []replica.RecordRow) stat
 	for _, c := range columns {
 		args = append(args, c.array())
 	}
-	return statement{t.upsert, args}
+	return statement{text: t.upsert, args: args}
 }
 
 // column collects one column's values as a typed array with nulls.
@@ -206,8 +207,8 @@ func projectKind(ctx context.Context, c *pgx.Conn, t tableText) error {
 	return err
 }
 
-// shape makes the table, its missing columns and its indexes. What a record does not show
-// costs no index entry.
+// shape makes the table, its missing columns and its indexes, and drops those that no release
+// wants any more. What a record does not show costs no index entry.
 func shape(ctx context.Context, tx pgx.Tx, t tableText) error {
 	table := quote(t.Kind)
 	_, err := tx.Exec(ctx, "CREATE TABLE IF NOT EXISTS "+table+" (building uuid NOT NULL, id uuid NOT NULL, position bigint NOT NULL, PRIMARY KEY (building, id))")
@@ -236,11 +237,13 @@ func shape(ctx context.Context, tx pgx.Tx, t tableText) error {
 				return err
 			}
 		}
+		index := quote(t.Kind + "_by_" + column.Name)
+		text := "DROP INDEX IF EXISTS " + index
 		if column.Indexed && !column.Set {
-			_, err := tx.Exec(ctx, "CREATE INDEX IF NOT EXISTS "+quote(t.Kind+"_by_"+column.Name)+" ON "+table+" (building, "+name+") WHERE "+name+" IS NOT NULL")
-			if err != nil {
-				return err
-			}
+			text = "CREATE INDEX IF NOT EXISTS " + index + " ON " + table + " (building, " + name + ") WHERE " + name + " IS NOT NULL"
+		}
+		if _, err := tx.Exec(ctx, text); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -61,7 +61,7 @@ func (g *group) statements(ctx context.Context, e replica.Effects) ([]statement,
 		return nil, err
 	}
 	of, s := [16]byte(g.building), e.State
-	out := []statement{{updateState, []any{of, [16]byte(s.Boot), [16]byte(s.Replica), bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position)}}}
+	out := []statement{{text: updateState, args: []any{of, [16]byte(s.Boot), [16]byte(s.Replica), bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position)}}}
 	records, err := g.saveRecords(e.Records)
 	if err != nil {
 		return nil, err
@@ -75,50 +75,108 @@ func (g *group) statements(ctx context.Context, e replica.Effects) ([]statement,
 	out = append(append(out, saveTouches(of, e.TouchesGone, e.Touches)...), saveHeldBack(of, e.QuarantineOut, e.Quarantine)...)
 	if e.Cursor != nil {
 		c := e.Cursor.Cursor
-		out = append(out, statement{upsertCursor, []any{of, [16]byte(e.Cursor.Peer), [16]byte(c.Generation), c.View[:], bits(c.Position)}})
+		out = append(out, statement{text: upsertCursor, args: []any{of, [16]byte(e.Cursor.Peer), [16]byte(c.Generation), c.View[:], bits(c.Position)}})
 	}
 	return out, nil
 }
 
 func (g *group) saveRecords(rows []replica.RecordRow) ([]statement, error) {
-	if len(rows) == 0 {
-		return nil, nil
+	for i := range rows {
+		if rows[i].Position == 0 {
+			return nil, fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, rows[i].Key)
+		}
 	}
-	rows = lastOf(rows, func(r replica.RecordRow) record.Key { return r.Key })
-	kinds, ids, at, bodies := make([]string, len(rows)), make([]record.ID, len(rows)), make([]int64, len(rows)), make([][]byte, len(rows))
+	rows = lastOf(rows, func(r *replica.RecordRow) record.Key { return r.Key })
+	fresh, rest := split(rows, func(r *replica.RecordRow) bool { return r.New })
+	var out []statement
+	if len(fresh) > 0 {
+		out = append(append(out, copyRecordRows(fresh)), g.projected(fresh, true)...)
+	}
+	if len(rest) > 0 {
+		out = append(append(out, upsertRecordRows(g.building, rest)), g.projected(rest, false)...)
+	}
+	return out, nil
+}
+
+// split parts rows that the store does not hold from the others, if they are enough to be
+// copied.
+func split[R any](rows []R, fresh func(*R) bool) (toCopy, rest []R) {
+	n := 0
+	for i := range rows {
+		if fresh(&rows[i]) {
+			n++
+		}
+	}
+	switch {
+	case n < copyRowsMin:
+		return nil, rows
+	case n == len(rows):
+		return rows, nil
+	}
+	toCopy, rest = make([]R, 0, n), make([]R, 0, len(rows)-n)
+	for i := range rows {
+		if fresh(&rows[i]) {
+			toCopy = append(toCopy, rows[i])
+		} else {
+			rest = append(rest, rows[i])
+		}
+	}
+	return toCopy, rest
+}
+
+// projected writes the tables of kinds, kind by kind.
+func (g *group) projected(rows []replica.RecordRow, fresh bool) []statement {
 	var order []string
 	byKind := map[string][]replica.RecordRow{}
-	for i, r := range rows {
-		if r.Position == 0 {
-			return nil, fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, r.Key)
-		}
-		kinds[i], ids[i], at[i], bodies[i] = r.Key.Kind, r.Key.ID, bits(r.Position), r.Body
+	for _, r := range rows {
 		if len(byKind[r.Key.Kind]) == 0 {
 			order = append(order, r.Key.Kind)
 		}
 		byKind[r.Key.Kind] = append(byKind[r.Key.Kind], r)
 	}
-	out := []statement{{upsertRecords, []any{[16]byte(g.building), kinds, uuids(ids), at, bodies}}}
+	var out []statement
 	for _, kind := range order {
-		if table, ok := g.store.tables[kind]; ok {
-			out = append(out, table.upsertRows(g.building, byKind[kind]))
+		table, ok := g.store.tables[kind]
+		switch of := byKind[kind]; {
+		case !ok:
+		case fresh && len(of) >= copyRowsMin:
+			out = append(out, table.copyRows(g.building, of))
+		default:
+			out = append(out, table.upsertRows(g.building, of))
 		}
 	}
-	return out, nil
+	return out
+}
+
+func upsertRecordRows(building record.ID, rows []replica.RecordRow) statement {
+	kinds, ids, at, bodies := make([]string, len(rows)), make([]record.ID, len(rows)), make([]int64, len(rows)), make([][]byte, len(rows))
+	for i := range rows {
+		r := &rows[i]
+		kinds[i], ids[i], at[i], bodies[i] = r.Key.Kind, r.Key.ID, bits(r.Position), r.Body
+	}
+	return statement{text: upsertRecords, args: []any{[16]byte(building), kinds, uuids(ids), at, bodies}}
 }
 
 func saveEvents(of [16]byte, rows []replica.EventRow) []statement {
 	if len(rows) == 0 {
 		return nil
 	}
-	rows = lastOf(rows, func(r replica.EventRow) record.Dot { return record.Dot{Replica: r.Replica, N: r.N} })
+	rows = lastOf(rows, func(r *replica.EventRow) record.Dot { return record.Dot{Replica: r.Replica, N: r.N} })
+	fresh, rows := split(rows, func(r *replica.EventRow) bool { return r.New })
+	var out []statement
+	if len(fresh) > 0 {
+		out = append(out, copyEventRows(of, fresh))
+	}
+	if len(rows) == 0 {
+		return out
+	}
 	ids, numbers, at := make([]record.ID, len(rows)), make([]int64, len(rows)), make([]int64, len(rows))
 	hashes, bodies, details := make([][]byte, len(rows)), make([][]byte, len(rows)), make([][]byte, len(rows))
 	for i := range rows {
 		r := &rows[i]
 		ids[i], numbers[i], at[i], hashes[i], bodies[i], details[i] = r.Replica, bits(r.N), bits(r.Position), r.Hash[:], r.Body, orNull(r.Details)
 	}
-	return []statement{{upsertEvents, []any{of, uuids(ids), numbers, hashes, bodies, details, at}}}
+	return append(out, statement{text: upsertEvents, args: []any{of, uuids(ids), numbers, hashes, bodies, details, at}})
 }
 
 // saveBranches moves events of forked chains beside them.
@@ -126,7 +184,7 @@ func saveBranches(of [16]byte, gone []record.Dot, rows []replica.EventRow) []sta
 	var out []statement
 	if len(gone) > 0 {
 		ids, numbers := dotColumns(gone)
-		out = append(out, statement{deleteEvents, []any{of, uuids(ids), numbers}})
+		out = append(out, statement{text: deleteEvents, args: []any{of, uuids(ids), numbers}})
 	}
 	if len(rows) > 0 {
 		ids, numbers := make([]record.ID, len(rows)), make([]int64, len(rows))
@@ -135,7 +193,7 @@ func saveBranches(of [16]byte, gone []record.Dot, rows []replica.EventRow) []sta
 			r := &rows[i]
 			ids[i], numbers[i], hashes[i], bodies[i], details[i] = r.Replica, bits(r.N), r.Hash[:], r.Body, orNull(r.Details)
 		}
-		out = append(out, statement{insertBranches, []any{of, uuids(ids), numbers, hashes, bodies, details}})
+		out = append(out, statement{text: insertBranches, args: []any{of, uuids(ids), numbers, hashes, bodies, details}})
 	}
 	return out
 }
@@ -144,7 +202,7 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	rows = lastOf(rows, func(c replica.Chain) record.ID { return c.Replica })
+	rows = lastOf(rows, func(c *replica.Chain) record.ID { return c.Replica })
 	n := len(rows)
 	ids, before := make([]record.ID, n), make([]pgtype.UUID, n)
 	cards, hashes, signed := make([][]byte, n), make([][]byte, n), make([][]byte, n)
@@ -173,7 +231,7 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 			}
 		}
 	}
-	return []statement{{upsertChains, []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, receipts, forks, cuts}}}, nil
+	return []statement{{text: upsertChains, args: []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, receipts, forks, cuts}}}, nil
 }
 
 func saveTouches(of [16]byte, gone, rows []replica.PhoneTouch) []statement {
@@ -192,15 +250,15 @@ func saveTouches(of [16]byte, gone, rows []replica.PhoneTouch) []statement {
 	}
 	var out []statement
 	if len(gone) > 0 {
-		out = append(out, statement{deleteTouches, columns(gone)})
+		out = append(out, statement{text: deleteTouches, args: columns(gone)})
 	}
 	if len(rows) > 0 {
-		rows = lastOf(rows, func(p replica.PhoneTouch) key { return key{p.Key, p.Field, p.Dot} })
+		rows = lastOf(rows, func(p *replica.PhoneTouch) key { return key{p.Key, p.Field, p.Dot} })
 		covered, refused := make([]bool, len(rows)), make([]bool, len(rows))
 		for i, p := range rows {
 			covered[i], refused[i] = p.Covered, p.Refused
 		}
-		out = append(out, statement{upsertTouches, append(columns(rows), covered, refused)})
+		out = append(out, statement{text: upsertTouches, args: append(columns(rows), covered, refused)})
 	}
 	return out
 }
@@ -220,32 +278,32 @@ func saveHeldBack(of [16]byte, gone, rows []replica.QuarantineRow) []statement {
 	}
 	var out []statement
 	if len(gone) > 0 {
-		out = append(out, statement{deleteHeldBack, columns(gone)})
+		out = append(out, statement{text: deleteHeldBack, args: columns(gone)})
 	}
 	if len(rows) > 0 {
-		rows = lastOf(rows, func(q replica.QuarantineRow) key { return key{q.Key, q.Peer, q.Theirs} })
+		rows = lastOf(rows, func(q *replica.QuarantineRow) key { return key{q.Key, q.Peer, q.Theirs} })
 		codes, details, since, bodies := make([]string, len(rows)), make([]string, len(rows)), make([]int64, len(rows)), make([][]byte, len(rows))
 		for i, q := range rows {
 			codes[i], details[i], since[i], bodies[i] = q.Code, q.Detail, q.Since, orNull(q.Body)
 		}
-		out = append(out, statement{upsertHeldBack, append(columns(rows), codes, details, since, bodies)})
+		out = append(out, statement{text: upsertHeldBack, args: append(columns(rows), codes, details, since, bodies)})
 	}
 	return out
 }
 
 // lastOf keeps the last of rows with equal keys: one statement may write a row only once.
-func lastOf[R any, K comparable](rows []R, key func(R) K) []R {
+func lastOf[R any, K comparable](rows []R, key func(*R) K) []R {
 	at := make(map[K]int, len(rows))
-	for i, r := range rows {
-		at[key(r)] = i
+	for i := range rows {
+		at[key(&rows[i])] = i
 	}
 	if len(at) == len(rows) {
 		return rows
 	}
 	var out []R
-	for i, r := range rows {
-		if at[key(r)] == i {
-			out = append(out, r)
+	for i := range rows {
+		if at[key(&rows[i])] == i {
+			out = append(out, rows[i])
 		}
 	}
 	return out

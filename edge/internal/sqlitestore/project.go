@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
+	"estate/internal/desk"
 	"estate/internal/projection"
 	"estate/schema"
 	"estate/sync/record"
@@ -28,6 +30,9 @@ const (
 type tableText struct {
 	projection.Table
 	upsert string
+	// leads are the fields by which a shape looks records up. SQLite can use an index for no
+	// other condition of a shape, and each would cost every write.
+	leads map[string]bool
 }
 
 func newTableText(t projection.Table) tableText {
@@ -36,8 +41,17 @@ func newTableText(t projection.Table) tableText {
 		names, marks = append(names, quote(c.Name)), marks+", ?"
 		sets = append(sets, quote(c.Name)+" = excluded."+quote(c.Name))
 	}
-	return tableText{Table: t, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") VALUES (" + marks +
+	return tableText{Table: t, leads: leads(t), upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") VALUES (" + marks +
 		") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
+}
+
+// leads are the indexed fields that a shape begins with.
+func leads(t projection.Table) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range t.Columns {
+		out[c.Name] = c.Indexed && !c.Set && slices.ContainsFunc(desk.Shapes(), func(s desk.Shape) bool { return s.Kind == t.Kind && s.Lead == c.Name })
+	}
+	return out
 }
 
 func (t tableText) args(key record.Key, position uint64, r record.Record) []any {
@@ -93,8 +107,8 @@ func (c *conn) project(t tableText) error {
 	return c.exec(upsertFingerprint, t.Kind, t.Fingerprint)
 }
 
-// shape makes the table, its missing columns and its indexes. What a record does not show
-// costs no index entry.
+// shape makes the table, its missing columns and its indexes, and drops those that nothing
+// uses any more. What a record does not show costs no index entry.
 func (c *conn) shape(t tableText) error {
 	err := c.exec("CREATE TABLE IF NOT EXISTS " + quote(t.Kind) + " (building BLOB NOT NULL, id BLOB NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (building, id))")
 	if err != nil {
@@ -119,11 +133,13 @@ func (c *conn) shape(t tableText) error {
 				return err
 			}
 		}
-		if column.Indexed && !column.Set {
-			err := c.exec("CREATE INDEX IF NOT EXISTS " + quote(t.Kind+"_by_"+column.Name) + " ON " + quote(t.Kind) + " (building, " + quote(column.Name) + ") WHERE " + quote(column.Name) + " IS NOT NULL")
-			if err != nil {
-				return err
-			}
+		index := quote(t.Kind + "_by_" + column.Name)
+		text := "DROP INDEX IF EXISTS " + index
+		if t.leads[column.Name] {
+			text = "CREATE INDEX IF NOT EXISTS " + index + " ON " + quote(t.Kind) + " (building, " + quote(column.Name) + ") WHERE " + quote(column.Name) + " IS NOT NULL"
+		}
+		if err := c.exec(text); err != nil {
+			return err
 		}
 	}
 	return nil
