@@ -41,6 +41,11 @@ func (x *exchange) serveNode(ctx context.Context) error {
 			return err
 		}
 	}
+	if len(g.Receipts) > 0 {
+		if err := s.codec.AppendFrame(&x.out, wire.Page{Receipts: g.Receipts}); err != nil {
+			return err
+		}
+	}
 	held := maps.Clone(g.Held)
 	for id, n := range got.held {
 		held[id] = max(held[id], n)

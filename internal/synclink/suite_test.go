@@ -70,6 +70,7 @@ type world struct {
 	brokenWS   atomic.Bool
 	sockets    atomic.Int64
 	alarms     sync.Map
+	spoken     atomic.Uint64 // protocol version of the cloud's hello; zero for this release's
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -99,7 +100,7 @@ func setup(t *testing.T, edit ...func(*synclink.UplinkConfig)) *world {
 // serve mounts the server as the cloud does.
 func (w *world) serve() {
 	w.t.Helper()
-	server, err := synclink.NewServer(synclink.ServerConfig{Node: w.cloud, Watch: w.cloudStore.Watch, Now: time.Now, Log: quiet(),
+	server, err := synclink.NewServer(synclink.ServerConfig{Node: speaking{w.cloud, &w.spoken}, Watch: w.cloudStore.Watch, Now: time.Now, Log: quiet(),
 		Authenticate: func(r *http.Request) (replica.Peer, record.ID, error) {
 			switch {
 			case w.revoked.Load():

@@ -244,6 +244,9 @@ func (b *box) apply(from *box, p wire.Page) replica.Applied {
 func (b *box) send(to *box) replica.Applied {
 	b.lab.t.Helper()
 	g := b.greet(to)
+	if len(g.Receipts) > 0 {
+		to.apply(b, wire.Page{Receipts: g.Receipts})
+	}
 	var all replica.Applied
 	for after, done := g.From, false; !done; {
 		p := b.read(after, g.Held)

@@ -38,10 +38,11 @@ func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
 	}
 	var out []wire.Held
 	for _, c := range chains {
-		if c.Held == 0 || covered[c.Replica] == c.Held && c.Receipted <= c.Held {
+		open := n.Tier == record.TierEdge && c.Card != nil && c.Card.Tier == record.TierPhone && c.Settled() < c.Held
+		if c.Held == 0 || covered[c.Replica] == c.Held && c.Receipted <= c.Held && !open {
 			continue
 		}
-		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted}
+		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted, Settled: c.Settled()}
 		if c.Card != nil {
 			h.Predecessor = c.Card.Predecessor
 		}
@@ -78,6 +79,8 @@ type Greeting struct {
 	Forks []record.ReplicaID
 	// Wants are events to ask the peer for.
 	Wants []wire.Want
+	// Receipts are the cloud's word on phones' chains that the edge was not told yet.
+	Receipts []record.Receipt
 }
 
 // Greet compares a peer's Hello with what this node holds and keeps the heads that it
@@ -126,7 +129,33 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 		g.Wants = l.gaps()
 		return nil
 	})
+	if err == nil {
+		g.Receipts, err = n.untold(ctx, building, peer, h, chains)
+	}
 	return g, err
+}
+
+// untold makes up for settled receipts that an edge missed: their session ended before the
+// acknowledgement, or the phone brought its transactions here by itself (SPEC R13). A page
+// holds them; what is beyond it comes with the next greeting.
+func (n *Node) untold(ctx context.Context, building record.ID, peer Peer, h wire.Hello, chains []Chain) ([]record.Receipt, error) {
+	if n.Tier != record.TierCloud || peer.Tier != record.TierEdge || h.Protocol < wire.ProtocolDigests {
+		return nil, nil
+	}
+	told := map[record.ReplicaID]uint64{}
+	for _, held := range h.Held {
+		if held.Settled < held.N {
+			told[held.Replica] = held.Settled
+		}
+	}
+	var ids []record.ReplicaID
+	for _, c := range chains {
+		if _, open := told[c.Replica]; open && c.Card != nil && c.Card.Tier == record.TierPhone && len(ids) < wire.PageItemsMax {
+			ids = append(ids, c.Replica)
+		}
+	}
+	receipts, err := n.receipts(ctx, building, ids)
+	return slices.DeleteFunc(receipts, func(r record.Receipt) bool { return r.Settled <= told[r.Replica] }), err
 }
 
 func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains []Chain) {

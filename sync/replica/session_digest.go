@@ -69,7 +69,9 @@ func (d *digesting) passed(read uint64) {
 	for len(d.ahead) > 0 && d.ahead[0].To <= read {
 		d.ahead = d.ahead[1:]
 	}
-	d.on = d.on && !(d.done && len(d.ahead) == 0)
+	if d.done && len(d.ahead) == 0 {
+		d.on = false
+	}
 }
 
 // pumpDigests starts what the two rounds can do now.

@@ -26,9 +26,10 @@ type Garbled struct {
 
 // Greeted finishes DoGreet.
 type Greeted struct {
-	From  uint64
-	Held  map[record.ReplicaID]uint64
-	Wants []wire.Want
+	From     uint64
+	Held     map[record.ReplicaID]uint64
+	Wants    []wire.Want
+	Receipts []record.Receipt
 }
 
 // PageRead finishes DoReadPage and DoReadEvents.

@@ -57,6 +57,9 @@ func (o *outbound) begin(g Greeted) {
 	if o.held == nil {
 		o.held = map[record.ReplicaID]uint64{}
 	}
+	if len(g.Receipts) > 0 {
+		o.pending = &wire.Page{Receipts: g.Receipts} // has no place in the feed, as an answer to a want
+	}
 }
 
 func (o *outbound) settled() bool {

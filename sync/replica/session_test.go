@@ -168,7 +168,7 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	case "opened":
 		return replica.Opened{Hello: wire.Hello{Protocol: w.protocol(), Node: named("self"), Tier: record.TierEdge, Cursor: wire.Cursor{Position: w.number("cursor")}}}
 	case "greeted":
-		return replica.Greeted{From: w.number("from"), Held: w.chains("held"), Wants: w.wants("wants")}
+		return replica.Greeted{From: w.number("from"), Held: w.chains("held"), Wants: w.wants("wants"), Receipts: make([]record.Receipt, w.number("receipts"))}
 	case "read":
 		return replica.PageRead{Page: page(w)}
 	case "applied":
@@ -289,12 +289,19 @@ func showUntil(position uint64) string {
 	return fmt.Sprintf(" until=%d", position)
 }
 
+func showCount(what string, n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s=%d", what, n)
+}
+
 func showMessage(m wire.Message) string {
 	switch m := m.(type) {
 	case wire.Hello:
 		return fmt.Sprintf("hello cursor=%d", m.Cursor.Position)
 	case wire.Page:
-		return fmt.Sprintf("page=%d from=%d to=%d last=%t events=%d records=%d cost=%d", m.ID, m.From, m.To, m.Last, len(m.Events), len(m.Records), replica.PageCost(m))
+		return fmt.Sprintf("page=%d from=%d to=%d last=%t events=%d records=%d cost=%d%s", m.ID, m.From, m.To, m.Last, len(m.Events), len(m.Records), replica.PageCost(m), showCount(" receipts", len(m.Receipts)))
 	case wire.Ack:
 		return fmt.Sprintf("ack=%d to=%d", m.Page, m.To)
 	case wire.Want:

@@ -97,3 +97,18 @@ func TestLostReceiptIsMadeUpAtTheGreeting(t *testing.T) {
 	want(t, "this one's", edge.chain(second.Replica).Receipted, second.N)
 	want(t, "the cloud takes no receipt from below", cloud.chain(first.Replica).Receipted, 0)
 }
+
+// SPEC R13: a settled receipt that was lost with its session comes with the next one, so
+// that a phone that never meets the cloud keeps nothing for ever.
+func TestLostSettledReceiptComesAgain(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	p := l.phone("phone")
+	l.edit(p, p.Set(ticket(1), "note", "from the cellar"))
+	edge.push(p, yes)
+	chain := p.Outbox()[0]
+	cloud.apply(edge, edge.read(0, nil)) // applied, and the acknowledgement is lost
+	edge.restart()
+	edge.sync(cloud)
+	want(t, "settled as the edge knows it", edge.chain(chain).Settled(), p.State.Chains[chain].Head.N)
+}

@@ -66,6 +66,8 @@ type Held struct {
 	// Predecessor is what the replica's card names, so that a chain that another covers
 	// whole can be left out even where its card is not known yet.
 	Predecessor record.Dot `cbor:"6,keyasint,omitzero"`
+	// Settled is up to where the sender, an edge, was told that a phone's chain is settled.
+	Settled uint64 `cbor:"7,keyasint,omitempty"`
 }
 
 // EventItem is an event on the wire: its canonical bytes and the details beside it, empty
