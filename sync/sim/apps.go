@@ -44,6 +44,7 @@ func (w *world) admit(h *host, a *app, wrong *[]merged) replica.Admit {
 
 func (w *world) push(a *app, h *host) {
 	p := a.phone
+	w.trace("push", a.name, h.name)
 	for _, r := range p.Outbox() {
 		limit := 50
 		if !w.healing && w.chance(.4) {
@@ -166,6 +167,7 @@ func (w *world) pull(a *app, h *host) {
 		w.count("revoked person turned away")
 		return
 	}
+	w.trace("pull", a.name, h.name)
 	for range pagesMax {
 		view := w.view(a)
 		page, err := h.node.ReadView(context.Background(), p.Building, view, wire.Pull{Cursor: p.State.Cursors[h.node.ID()]})

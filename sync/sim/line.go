@@ -42,6 +42,7 @@ func (w *world) connect(l *line) {
 		w.count("not reachable")
 		return
 	}
+	w.trace("connect", l.edge.name, cloud.name)
 	l.open = true
 	l.ends = [2]*end{{line: l, host: l.edge, peer: cloud.peer()}, {line: l, at: 1, host: cloud, peer: l.edge.peer()}}
 	for _, e := range l.ends {

@@ -11,7 +11,6 @@ import (
 	"estate/sync/hlc"
 	"estate/sync/record"
 	"estate/sync/replica"
-	"estate/sync/wire"
 )
 
 // HealRounds bounds how many rounds of everybody talking to everybody a healed network may
@@ -98,8 +97,7 @@ func (w *world) anyHeldBack() bool {
 // explained reports whether a record may be held back until an operator looks at it: its
 // sender made up its context, or was revoked before it could mend what was wrong with it.
 func (w *world) explained(q replica.QuarantineRow) bool {
-	claims := q.Code == wire.CodeContextUnsigned || q.Code == wire.CodeReplicaUnknown
-	return w.revoked[q.Peer] || claims && w.forged[sent{q.Key, q.Peer}]
+	return w.revoked[q.Peer] || w.forged[sent{q.Key, q.Peer}]
 }
 
 // heldBack lists what a host holds back of its peers.

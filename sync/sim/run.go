@@ -20,6 +20,8 @@ type Config struct {
 	Without Rule
 	// Drop are steps that do not happen, ascending: Shrink finds them.
 	Drop []int
+	// Trace, where set, is told what happens, step by step.
+	Trace func(step int, what string)
 }
 
 // StepsUsual is enough for every kind of fault to meet others.

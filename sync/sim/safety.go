@@ -57,6 +57,7 @@ func (w *world) committed(h *host, c change) {
 		for _, v := range texts(c.before[row.Key]) {
 			if !slices.Contains(after, v) {
 				w.gone = append(w.gone, vanished{host: h.name, key: row.Key, value: v})
+				w.trace("gone", v, h.name)
 			}
 		}
 		if e.State.Boot == h.disk.boot { // else it has not written yet in this run and may have lost numbers

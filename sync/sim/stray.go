@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"estate/sync/record"
@@ -44,7 +45,7 @@ func (w *world) late() {
 	case err != nil:
 		w.violate("late page %s-%s: %v", s.from.name, s.to.name, err)
 	default:
-		w.count("late page")
+		w.count("late page", s.from.name, s.to.name)
 		if w.chance(.5) && s.from.reachable() {
 			if err := s.from.node.ApplyAck(context.Background(), s.building, s.to.peer(), a.Ack); err == nil {
 				w.acked(a.Ack)
@@ -61,7 +62,7 @@ func (w *world) forge() {
 	from := pick(w, w.hosts)
 	victim := pick(w, w.hosts)
 	b := from.buildings[0]
-	if from.isCloud() || victim == from || !slices.Contains(victim.buildings, b) || w.revoked[from.node.ID()] {
+	if from.isCloud() || victim.node.ID() == from.node.ID() || !slices.Contains(victim.buildings, b) || w.revoked[from.node.ID()] {
 		return
 	}
 	have, err := from.disk.store.Load(context.Background(), b, replica.Need{Keys: w.tickets(b)})
@@ -84,7 +85,7 @@ func (w *world) forge() {
 	if !to.reachable() {
 		return
 	}
-	w.count("forged context")
+	w.count("forged context", from.name, "claims", claim.Replica.String(), fmt.Sprint(claim.N), "of", victim.name)
 	w.forged[sent{k, from.node.ID()}] = true
 	if _, err := w.apply(to, from.peer(), b, p); err != nil && !stumbles(err) {
 		w.violate("forged page: %v", err)

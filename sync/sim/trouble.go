@@ -85,8 +85,9 @@ func (w *world) halfOpen() {
 
 func (w *world) crash() {
 	if w.chance(.4) {
-		w.count("phone restart")
-		w.restart(pick(w, w.apps))
+		a := pick(w, w.apps)
+		w.count("phone restart", a.name)
+		w.restart(a)
 		return
 	}
 	h := pick(w, w.hosts)
@@ -95,7 +96,7 @@ func (w *world) crash() {
 		h.restart() // the database goes on
 		return
 	}
-	w.count("restart")
+	w.count("restart", h.name)
 	h.start()
 }
 
@@ -109,7 +110,7 @@ func (w *world) restart(a *app) {
 func (w *world) torn() {
 	h := pick(w, w.hosts)
 	h.commit = pick(w, []string{"torn", "after"})
-	w.count("commit " + h.commit)
+	w.count("commit "+h.commit, h.name)
 }
 
 func (w *world) fill() {
@@ -171,7 +172,7 @@ func (w *world) restoreEdge() {
 	if h.isCloud() || len(h.snapshots) == 0 {
 		return
 	}
-	w.count("restore edge")
+	w.count("restore edge", h.name)
 	h.use(pick(w, h.snapshots).clone())
 	h.start()
 }
@@ -211,7 +212,7 @@ func (w *world) cloneEdge() {
 	if from.isCloud() || w.report.Counts["clone edge"] >= clonesMax {
 		return
 	}
-	w.count("clone edge")
+	w.count("clone edge", from.name)
 	h := w.newHost(fmt.Sprintf("%s-copy%d", from.name, w.at), from.key, record.TierEdge, from.disk.clone(), from.buildings...)
 	h.node.Rules, h.old = from.node.Rules, from.old
 	w.newLine(h)

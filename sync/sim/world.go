@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -133,7 +134,18 @@ func (w *world) view(a *app) replica.View {
 // may says what an app's person may see: settings are for managers.
 func (a *app) may(k record.Key) bool { return k.Kind != Setting || a.manager }
 
-func (w *world) count(what string)     { w.report.Counts[what]++ }
+// count notes that something happened, where and to whom if that helps a reader.
+func (w *world) count(what string, where ...string) {
+	w.report.Counts[what]++
+	w.trace(what, where...)
+}
+
+func (w *world) trace(what string, where ...string) {
+	if w.config.Trace != nil {
+		w.config.Trace(w.at, strings.Join(append([]string{what}, where...), " "))
+	}
+}
+
 func (w *world) chance(p float64) bool { return w.random.Float64() < p }
 
 // violationsMax keeps a report readable: the first ones tell most.

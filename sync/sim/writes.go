@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"estate/sync/record"
@@ -53,7 +54,7 @@ func (w *world) write(h *host) {
 	code := replica.RefusalCode(err)
 	switch {
 	case err == nil || errors.Is(err, replica.ErrUnsure):
-		w.count("write")
+		w.count("write", h.name, k.Kind, fmt.Sprint(values))
 		if k.Kind == Survey {
 			w.count("unknown kind written")
 		}
@@ -133,7 +134,7 @@ func (w *world) phoneWrite(a *app) {
 		w.violate("%s: %v", a.name, err)
 		return
 	}
-	w.count("phone write")
+	w.count("phone write", a.name, fmt.Sprint(over))
 	for o, by := range over {
 		w.over[o] = append(w.over[o], by...)
 	}
