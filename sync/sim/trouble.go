@@ -261,7 +261,6 @@ func (w *world) revokeNode() {
 
 func (w *world) retire(h *host) {
 	w.hosts = slices.DeleteFunc(w.hosts, func(o *host) bool { return o == h })
-	w.lines = slices.DeleteFunc(w.lines, func(l *line) bool { return l.edge == h })
 	w.strays = slices.DeleteFunc(w.strays, func(s stray) bool { return s.from == h || s.to == h })
 }
 
