@@ -30,8 +30,6 @@ type options struct {
 	records int
 	// only names the parts to run; empty for all.
 	only []string
-	// files is where the scripts of other systems are: the source tree.
-	files string
 }
 
 // wants reports whether a part was asked for.
@@ -77,7 +75,6 @@ func Command() *cobra.Command {
 	sync := add("sync", "How fast an edge and the cloud reconcile, beside COPY and PouchDB", runSync).Flags()
 	sync.StringSliceVar(&how.only, "only", nil, "parts to run: "+strings.Join(partNames(), ", ")+" (default all)")
 	sync.IntVar(&how.records, "records", 0, "tickets in the backlog (default 100000, 1000 with --quick)")
-	sync.StringVar(&how.files, "files", ".", "the source tree, with tests/bench and the installed npm packages")
 	return cmd
 }
 

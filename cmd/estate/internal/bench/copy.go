@@ -18,6 +18,9 @@ type table struct {
 	rows    [][]any
 }
 
+// recordBytes is the size of the baselines' rows that nothing was read back for.
+const recordBytes = 1000
+
 // rows are what a reconciliation stored.
 type rows struct {
 	records, events, tickets             table
@@ -62,20 +65,16 @@ func (s *site) read(ctx context.Context, name string, position int64) (table, er
 	return out, found.Err()
 }
 
-// copyRate is the limit of the machine: records per second of COPY of the same records
-// and events into tables of the same columns and indexes, in one transaction.
-func (s *site) copyRate(ctx context.Context, of rows, tickets bool) (float64, error) {
-	tables := []table{of.events, of.records}
-	if tickets {
-		tables = append(tables, of.tickets)
-	}
+// copyRate is the limit of the machine: so many things per second by COPY of their rows
+// into tables of the same columns and indexes, in one transaction.
+func (s *site) copyRate(ctx context.Context, tables []table, count int) (float64, error) {
 	var rates []float64
 	for range copyRuns {
 		took, err := s.copyOnce(ctx, tables)
 		if err != nil {
 			return 0, fmt.Errorf("copy the same rows: %w", err)
 		}
-		rates = append(rates, rate(len(of.records.rows), took))
+		rates = append(rates, rate(count, took))
 	}
 	return median(rates), nil
 }

@@ -115,11 +115,11 @@ func reconcile(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
-	copied, err := s.copyRate(ctx, rows, false)
+	copied, err := s.copyRate(ctx, []table{rows.events, rows.records}, count)
 	if err != nil {
 		return err
 	}
-	projected, err := s.copyRate(ctx, rows, true)
+	projected, err := s.copyRate(ctx, []table{rows.events, rows.records, rows.tickets}, count)
 	if err != nil {
 		return err
 	}

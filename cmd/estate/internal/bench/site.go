@@ -35,10 +35,11 @@ type site struct {
 	words           []string
 	// written are the tickets made so far.
 	written []record.ID
-	// written counts on, so that no two tickets are alike.
+	// next counts on, so that no two tickets are alike.
 	next int
-	// empty is the rate of the first reconciliation, when there was nothing yet.
-	empty float64
+	// empty is the rate of the first reconciliation, when there was nothing yet, and
+	// updated that of the changes.
+	empty, updated float64
 }
 
 // open starts a cloud and one building's edge, with people who are signed in at both.

@@ -11,6 +11,7 @@ import (
 const (
 	recordsFull, recordsQuick = 100_000, 1_000
 	updatesFull, updatesQuick = 10_000, 500
+	eventsFull, eventsQuick   = 20_000, 500
 	// countEvery is rare enough that asking costs the programs little.
 	countEvery = 100 * time.Millisecond
 )
@@ -24,6 +25,12 @@ type part struct {
 func parts() []part {
 	return []part{
 		{"reconcile", reconcile},
+		{"updates", updates},
+		{"peer", peer},
+		{"events", events},
+		{"first", firstSync},
+		{"creates", creates},
+		{"media", media},
 	}
 }
 

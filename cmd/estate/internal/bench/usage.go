@@ -94,8 +94,7 @@ func usage(what string, count int, of map[string]spent) []figure {
 		if p.memoryMax > 0 {
 			memory = memory.atMost(p.memoryMax)
 		}
-		out = append(out, memory, plain(what+": CPU of "+p.name, of[p.name].cpu.Seconds(), "s"),
-			plain(what+": CPU of "+p.name+" for each", float64(of[p.name].cpu.Microseconds())/float64(max(count, 1)), "µs"))
+		out = append(out, memory, plain(what+": CPU of "+p.name+" for each", float64(of[p.name].cpu.Microseconds())/float64(count), "µs"))
 	}
 	return out
 }

@@ -1,0 +1,166 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"estate/internal/apiclient"
+	"estate/internal/lab/stack"
+)
+
+const (
+	createsFull, createsQuick = 20_000, 400
+	// clients is how many ask at once.
+	clients      = 16
+	goalOfSingle = 0.5
+	goalP99      = 10.0 // milliseconds
+)
+
+// creates measures single durable creates through the API at either end while the line is
+// cut, so that each end does its own work alone.
+func creates(ctx context.Context, s *site) error {
+	count := s.how.size(createsFull, createsQuick)
+	s.edge.Line.Cut()
+	edge, err := s.create(ctx, "creating at the edge", s.atEdge, clients, count)
+	if err != nil {
+		return err
+	}
+	cloud, err := s.create(ctx, "creating at the cloud", s.atCloud, clients, count)
+	if err != nil {
+		return err
+	}
+	single, err := s.singleRows(ctx, count)
+	if err != nil {
+		return err
+	}
+	for _, end := range []struct {
+		name string
+		timings
+	}{{"edge", edge}, {"cloud", cloud}} {
+		name := fmt.Sprintf("creates: %d clients at the %s", clients, end.name)
+		s.add(
+			beside(name, end.rate(), "requests/s", "single-row transactions, as many connections", single.rate()).ratioAtLeast(goalOfSingle),
+			beside(name+", p50", percentile(end.each, 0.5), "ms", "single-row transactions", percentile(single.each, 0.5)),
+			beside(name+", p99", percentile(end.each, 0.99), "ms", "single-row transactions", percentile(single.each, 0.99)).atMost(goalP99),
+		)
+	}
+	if err := s.besidePosts(ctx, edge, cloud, count); err != nil {
+		return err
+	}
+	s.edge.Line.Restore()
+	return s.drained(ctx)
+}
+
+// drained waits until both ends list every ticket.
+func (s *site) drained(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
+	defer cancel()
+	for _, end := range []*apiclient.Client{s.atEdge[0], s.atCloud[0]} {
+		err := stack.PollEvery(ctx, firstSyncLook, "both ends to list every ticket", func() (bool, error) {
+			have, err := end.CountTickets(ctx, s.edge.Place.ID)
+			return have >= len(s.written), err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// singleRows is the limit of the machine: one row of a record's size in a transaction of
+// its own, on as many connections.
+func (s *site) singleRows(ctx context.Context, count int) (t timings, err error) {
+	if err := s.makeTwin(ctx, "record"); err != nil {
+		return t, err
+	}
+	connections := make([]*pgx.Conn, clients)
+	for i := range connections {
+		if connections[i], err = pgx.Connect(ctx, s.DatabaseURL()); err != nil {
+			return t, fmt.Errorf("connect for the baseline: %w", err)
+		}
+		defer func() { _ = connections[i].Close(context.WithoutCancel(ctx)) }()
+	}
+	body := bytes.Repeat([]byte{'x'}, recordBytes)
+	return s.drive(ctx, "single-row transactions", clients, count, func(ctx context.Context, client, i int) error {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		_, err = connections[client].Exec(ctx, "INSERT INTO bench_record (building, kind, id, position, body) VALUES ($1, 'ticket', $2, $3, $4)",
+			s.building(), [16]byte(id), int64(i), body)
+		return err
+	})
+}
+
+// besidePosts asks express-pouchdb to create as many documents, where it is installed.
+func (s *site) besidePosts(ctx context.Context, edge, cloud timings, count int) error {
+	peer, err := s.startPouch(ctx)
+	if errors.Is(err, errNoPeer) {
+		s.say("express-pouchdb is not measured: %v", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer peer.stop()
+	posts, err := s.posts(ctx, peer, count)
+	if err != nil {
+		return err
+	}
+	for _, end := range []struct {
+		name string
+		timings
+	}{{"edge", edge}, {"cloud", cloud}} {
+		name := fmt.Sprintf("creates: a peer beside %d clients at the %s", clients, end.name)
+		s.add(
+			beside(name, end.rate(), "requests/s", "POST to express-pouchdb", posts.rate()),
+			beside(name+", p99", percentile(end.each, 0.99), "ms", "POST to express-pouchdb", percentile(posts.each, 0.99)),
+		)
+	}
+	return nil
+}
+
+// posts has an HTTP client that keeps a connection for each of the clients.
+func (s *site) posts(ctx context.Context, peer *pouch, count int) (timings, error) {
+	peer.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
+	defer peer.http.CloseIdleConnections()
+	const database = "/posts"
+	if err := peer.send(ctx, http.MethodPut, database, nil); err != nil {
+		return timings{}, err
+	}
+	return s.drive(ctx, "POST to express-pouchdb", clients, count, func(ctx context.Context, _, i int) error {
+		text, err := json.Marshal(ticket(s.words, i))
+		if err != nil {
+			return err
+		}
+		return peer.send(ctx, http.MethodPost, database, text)
+	})
+}
+
+func (p *pouch) send(ctx context.Context, method, path string, body []byte) error {
+	request, err := http.NewRequestWithContext(ctx, method, p.base+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := p.http.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if answer.StatusCode/100 != 2 {
+		return fmt.Errorf("%s %s: %s", method, path, answer.Status)
+	}
+	return nil
+}
