@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -29,11 +30,11 @@ const (
 func creates(ctx context.Context, s *site) error {
 	count := s.how.size(createsFull, createsQuick)
 	s.edge.Line.Cut()
-	edge, err := s.create(ctx, "creating at the edge", s.atEdge, clients, count)
+	edge, err := s.createAt(ctx, "edge", s.atEdge, count)
 	if err != nil {
 		return err
 	}
-	cloud, err := s.create(ctx, "creating at the cloud", s.atCloud, clients, count)
+	cloud, err := s.createAt(ctx, "cloud", s.atCloud, count)
 	if err != nil {
 		return err
 	}
@@ -57,6 +58,25 @@ func creates(ctx context.Context, s *site) error {
 	}
 	s.edge.Line.Restore()
 	return s.drained(ctx)
+}
+
+// createAt creates at one end, and notes what each create cost there and here.
+func (s *site) createAt(ctx context.Context, end string, people []*apiclient.Client, count int) (timings, error) {
+	m, mine := watch(ctx, s.programs()), ownTime()
+	t, err := s.create(ctx, "creating at the "+end, people, clients, count)
+	all := m.end()
+	if err != nil {
+		return t, err
+	}
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(count) }
+	s.add(
+		plain("creates: CPU of "+end+" for each", each(all[end].cpu), "µs"),
+		plain("creates: CPU of these clients for each, at the "+end, each(ownTime()-mine), "µs"),
+	)
+	if end == "cloud" {
+		s.add(plain("creates: CPU of PostgreSQL for each", each(all["PostgreSQL"].cpu), "µs"))
+	}
+	return t, nil
 }
 
 // drained waits until both ends list every ticket.

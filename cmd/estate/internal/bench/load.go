@@ -25,10 +25,27 @@ type timings struct {
 
 func (t timings) rate() float64 { return rate(len(t.each), t.took) }
 
-// bar shows how far a long part is.
-func (b *bench) bar(total int, what string) *progressbar.ProgressBar {
-	return progressbar.NewOptions(total, progressbar.OptionSetWriter(b.progress), progressbar.OptionSetDescription(what),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionThrottle(barEvery), progressbar.OptionClearOnFinish())
+// bar shows how far a long part is, until it is ended. It looks by itself: a bar that is
+// told of every step costs more than the step.
+func (b *bench) bar(total int, what string, done func() int64) (end func()) {
+	bar := progressbar.NewOptions(total, progressbar.OptionSetWriter(b.progress), progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish())
+	stop := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		ticker := time.NewTicker(barEvery)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				_ = bar.Set64(min(done(), int64(total))) // a terminal that is gone shows nothing
+			case <-stop:
+				_ = bar.Finish() // likewise
+				return
+			}
+		}
+	})
+	return func() { close(stop); ended.Wait() }
 }
 
 // drive does something count times with so many clients at once, and times each. The
@@ -37,7 +54,7 @@ func (b *bench) drive(ctx context.Context, what string, clients, count int, do f
 	var next atomic.Int64
 	var mu sync.Mutex
 	var all []time.Duration
-	bar := b.bar(count, what)
+	defer b.bar(count, what, func() int64 { return min(next.Load(), int64(count)) })()
 	began := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
 	for client := range clients {
@@ -54,15 +71,12 @@ func (b *bench) drive(ctx context.Context, what string, clients, count int, do f
 					return fmt.Errorf("%s, number %d: %w", what, i, err)
 				}
 				mine = append(mine, time.Since(start))
-				_ = bar.Add(1) // a terminal that is gone shows nothing
 			}
 			return nil
 		})
 	}
 	err := group.Wait()
-	took := time.Since(began)
-	_ = bar.Finish() // likewise
-	return timings{all, took}, err
+	return timings{all, time.Since(began)}, err
 }
 
 // create writes tickets through the API with so many clients at once.

@@ -130,42 +130,42 @@ func (s *site) upload(ctx context.Context, file []byte, sum [sha256.Size]byte) e
 	return nil
 }
 
-// present waits until a server has the whole file, says when, and then checks every byte.
+// present waits until a server gives the whole file, and says when it began to.
 func (s *site) present(ctx context.Context, at *apiclient.Client, sum [sha256.Size]byte) (when time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
-	var body io.ReadCloser
 	var id record.ID
 	err = stack.PollEvery(ctx, lookEvery, "the file to arrive", func() (bool, error) {
 		if id.IsZero() {
 			found, err := at.MediaOf(ctx, s.edge.Place.ID, s.written[0])
-			if err != nil {
-				return false, err
-			}
 			id = named(found, hex.EncodeToString(sum[:]))
-			return false, nil
+			return false, err
 		}
-		answer, err := at.Do(ctx, http.MethodGet, "/buildings/"+s.edge.Place.ID.String()+"/media/"+id.String()+"/content", nil, nil)
+		when = time.Now()
+		err := s.readBack(ctx, at, id, sum)
 		if apiclient.HasStatus(err, http.StatusNotFound) {
 			return false, nil
 		}
-		if err == nil {
-			body, when = answer.Body, time.Now()
-		}
 		return err == nil, err
 	})
+	return when, err
+}
+
+// readBack reads a file and checks every byte.
+func (s *site) readBack(ctx context.Context, at *apiclient.Client, id record.ID, sum [sha256.Size]byte) error {
+	answer, err := at.Do(ctx, http.MethodGet, "/buildings/"+s.edge.Place.ID.String()+"/media/"+id.String()+"/content", nil, nil)
 	if err != nil {
-		return when, err
+		return err
 	}
-	defer func() { _ = body.Close() }()
+	defer func() { _ = answer.Body.Close() }()
 	hash := sha256.New()
-	if _, err := io.Copy(hash, body); err != nil {
-		return when, fmt.Errorf("read the file back: %w", err)
+	if _, err := io.Copy(hash, answer.Body); err != nil {
+		return fmt.Errorf("read the file back: %w", err)
 	}
 	if got := hash.Sum(nil); !bytes.Equal(got, sum[:]) {
-		return when, fmt.Errorf("the file hashes to %x, not %x", got, sum)
+		return fmt.Errorf("the file hashes to %x, not %x", got, sum)
 	}
-	return when, nil
+	return nil
 }
 
 // named finds the file of a digest; zero where there is none yet.

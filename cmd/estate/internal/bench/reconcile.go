@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"estate/internal/lab/stack"
@@ -74,14 +75,15 @@ func (s *site) reconciled(ctx context.Context, events, records int) (m moved, er
 	}
 	began, meter := time.Now(), watch(ctx, s.programs())
 	defer func() { m.spent = meter.end() }()
-	bar := s.bar(events, "edge to cloud")
 	var now stored
+	var arrivedEvents atomic.Int64
+	defer s.bar(events, "edge to cloud", arrivedEvents.Load)()
 	err = stack.PollEvery(ctx, lookEvery, fmt.Sprintf("%d events and %d records to arrive", events, records), func() (bool, error) {
 		var err error
 		if now, err = s.stored(ctx); err != nil {
 			return false, err
 		}
-		_ = bar.Set64(now.events - m.before.events) // a terminal that is gone shows nothing
+		arrivedEvents.Store(now.events - m.before.events)
 		if now.events-m.before.events < int64(events) {
 			return false, nil
 		}
@@ -89,7 +91,6 @@ func (s *site) reconciled(ctx context.Context, events, records int) (m moved, er
 		m.took = time.Since(began)
 		return arrived >= int64(records), err
 	})
-	_ = bar.Finish() // likewise
 	if err != nil {
 		return m, fmt.Errorf("%w (%d events are there)", err, now.events-m.before.events)
 	}

@@ -15,8 +15,6 @@ import (
 
 const (
 	readyTimeout = 60 * time.Second
-	// signInEvery is below the rate at which an edge lets one address try passwords.
-	signInEvery = 500 * time.Millisecond
 	// crowdFull people together may ask 16,000 times a second before a limit slows them;
 	// crowdQuick enough for a small run.
 	crowdFull, crowdQuick = 32, 4

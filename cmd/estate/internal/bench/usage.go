@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -97,6 +98,15 @@ func usage(what string, count int, of map[string]spent) []figure {
 		out = append(out, memory, plain(what+": CPU of "+p.name+" for each", float64(of[p.name].cpu.Microseconds())/float64(count), "µs"))
 	}
 	return out
+}
+
+// ownTime is the CPU time of this program so far, without its children.
+func ownTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // tree is the time of a process and its children so far, dead ones too, and the memory
