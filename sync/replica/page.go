@@ -359,7 +359,10 @@ func (a *application) open(l *ledger, out *Applied) {
 		e.row.New = true // as need asked; admitEvent drops what is there
 		if code := l.admitEvent(e); code != "" {
 			out.Alarms = append(out.Alarms, code)
+			continue
 		}
+		// What the tier above sends it holds, and will not be asked to take.
+		l.receipted(l.chain(e.row.Replica), a.peer, e.row.N)
 	}
 	for _, h := range a.page.Heads {
 		if code := l.admitHead(h); code != "" {

@@ -228,10 +228,6 @@ func (p *Proofs) Prove(push *wire.Push, replaced []record.Dot, own func(record.D
 				break
 			}
 			push.Cards = append(push.Cards, p.Cards[r])
-			if head, ok := p.Heads[r]; ok && r != d.Replica && len(push.Heads) < wire.PushProofsMax {
-				// Its writer may have lost it: it takes its own card back for a head of its own only.
-				push.Heads = append(push.Heads, head)
-			}
 			r = card.Predecessor.Replica
 		}
 	}
