@@ -1,5 +1,5 @@
-// Command estate is the operator's program: it starts the demo, imports, verifies, enrols,
-// measures and tortures.
+// Command estate is the operator's program: it starts the demo, imports, verifies, enrols
+// and measures.
 //
 // It must never link an edge or the cloud: it starts their programs and speaks their
 // public API.
@@ -16,10 +16,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"estate/cmd/estate/internal/bench"
+	"estate/cmd/estate/internal/crash"
 	"estate/cmd/estate/internal/demo"
 	"estate/cmd/estate/internal/enrol"
 	"estate/cmd/estate/internal/importing"
-	"estate/cmd/estate/internal/torture"
 	"estate/cmd/estate/internal/verify"
 	"estate/internal/apiclient"
 )
@@ -38,7 +38,7 @@ func run(ctx context.Context) int {
 		Use: "estate", Short: "Operate a Smart Estate", Version: version,
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(demo.Command(), importing.Command(), verify.Command(), enrol.Command(), bench.Command(), torture.Command())
+	root.AddCommand(demo.Command(), importing.Command(), verify.Command(), enrol.Command(), bench.Command(), crash.Command())
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

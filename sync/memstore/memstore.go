@@ -117,7 +117,8 @@ func (s *Store) Events(ctx context.Context, building record.ID, id record.Replic
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.building(building).eventsOf(id, from, to, limit), nil
+	rows := s.building(building).eventsOf(id, from, to)
+	return rows[:min(len(rows), max(limit, 0))], nil
 }
 
 // Buildings implements replica.Store, ordered by id.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -61,6 +62,25 @@ func (c *Cluster) Kill() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.kill()
+}
+
+// KillBackend ends one process of the server other than the postmaster with SIGKILL, as the
+// system does that runs out of memory: choose picks one of so many. The server then ends
+// all sessions and recovers by itself.
+func (c *Cluster) KillBackend(choose func(n int) int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cmd == nil {
+		return errors.New("kill a backend: the server does not run")
+	}
+	backends := slices.DeleteFunc(child.WorkingIn(c.data()), func(pid int) bool { return pid == c.cmd.Process.Pid })
+	if len(backends) == 0 {
+		return nil
+	}
+	slices.Sort(backends)
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
+	defer cancel()
+	return killAll(ctx, backends[choose(len(backends)):][:1])
 }
 
 // kill requires c.mu.

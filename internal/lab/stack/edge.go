@@ -23,7 +23,9 @@ const commandTimeout = 60 * time.Second
 type Edge struct {
 	Place *Place
 	// Line can be cut and restored.
-	Line    *faultproxy.Proxy
+	Line *faultproxy.Proxy
+	// Env is added to the environment of each start.
+	Env     []string
 	stack   *Stack
 	port    int
 	mqtt    int
@@ -129,6 +131,7 @@ func (e *Edge) Start(ctx context.Context) error {
 	e.stack.progress("%s: starting its edge on %s", e.Place.Name, e.Base())
 	process, err := e.stack.start(ctx, lab.Spec{
 		Name: name, Path: e.stack.options.Binaries.Edge, ReadyURL: e.Base() + "/readyz",
+		Env:  e.Env,
 		Args: []string{"--data", e.Dir(), "--listen", address(e.port), "--mqtt-listen", e.MQTT(), "--cloud-url", "http://" + e.Line.Addr()},
 	})
 	if err != nil {
