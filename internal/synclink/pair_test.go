@@ -119,7 +119,7 @@ func (p *pair) perform(i int, effect replica.SessionEffect) replica.SessionEvent
 		if err == nil && len(a.Alarms)+len(a.Ack.Quarantined) > 0 {
 			p.t.Fatalf("side %d holds back an honest page: %+v", i, a)
 		}
-		event = replica.PageApplied{Ack: a.Ack, Echoes: a.Echoes, Wants: a.Wants, Held: a.Held}
+		event = a.Event()
 	case replica.DoSaveAck:
 		err = s.node.ApplyAck(ctx, building, peer, e.Ack)
 		event = replica.AckSaved{}

@@ -60,7 +60,7 @@ func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (repli
 			return nil, fmt.Errorf("apply page from %d to %d: %w", e.Page.From, e.Page.To, err)
 		}
 		l.hooks.alarms(l.building, l.peer.Node, a.Alarms)
-		return replica.PageApplied{Ack: a.Ack, Echoes: a.Echoes, Wants: a.Wants, Held: a.Held}, nil
+		return a.Event(), nil
 	case replica.DoSaveAck:
 		return replica.AckSaved{}, l.node.ApplyAck(ctx, l.building, l.peer, e.Ack)
 	}

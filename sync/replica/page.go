@@ -23,6 +23,9 @@ type Applied struct {
 	// Echoes are positions of this node's feed that hold exactly what the peer sent: they
 	// need not go back to it in this session.
 	Echoes []uint64
+	// Since and Until are the positions (Since, Until] of this node's feed that this page
+	// took, where they hold nothing that the peer did not send; else both are zero.
+	Since, Until uint64
 	// Wants are events to ask the peer for.
 	Wants []wire.Want
 	// Held is how far the peer holds the chains of the page's events. This node may hold
@@ -30,6 +33,11 @@ type Applied struct {
 	Held map[record.ReplicaID]uint64
 	// Alarms are codes that an operator must see, such as chain_fork.
 	Alarms []string
+}
+
+// Event is the end of the effect that had a page applied.
+func (a Applied) Event() PageApplied {
+	return PageApplied{Ack: a.Ack, Echoes: a.Echoes, Since: a.Since, Until: a.Until, Wants: a.Wants, Held: a.Held}
 }
 
 // candidate is a record of a page or of the quarantine, decoded before the lock is taken.
@@ -261,6 +269,7 @@ func (a *application) add(got Applied) {
 	a.out.Ack.Quarantined = append(a.out.Ack.Quarantined, got.Ack.Quarantined...)
 	a.out.Ack.Released = append(a.out.Ack.Released, got.Ack.Released...)
 	a.out.Ack.Time = got.Ack.Time
+	a.out.Since, a.out.Until = got.Since, got.Until // of the last part, which is the page or nothing
 	a.out.Alarms = append(a.out.Alarms, got.Alarms...)
 	if got.Wants != nil {
 		a.out.Wants = got.Wants
@@ -300,7 +309,11 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 			return errCited
 		}
 		return nil
-	}, func(l *ledger) { a.echoes(l, &out, p.records) })
+	}, func(l *ledger) {
+		if a.echoes(l, &out, p.records) && p.open && p.close && a.page.To > 0 {
+			out.Since, out.Until = l.before.Position, l.state.Position
+		}
+	})
 	return out, err
 }
 
@@ -408,25 +421,35 @@ func (a *application) merge(l *ledger, out *Applied, c candidate) {
 	}
 }
 
-// echoes lists the positions whose bytes are what the peer sent.
-func (a *application) echoes(l *ledger, out *Applied, records []candidate) {
-	written := map[record.Key]RecordRow{}
-	for _, row := range l.out.Records {
-		written[row.Key] = row
+// echoes lists the positions whose bytes are what the peer sent, and reports whether these
+// and events of the page are all that the decision gave a position.
+func (a *application) echoes(l *ledger, out *Applied, records []candidate) (all bool) {
+	written := make(map[record.Key]*RecordRow, len(l.out.Records))
+	for i := range l.out.Records {
+		written[l.out.Records[i].Key] = &l.out.Records[i]
 	}
-	for _, c := range records {
-		for _, t := range l.work(c.key).touches {
+	for i := range records {
+		c := &records[i]
+		w := l.work(c.key)
+		for _, t := range w.touches {
 			a.phones = append(a.phones, t.Dot.Replica)
 		}
 		if c.retried {
 			continue // sent in an earlier session: a peer that was rewound since may not hold it
 		}
 		if row, ok := written[c.key]; ok {
-			if bytes.Equal(row.Body, c.body) {
+			if row != nil && bytes.Equal(row.Body, c.body) {
 				out.Echoes = append(out.Echoes, row.Position)
+				written[c.key] = nil
 			}
-		} else if w := l.records[c.key]; w != nil && bytes.Equal(w.stored.Body, c.body) {
+		} else if bytes.Equal(w.stored.Body, c.body) {
 			out.Echoes = append(out.Echoes, w.stored.Position)
 		}
 	}
+	for _, row := range written {
+		if row != nil {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(l.out.Events, func(e EventRow) bool { return e.Position > 0 && !e.New })
 }

@@ -29,6 +29,26 @@ func TestExchange(t *testing.T) {
 	want(t, "note", values(edge.record(ticket(1)), "note"), []string{"c", "e"})
 }
 
+// SPEC R22: of the positions that a page takes, those are told apart that hold nothing but
+// what the peer sent.
+func TestStretch(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.write(ticket(1), text("note", "e"))
+	edge.write(ticket(2), text("note", "e"))
+	first := edge.read(0, nil)
+	applied := cloud.apply(edge, first)
+	want(t, "all of it", []uint64{applied.Since, applied.Until}, []uint64{0, cloud.position()})
+	applied = cloud.apply(edge, first)
+	want(t, "a duplicate takes none", applied.Since, applied.Until)
+	cloud.write(ticket(1), text("note", "c"))
+	edge.write(ticket(1), text("status", "new"))
+	edge.write(ticket(2), text("status", "new"))
+	applied = cloud.apply(edge, edge.read(first.To, nil))
+	want(t, "echo", applied.Echoes, []uint64{cloud.stored(ticket(2)).Position})
+	want(t, "merged with what the peer does not hold", []uint64{applied.Since, applied.Until}, []uint64{0, 0})
+}
+
 // SPEC R12, SPEC R21: only a page that follows the cursor moves it; after a restart of the
 // sender the cursor means nothing.
 func TestCursor(t *testing.T) {

@@ -39,8 +39,11 @@ type PageRead struct{ Page wire.Page }
 type PageApplied struct {
 	Ack    wire.Ack
 	Echoes []uint64
-	Wants  []wire.Want
-	Held   map[record.ReplicaID]uint64
+	// Since and Until are a stretch of this side's feed that holds nothing but what the page
+	// brought; both zero for none.
+	Since, Until uint64
+	Wants        []wire.Want
+	Held         map[record.ReplicaID]uint64
 }
 
 // DigestRead finishes DoReadDigest.
@@ -122,7 +125,7 @@ type DoCheckDigest struct {
 // DoReadEvents reads events that the peer is missing.
 type DoReadEvents struct{ Want wire.Want }
 
-// DoApplyPage applies a page of the peer.
+// DoApplyPage applies a page of the peer, or several that follow each other as one.
 type DoApplyPage struct{ Page wire.Page }
 
 // DoSaveAck stores what an acknowledgement says.

@@ -10,7 +10,9 @@ import (
 
 // outbound is the direction of this side's feed.
 type outbound struct {
-	read     uint64 // up to here the feed was read for the peer
+	read     uint64 // up to here the feed was read for the peer, or need not be
+	told     uint64 // end of the last page that was read: where the peer's cursor will be
+	readAt   int64  // when the last read of the feed began
 	more     bool   // the last page read was not the last, or nothing was read yet
 	moved    bool   // the feed moved since the last read began
 	toldLast bool   // the last page sent was called the last
@@ -21,7 +23,8 @@ type outbound struct {
 	pageID   uint64
 	credit   uint64
 	held     map[record.ReplicaID]uint64
-	skip     []uint64 // positions that hold what the peer sent, ascending
+	skip     []uint64  // positions that hold what the peer sent, ascending
+	echoed   []stretch // of the feed that hold nothing else, ascending
 	wants    []wire.Want
 	acks     []wire.Ack // received, to be saved in order
 	saving   retry
@@ -37,6 +40,7 @@ type inbound struct {
 	end      uint64 // end of the last feed page received
 	queue    []wire.Page
 	applying retry
+	taken    int    // how many pages of the queue are being applied
 	cost     uint64 // of the queue: what the peer has used of its window
 	last     bool   // the last feed page applied was the peer's last
 	asked    map[wire.Want]struct{}
@@ -52,7 +56,7 @@ func newOutbound() outbound {
 func newInbound() inbound { return inbound{asked: map[wire.Want]struct{}{}} }
 
 func (o *outbound) begin(g Greeted) {
-	o.read = g.From
+	o.read, o.told = g.From, g.From
 	o.held = maps.Clone(g.Held)
 	if o.held == nil {
 		o.held = map[record.ReplicaID]uint64{}
@@ -88,16 +92,18 @@ func (s *Session) pump() {
 			o.reading.start()
 			o.want1 = true
 			s.do(DoReadEvents{Want: o.wants[0]})
-		case readable && (o.more || o.moved && !i.applying.running):
+		case readable && (o.more || o.moved && !i.applying.running && (len(i.queue) == 0 || s.now-o.readAt >= readEvery)):
 			o.reading.start()
-			o.moved, o.want1 = false, false
-			s.do(DoReadPage{After: o.read, Until: until, Held: o.heldNow(), Skip: o.skip})
+			o.moved, o.want1, o.readAt = false, false, s.now
+			s.do(DoReadPage{After: o.read, Until: o.before(until), Held: o.heldNow(), Skip: o.skip})
 		}
 	}
 	s.pumpDigests()
 	if i.applying.ready(s.now) && len(i.queue) > 0 {
 		i.applying.start()
-		s.do(DoApplyPage{Page: i.queue[0]})
+		var p wire.Page
+		p, i.taken = i.joined()
+		s.do(DoApplyPage{Page: p})
 	}
 	if o.saving.ready(s.now) && len(o.acks) > 0 {
 		o.saving.start()
@@ -115,12 +121,11 @@ func (s *Session) pageRead(p wire.Page) {
 		}
 		return
 	}
-	empty := len(p.Heads)+len(p.Events)+len(p.Records)+len(p.Receipts) == 0 && p.To == o.read
-	o.read = p.To
+	empty := len(p.Heads)+len(p.Events)+len(p.Records)+len(p.Receipts) == 0 && p.To == o.told
 	o.more = !p.Last && p.To > p.From
+	p.From, o.told, o.read = o.told, p.To, p.To
 	o.digests.passed(o.read)
-	from, _ := slices.BinarySearch(o.skip, p.To+1)
-	o.skip = o.skip[from:]
+	o.pass()
 	if !empty || !o.toldLast {
 		o.pending = &p
 	}
@@ -175,24 +180,34 @@ func (s *Session) pageArrived(p wire.Page) {
 	i.queue = append(i.queue, p)
 }
 
+// pageApplied acknowledges the pages that were applied together, each by itself; what is to
+// be said of them goes with the last.
 func (s *Session) pageApplied(e PageApplied) {
 	o, i := &s.out, &s.in
 	i.applying.done()
-	p := i.queue[0]
-	i.queue = i.queue[1:]
-	cost := PageCost(p)
-	i.cost -= cost
-	if !asked(p) {
-		i.last = p.Last
+	pages := i.queue[:i.taken]
+	i.queue = i.queue[i.taken:]
+	cost := uint64(0)
+	for n, p := range pages {
+		cost += PageCost(p)
+		if !asked(p) {
+			i.last = p.Last
+		}
+		ack := wire.Ack{Time: e.Ack.Time}
+		if n == len(pages)-1 {
+			ack = e.Ack
+		}
+		ack.Page, ack.To = p.ID, p.To
+		s.send(ack)
 	}
-	ack := e.Ack
-	ack.Page, ack.To = p.ID, p.To
-	s.send(ack)
+	i.cost -= cost
 	s.send(wire.Credit{Bytes: cost})
 	o.addSkip(e.Echoes)
+	o.addStretch(e.Since, e.Until)
 	for replica, n := range e.Held {
 		o.held[replica] = max(o.held[replica], n)
 	}
+	o.pass()
 	s.ask(e.Wants)
 }
 

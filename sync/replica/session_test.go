@@ -172,7 +172,7 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	case "read":
 		return replica.PageRead{Page: page(w)}
 	case "applied":
-		return replica.PageApplied{Echoes: w.numbers("echoes"), Wants: w.wants("wants"), Held: w.chains("held")}
+		return replica.PageApplied{Echoes: w.numbers("echoes"), Since: w.number("since"), Until: w.number("until"), Wants: w.wants("wants"), Held: w.chains("held")}
 	case "digests":
 		return replica.DigestRead{Stretch: stretch(w)}
 	case "checked":

@@ -140,7 +140,7 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 			return failed(err)
 		}
 		w.alarms(a)
-		return replica.PageApplied{Ack: a.Ack, Echoes: a.Echoes, Wants: a.Wants, Held: a.Held}
+		return a.Event()
 	case replica.DoSaveAck:
 		if err := node.ApplyAck(ctx, building, peer, d.Ack); err != nil {
 			return failed(err)
