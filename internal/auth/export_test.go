@@ -44,3 +44,6 @@ func RefreshText() string {
 func (k NodeKey) EnrolAs(code EnrolCode, server string, id record.ID) EnrolRequest {
 	return EnrolRequest{Code: NewSecret(code.Reveal()), Node: id, Public: k.Public(), Signature: k.Sign(enrolMessage(code, server, id, k.Public()))}
 }
+
+// RefreshHash gives the hash of a refresh token's text, or false for what no mint made.
+func RefreshHash(token Secret) (TokenHash, bool) { return refreshHash(token) }

@@ -1,10 +1,14 @@
 package auth_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"estate/internal/auth"
+	"estate/internal/lab/fuzztest"
 	"estate/internal/problem"
 	"estate/sync/record"
 )
@@ -190,17 +195,90 @@ func TestKeyIDOfRFC8037(t *testing.T) {
 	}
 }
 
+// fuzzKey signs the tokens that the fuzz targets start from.
+func fuzzKey() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
+
+// FuzzVerifyToken starts from a good token: nothing but the very text that was signed is
+// accepted, every refusal has its code, and a long text costs no more than a short one.
 func FuzzVerifyToken(f *testing.F) {
-	f.Add("a.b.c")
-	f.Add("eyJhbGciOiJub25lIn0.e30.")
-	f.Add("eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IngifQ.eyJleHAiOjFlMzAwfQ.AA")
-	ring, err := auth.NewKeyring(auth.IssuerKey{Issuer: "cloud", Public: make([]byte, ed25519.PublicKeySize)})
+	public, _ := fuzzKey().Public().(ed25519.PublicKey)
+	ring, err := auth.NewKeyring(auth.IssuerKey{Issuer: "cloud", Public: public})
 	if err != nil {
 		f.Fatal(err)
 	}
+	now := time.Unix(1_770_000_000, 0)
+	token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"iss": "cloud", "aud": "estate", "sub": record.DerivedID("ada").String(),
+		"sid": record.DerivedID("session").String(), "jti": "1", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()})
+	token.Header["kid"], token.Header["typ"] = auth.KeyID(public), "at+jwt"
+	good, err := token.SignedString(fuzzKey())
+	if err != nil {
+		f.Fatal(err)
+	}
+	if _, err := ring.Verify(auth.NewSecret(good), now); err != nil {
+		f.Fatal(err)
+	}
+	parts := strings.Split(good, ".")
+	for _, s := range []string{good, good + "=", parts[0] + "." + parts[1] + ".", "a.b.c", "eyJhbGciOiJub25lIn0." + parts[1] + ".", parts[0] + ".e30." + parts[2],
+		"eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IngifQ.eyJleHAiOjFlMzAwfQ.AA", strings.Repeat("a.", 2000)} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if id, err := ring.Verify(auth.NewSecret(text), time.Unix(1_770_000_000, 0)); err == nil {
-			t.Fatalf("%q was accepted as %+v", text, id)
+		fuzztest.Bounded(t, len(text), 64, func() {
+			id, err := ring.Verify(auth.NewSecret(text), now)
+			if err == nil && text != good {
+				t.Fatalf("%q was accepted as %+v", text, id)
+			}
+			if code := problem.From(err).Code; err != nil && code != problem.TokenInvalid && code != problem.TokenExpired {
+				t.Fatalf("%q: %v", text, err)
+			}
+		})
+	})
+}
+
+// FuzzBearerToken puts any text into the headers that carry a token: what is found is what a
+// header held, and one that the next handler could log is found nowhere in its request.
+func FuzzBearerToken(f *testing.F) {
+	f.Add("Bearer abc", "", "")
+	f.Add("bearer  abc ", "websocket", "estate.v1, estate.bearer.xyz")
+	f.Add("", "WebSocket", "estate.bearer.,estate.bearer.a")
+	f.Add("Basic eDp5", "", "")
+	f.Fuzz(func(t *testing.T, authorization, upgrade, protocols string) {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		for name, text := range map[string]string{"Authorization": authorization, "Upgrade": upgrade, "Sec-Websocket-Protocol": protocols} {
+			if text != "" {
+				r.Header.Set(name, text)
+			}
+		}
+		token, found, err := auth.BearerToken(r)
+		text := token.Reveal()
+		switch {
+		case err != nil && problem.From(err).Code != problem.TokenInvalid:
+			t.Fatalf("%q, %q: %v", authorization, protocols, err)
+		case found != (text != ""), found && !strings.Contains(authorization, text) && !strings.Contains(protocols, text):
+			t.Fatalf("%q, %q: found %v %q", authorization, protocols, found, text)
+		}
+		accept := func(_ context.Context, _ auth.Secret) (auth.Identity, error) { return auth.Identity{}, nil }
+		next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "" || upgrade != "" && strings.Contains(r.Header.Get("Sec-Websocket-Protocol"), auth.SubprotocolBearer) && strings.EqualFold(upgrade, "websocket") {
+				t.Fatalf("%q, %q reaches the next handler", authorization, protocols)
+			}
+		})
+		w := httptest.NewRecorder()
+		auth.Middleware(accept, slog.New(slog.DiscardHandler))(next).ServeHTTP(w, r)
+		if found != (w.Code == http.StatusOK) || !found && w.Code != http.StatusUnauthorized {
+			t.Fatalf("%q, %q: found %v, answered %d", authorization, protocols, found, w.Code)
+		}
+	})
+}
+
+// FuzzRefresh sends any text as a refresh token: only what was minted is good, and only once.
+func FuzzRefresh(f *testing.F) {
+	f.Add(auth.RefreshText())
+	f.Add("estate_rt_")
+	f.Add("estate_rt_" + strings.Repeat("A", 4000))
+	f.Fuzz(func(t *testing.T, text string) {
+		if hash, ok := auth.RefreshHash(auth.NewSecret(text)); ok && (!strings.HasPrefix(text, "estate_rt_") || len(text) != len(auth.RefreshText()) || hash == (auth.TokenHash{})) {
+			t.Fatalf("%q passes as a refresh token", text)
 		}
 	})
 }

@@ -2,11 +2,13 @@ package decode_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"estate/edge/internal/decode"
+	"estate/internal/lab/fuzztest"
 )
 
 var arrival = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -176,18 +178,36 @@ func TestObservationID(t *testing.T) {
 	}
 }
 
+// FuzzDecode reads two messages of any topic and payload, as a gateway and its neighbours
+// send them: no panic, memory in proportion, nothing that a sender wrote is kept or told
+// beyond its limit, and names survive being saved.
 func FuzzDecode(f *testing.F) {
-	f.Add("estate/v1/oak/dev/s1/state", []byte(`{"leak":true,"ts":1772366340}`))
-	f.Add("zigbee2mqtt/bridge/devices", []byte(list))
-	f.Add("zigbee2mqtt/a/b/availability", []byte(`{"state":"online"}`))
-	f.Fuzz(func(t *testing.T, topic string, payload []byte) {
+	f.Add("estate/v1/oak/dev/s1/state", []byte(`{"leak":true,"ts":1772366340}`), "zigbee2mqtt/x", []byte(`{"contact":1,"voltage":"3000"}`))
+	f.Add("zigbee2mqtt/bridge/devices", []byte(list), "zigbee2mqtt/cellar/pump room/availability", []byte(`{"state":"online"}`))
+	f.Add("zigbee2mqtt/a/b/availability", []byte(`{"state":"online"}`), "zigbee2mqtt/a/set/b", []byte(`ON`))
+	f.Add("zigbee2mqtt/bridge/state", []byte("offline"), "estate/v1/oak/dev/\xff/state", []byte{})
+	const perByte = 512 // JSON is read twice, and a key of a few bytes becomes an entry of a map
+	f.Fuzz(func(t *testing.T, topic1 string, payload1 []byte, topic2 string, payload2 []byte) {
 		d := decode.New("oak")
 		d.Decode(msg("zigbee2mqtt/bridge/devices", list))
-		r := d.Decode(decode.Message{Topic: topic, Payload: payload, Arrival: arrival})
-		for _, o := range r.Observations {
-			if o.Hardware == "" || o.Kind == "" || o.Value.Type == 0 || o.EventTime.After(arrival.Add(5*time.Minute)) {
-				t.Errorf("observation %+v", o)
+		for _, m := range []decode.Message{{Topic: topic1, Payload: payload1, Arrival: arrival}, {Topic: topic2, Payload: payload2, Arrival: arrival}} {
+			var r decode.Result
+			fuzztest.Bounded(t, len(m.Topic)+len(m.Payload), perByte, func() { r = d.Decode(m) })
+			for _, o := range r.Observations {
+				if o.Hardware == "" || o.Kind == "" || o.Value.Type == 0 || o.EventTime.After(arrival.Add(5*time.Minute)) || o.ID() != o.ID() {
+					t.Errorf("observation %+v", o)
+				}
 			}
+			for _, u := range r.Unrecognised {
+				if u.Reason == "" || len(u.Topic) > 300 || len(u.Key) > 300 || len(u.Reason) > 600 {
+					t.Errorf("told %+v", u)
+				}
+			}
+		}
+		again := decode.New("oak")
+		again.Seed(d.Names())
+		if !slices.Equal(again.Names(), d.Names()) {
+			t.Errorf("names %v were saved as %v", d.Names(), again.Names())
 		}
 	})
 }

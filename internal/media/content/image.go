@@ -85,13 +85,14 @@ func pixelBytes(model color.Model) int64 {
 }
 
 // Thumbnail decodes a picture that Measure accepted and returns a JPEG preview that is
-// upright, at most ThumbnailSide long and carries no metadata.
+// upright, at most ThumbnailSide long and carries no metadata. It refuses what takes too
+// much memory to decode for another reason than its size: such a picture has no preview.
 func Thumbnail(r io.Reader, mediaType string, orientation int) ([]byte, error) {
 	var img image.Image
 	var err error
 	switch mediaType {
 	case JPEG:
-		img, err = jpeg.Decode(r)
+		img, err = decodeJPEG(r)
 	case PNG:
 		img, err = png.Decode(r)
 	case GIF:

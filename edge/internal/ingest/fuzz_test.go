@@ -1,0 +1,125 @@
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"estate/edge/internal/decode"
+	"estate/internal/lab/fuzztest"
+)
+
+// message is what the broker's client hands over.
+type message struct {
+	topic     string
+	payload   []byte
+	retained  bool
+	duplicate bool
+	acked     int
+}
+
+func (m *message) Duplicate() bool   { return m.duplicate }
+func (m *message) Qos() byte         { return 1 }
+func (m *message) Retained() bool    { return m.retained }
+func (m *message) Topic() string     { return m.topic }
+func (m *message) MessageID() uint16 { return 1 }
+func (m *message) Payload() []byte   { return m.payload }
+func (m *message) Ack()              { m.acked++ }
+
+// last keeps what ingest gave it last: the way up to the store, without one.
+type last struct {
+	batch  Batch
+	raised []Alarm
+}
+
+func (l *last) Restore(context.Context) (Snapshot, error) { return Snapshot{}, nil }
+func (l *last) Known(hardware string) bool                { return hardware == adopted }
+func (l *last) Observe(_ context.Context, b Batch) error  { l.batch = b; return nil }
+func (l *last) RaiseAlarm(_ context.Context, a Alarm) error {
+	l.raised = append(l.raised, a)
+	return nil
+}
+func (l *last) ClearAlarm(context.Context, Alarm) error { return nil }
+
+// adopted is the only device of the building.
+const adopted = "plain:oak/s1"
+
+// FuzzMessages takes two messages of any topic and payload through the whole way up to the
+// store: no panic, each is acknowledged once, nothing reaches the store or raises an alarm
+// but the adopted device, and the lists that senders can fill stay within their limits.
+func FuzzMessages(f *testing.F) {
+	const state, list = "estate/v1/oak/dev/s1/state", `[{"ieee_address":"0x00158d0000000001","friendly_name":"cellar/leak"}]`
+	f.Add(state, []byte(`{"leak":true,"temperature":11.5,"ts":"2026-03-01T11:59:00Z"}`), state, []byte(`{"leak":false}`), byte(0))
+	f.Add("zigbee2mqtt/bridge/devices", []byte(list), "zigbee2mqtt/cellar/leak", []byte(`{"water_leak":true,"last_seen":1772366340}`), byte(1))
+	f.Add("zigbee2mqtt/attic/availability", []byte("online"), "zigbee2mqtt/attic", []byte(`{"battery":1e999}`), byte(2))
+	f.Add("estate/v1/elm/dev/s1/state", []byte("null"), "tele/x", []byte("\xff"), byte(3))
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, topic1 string, payload1 []byte, topic2 string, payload2 []byte, flags byte) {
+		sink := &last{}
+		i, err := New(Config{Building: "oak", Link: Link{URL: "tcp://127.0.0.1:1"}, Now: func() time.Time { return now }}, sink, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.rules = NewRules(DefaultTiming(), Snapshot{}, now)
+		for _, m := range []*message{{topic: topic1, payload: payload1, retained: flags&1 > 0, duplicate: flags&2 > 0}, {topic: topic2, payload: payload2}} {
+			sink.batch = Batch{}
+			fuzztest.Bounded(t, len(m.topic)+len(m.payload), perByte, func() {
+				if err := i.process(t.Context(), []mqtt.Message{m}); err != nil {
+					t.Fatalf("%q on %q stops the ingest: %v", m.payload, m.topic, err)
+				}
+			})
+			if m.acked != 1 {
+				t.Fatalf("%q on %q was acknowledged %d times", m.payload, m.topic, m.acked)
+			}
+			for _, o := range sink.batch.Observations {
+				if o.Hardware != adopted || o.Value.Type == 0 || o.ArrivalTime != now {
+					t.Fatalf("%q on %q stores %+v", m.payload, m.topic, o)
+				}
+			}
+		}
+		for _, a := range sink.raised {
+			if a.Hardware != adopted || !Emergency(a.Kind) {
+				t.Fatalf("alarm %+v", a)
+			}
+		}
+		if len(i.refusals.list) > refusalsMax || len(i.quarantine.list) > candidatesMax {
+			t.Fatalf("%d refusals, %d candidates", len(i.refusals.list), len(i.quarantine.list))
+		}
+	})
+}
+
+// perByte is what a message may cost for each of its bytes: JSON is read twice, and a key of
+// a few bytes becomes an entry of a map.
+const perByte = 512
+
+// FuzzRules drives the alarms of one sensor with values at any times: an alarm is raised
+// or changed by live news only, and cleared only while it is open.
+func FuzzRules(f *testing.F) {
+	f.Add([]byte{0x11, 0x10, 0x11, 0x10, 0x8f})
+	f.Add([]byte{0x31, 0x11, 0x40, 0xff})
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		r, open := NewRules(DefaultTiming(), Snapshot{}, now), false
+		for _, s := range steps {
+			now = now.Add(time.Duration(s>>4) * 3 * time.Second)
+			effects := r.Tick(now)
+			o := decode.Observation{Hardware: adopted, Key: "leak", Kind: decode.Leak, Value: decode.BoolValue(s&1 > 0), ArrivalTime: now, Retained: s&2 > 0, Duplicate: s&4 > 0}
+			if s&8 > 0 {
+				o.EventTime = now.Add(-time.Duration(s>>4) * time.Minute)
+			}
+			more, _ := r.Apply(o)
+			if len(more) > 0 && o.Retained && o.EventTime.IsZero() {
+				t.Fatalf("%x: the broker's memory raised %+v", steps, more)
+			}
+			for _, e := range append(effects, more...) {
+				if e.Clear && !open {
+					t.Fatalf("%x: cleared what is not open: %+v", steps, e.Alarm)
+				}
+				open = !e.Clear
+			}
+		}
+	})
+}
