@@ -36,6 +36,7 @@ mapfile -t unit < <(packages ./... | grep -v '^estate/internal/archtest$')
 step 'tests' go_test "$counts" -p 2 -timeout 10m "${unit[@]}"
 mapfile -t light < <(packages "${race[@]}")
 step 'tests under the race detector' env_race go_test "$counts" -race -short -p 2 -timeout 10m "${light[@]}"
+step 'fuzz' scripts/fuzz.sh
 step 'end to end' go_test "$counts" -p 1 -count 1 -timeout 12m ./tests/...
 step 'generated files' scripts/generated-fresh.sh
 step 'OpenAPI' scripts/lint-openapi.sh

@@ -259,8 +259,10 @@ func FuzzBearerToken(f *testing.F) {
 		}
 		accept := func(_ context.Context, _ auth.Secret) (auth.Identity, error) { return auth.Identity{}, nil }
 		next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("Authorization") != "" || upgrade != "" && strings.Contains(r.Header.Get("Sec-Websocket-Protocol"), auth.SubprotocolBearer) && strings.EqualFold(upgrade, "websocket") {
-				t.Fatalf("%q, %q reaches the next handler", authorization, protocols)
+			for p := range strings.SplitSeq(r.Header.Get("Sec-Websocket-Protocol"), ",") {
+				if r.Header.Get("Authorization") != "" || strings.HasPrefix(strings.TrimSpace(p), auth.SubprotocolBearer) {
+					t.Fatalf("%q, %q reaches the next handler", authorization, protocols)
+				}
 			}
 		})
 		w := httptest.NewRecorder()

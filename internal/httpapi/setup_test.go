@@ -50,7 +50,7 @@ var hash = sync.OnceValue(func() string {
 
 // world is a cloud with two buildings, their people, and the API over real use cases.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	store    *memstore.Store
 	desk     *desk.Desk
 	auth     *auth.Service
@@ -97,7 +97,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func setup(t *testing.T, change ...func(*httpapi.Config)) *world {
+func setup(t testing.TB, change ...func(*httpapi.Config)) *world {
 	t.Helper()
 	w := &world{t: t, store: memstore.New(), log: &safeBuffer{}, tokens: map[string]string{}, accounts: authtest.NewAccounts()}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -204,7 +204,7 @@ type response struct {
 	text string
 }
 
-func (r response) decode(t *testing.T, into any) {
+func (r response) decode(t testing.TB, into any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(r.text), into); err != nil {
 		t.Fatalf("%s: %v", r.text, err)

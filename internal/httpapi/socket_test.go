@@ -24,7 +24,7 @@ const patience = 10 * time.Second
 
 // client is a WebSocket as an app holds it.
 type client struct {
-	t      *testing.T
+	t      testing.TB
 	socket *websocket.Conn
 }
 

@@ -20,3 +20,18 @@ func TestCursor(t *testing.T) {
 		}
 	}
 }
+
+// FuzzCursor: a text is refused, or names the place that its own text names again.
+func FuzzCursor(f *testing.F) {
+	f.Add(cursor{record.DerivedID("run"), 42}.String())
+	f.Add("x.1")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, ok := parseCursor(text)
+		if !ok {
+			return
+		}
+		if again, ok := parseCursor(c.String()); !ok || again != c {
+			t.Fatalf("%q is %v, again %v", text, c, again)
+		}
+	})
+}
