@@ -38,7 +38,7 @@ type NodeKey struct {
 // replaces, a file that others may read or that is not whole: losing a key means enrolling
 // again, which is the operator's choice.
 func LoadNodeKey(path string, random io.Reader) (NodeKey, error) {
-	k, err := readNodeKey(path)
+	k, err := ReadNodeKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
@@ -47,7 +47,7 @@ func LoadNodeKey(path string, random io.Reader) (NodeKey, error) {
 	}
 	if err := k.createFile(path); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return readNodeKey(path)
+			return ReadNodeKey(path)
 		}
 		return NodeKey{}, fmt.Errorf("write node key: %w", err)
 	}
@@ -69,7 +69,8 @@ func nodeKeyOf(seed []byte) NodeKey {
 	return k
 }
 
-func readNodeKey(path string) (NodeKey, error) {
+// ReadNodeKey reads a node's key file. It refuses one that others may read or that is not whole.
+func ReadNodeKey(path string) (NodeKey, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return NodeKey{}, fmt.Errorf("open node key: %w", err)

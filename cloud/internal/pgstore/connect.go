@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -40,10 +41,12 @@ func greet(ctx context.Context, c *pgx.Conn) error {
 }
 
 // readBoot derives the run's id from what changes when a server is restarted, restored,
-// promoted or replaced.
+// promoted or replaced, and when only the tables are made or filled anew under a server that
+// runs on: then the state's table lies in another file.
 func readBoot(ctx context.Context, c *pgx.Conn) (record.ID, error) {
 	var cause string
-	err := c.QueryRow(ctx, `SELECT concat_ws('/', s.system_identifier, k.timeline_id, extract(epoch FROM pg_postmaster_start_time()), d.oid)
+	err := c.QueryRow(ctx, `SELECT concat_ws('/', s.system_identifier, k.timeline_id, extract(epoch FROM pg_postmaster_start_time()), d.oid,
+		pg_relation_filenode(to_regclass('building_state')))
 		FROM pg_control_system() s, pg_control_checkpoint() k, pg_database d WHERE d.datname = current_database()`).Scan(&cause)
 	if err != nil {
 		return record.ID{}, fmt.Errorf("read the server's identity: %w", err)
@@ -59,16 +62,11 @@ func bootOf(c *pgx.Conn) record.ID {
 
 // migrate brings the database to this release's form, one process at a time.
 func (s *Store) migrate(ctx context.Context) (err error) {
-	locker, err := lock.NewPostgresSessionLocker()
+	migrations, done, err := migrationsOf(s.pool)
 	if err != nil {
-		return fmt.Errorf("make the migration lock: %w", err)
+		return err
 	}
-	db := sql.OpenDB(stdlib.GetPoolConnector(s.pool))
-	defer func() { err = errors.Join(err, db.Close()) }()
-	migrations, err := goose.NewProvider(goose.DialectPostgres, db, schema.PostgresMigrations(), goose.WithSessionLocker(locker))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
+	defer func() { err = errors.Join(err, done()) }()
 	have, want, err := migrations.GetVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read the database's version: %w", err)
@@ -81,7 +79,38 @@ func (s *Store) migrate(ctx context.Context) (err error) {
 		return fmt.Errorf("migrate from version %d to %d: %w", have, want, err)
 	}
 	s.log.InfoContext(ctx, "store migrated", "from", have, "to", want)
+	s.pool.Reset() // connections made before it took another boot for this one
 	return nil
+}
+
+// migrateTo brings an empty database to the version of a backup.
+func migrateTo(ctx context.Context, pool *pgxpool.Pool, version int64) (err error) {
+	migrations, done, err := migrationsOf(pool)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	known := migrations.ListSources()
+	if len(known) == 0 || known[len(known)-1].Version < version {
+		return fmt.Errorf("the backup is of database version %d, which this program does not know: use the newer program", version)
+	}
+	if _, err := migrations.UpTo(ctx, version); err != nil {
+		return fmt.Errorf("prepare the database: %w", err)
+	}
+	return nil
+}
+
+func migrationsOf(pool *pgxpool.Pool) (*goose.Provider, func() error, error) {
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the migration lock: %w", err)
+	}
+	db := sql.OpenDB(stdlib.GetPoolConnector(pool))
+	migrations, err := goose.NewProvider(goose.DialectPostgres, db, schema.PostgresMigrations(), goose.WithSessionLocker(locker))
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("read migrations: %w", err), db.Close())
+	}
+	return migrations, db.Close, nil
 }
 
 // translate names what an error of the driver means to the caller.

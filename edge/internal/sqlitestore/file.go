@@ -69,7 +69,7 @@ func (s *Store) prepareFile(ctx context.Context) error {
 		return nil
 	}
 	if have > 0 {
-		if err := backup(ctx, s.write, fmt.Sprintf("%s.before-%04d", s.path, want)); err != nil {
+		if err := backupTo(ctx, s.write, fmt.Sprintf("%s.before-%04d", s.path, want)); err != nil {
 			return err
 		}
 		s.log.InfoContext(ctx, "store backed up before migrating", "version", have)
@@ -81,14 +81,14 @@ func (s *Store) prepareFile(ctx context.Context) error {
 	return nil
 }
 
-// backup copies a database as it is to another file, in place of an earlier copy of that
+// backupTo copies a database as it is to another file, in place of an earlier copy of that
 // name.
-func backup(ctx context.Context, db *sql.DB, to string) error {
+func backupTo(ctx context.Context, db *sql.DB, to string) error {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the earlier backup: %w", err)
 	}
 	if _, err := db.ExecContext(ctx, "VACUUM INTO ?", to); err != nil {
-		return fmt.Errorf("back up before migrating: %w", translate(err))
+		return fmt.Errorf("copy the store: %w", translate(err))
 	}
 	if err := os.Chmod(to, 0o600); err != nil {
 		return fmt.Errorf("protect the backup: %w", err)

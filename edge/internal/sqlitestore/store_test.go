@@ -196,7 +196,7 @@ func TestBackup(t *testing.T) {
 		if _, err := db.ExecContext(t.Context(), "INSERT INTO projection VALUES (?, 'x')", name); err != nil {
 			t.Fatal(err)
 		}
-		if err := backup(t.Context(), db, to); err != nil {
+		if err := backupTo(t.Context(), db, to); err != nil {
 			t.Fatal(err)
 		}
 		s, err := Open(t.Context(), to, Options{})
