@@ -38,12 +38,15 @@ import (
 	"estate/sync/record"
 	"estate/sync/replica"
 	"estate/sync/watch"
+	"estate/sync/wire"
 )
 
 // Sizes and times that no operator needs to set.
 const (
 	// bootWait bounds the question which run of the database this is.
 	bootWait = 2 * time.Second
+	// noticeWait is what keeping a notice may take: the link goes on without it.
+	noticeWait = 2 * time.Second
 	// gateEvery and gateBurst limit enrolments and session requests by address.
 	gateEvery   = 200 * time.Millisecond
 	gateBurst   = 200
@@ -164,7 +167,7 @@ func (c *Cloud) buildLinks(k keys) error {
 	// Times of the link are the system clock's: they are deadlines and pauses.
 	c.links, err = synclink.NewServer(synclink.ServerConfig{Node: c.node, Watch: c.store.Watch, Authenticate: c.authenticate, Revoked: c.gate.Check,
 		Phones: &synclink.Phones{Node: c.node, Person: c.person, Rights: c.rights, Bind: c.desk.BindPhone}, Now: time.Now, Log: c.cfg.Log,
-		Hooks: synclink.Hooks{Alarm: c.linkAlarm, Opened: c.lines.opened, Closed: c.lines.closed}})
+		Hooks: synclink.Hooks{Alarm: c.linkAlarm, Greeted: c.greeted, Opened: c.lines.opened, Closed: c.lines.closed}})
 	if err != nil {
 		return fmt.Errorf("links: %w", err)
 	}
@@ -182,6 +185,24 @@ func (c *Cloud) authenticate(r *http.Request) (replica.Peer, record.ID, error) {
 
 func (c *Cloud) linkAlarm(building, node record.ID, code string) {
 	c.cfg.Log.Warn("replication alarm", "building", building, "node", node, "code", code)
+	ctx, cancel := context.WithTimeout(context.Background(), noticeWait)
+	defer cancel()
+	if err := c.fleet.Note(ctx, building, node, code); err != nil {
+		c.cfg.Log.Warn("an alarm stands in this log only", "code", code, "error", err)
+	}
+}
+
+// greeted sees to it that an operator learns of a key that two programs use.
+func (c *Cloud) greeted(building, node, generation record.ID) {
+	ctx, cancel := context.WithTimeout(context.Background(), noticeWait)
+	defer cancel()
+	cloned, err := c.fleet.Run(ctx, node, generation)
+	if err != nil {
+		c.cfg.Log.Warn("whether an edge was cloned is not known", "node", node, "error", err)
+	}
+	if cloned {
+		c.linkAlarm(building, node, wire.CodeNodeCloned)
+	}
 }
 
 func remoteHost(r *http.Request) string {
@@ -244,6 +265,7 @@ func (c *Cloud) buildAPI(table *schema.Table) error {
 	api, err := httpapi.New(httpapi.Config{Role: httpapi.Cloud, Version: c.cfg.Version, Desk: c.desk, Auth: c.auth, Node: c.node, Table: table,
 		Operators: c.people.IsAdmin, Media: &httpapi.Media{Uploads: c.uploads, Blobs: c.blobs},
 		Edges:    edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, lines: c.lines, changed: &c.changed, now: c.cfg.Now},
+		Notices:  c.fleet.Notices,
 		Accounts: accounts{people: c.people, passwords: c.words, service: func() *auth.Service { return c.auth }, kick: c.jobs.Kick, now: c.cfg.Now},
 		Sync:     c.syncRoutes(), Enrol: http.HandlerFunc(c.gate.ServeEnrol), Dashboard: dashboard.Files(), Ready: c.ready, Registerer: c.metrics,
 		Limits: httpapi.Limits{Proxies: proxies, Origins: c.cfg.AllowedOrigins}, Log: c.cfg.Log, Now: c.cfg.Now, Random: rand.Reader})

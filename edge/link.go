@@ -22,6 +22,9 @@ import (
 	"estate/sync/watch"
 )
 
+// noticeWait is what keeping a notice may take: the link goes on without it.
+const noticeWait = 2 * time.Second
+
 // link is how the building's records travel: up to the cloud, and to and from phones.
 type link struct {
 	building  *building
@@ -106,7 +109,13 @@ func (l *link) rights(ctx context.Context, building, person record.ID) (replica.
 }
 
 func (l *link) alarm(building, node record.ID, code string) {
-	l.building.edge.log.Error("replication alarm", obs.Building(building), obs.Node(node), obs.Code(code))
+	e := l.building.edge
+	e.log.Error("replication alarm", obs.Building(building), obs.Node(node), obs.Code(code))
+	ctx, cancel := context.WithTimeout(context.Background(), noticeWait)
+	defer cancel()
+	if err := e.local.Note(ctx, building, node, code, e.now()); err != nil {
+		e.log.Warn("an alarm stands in this log only", obs.Code(code), slog.Any("error", err))
+	}
 }
 
 // closed drops a session token that the cloud may no longer accept.

@@ -19,6 +19,14 @@ import (
 // version is set by the build.
 var version = "dev"
 
+const usage = `estate-cloud runs one process of the cloud.
+
+  estate-cloud [flags]                 serve until a signal ends it
+  estate-cloud backup FILE [flags]     write the database and the photos into a file, while it runs
+  estate-cloud restore FILE [flags]    put a backup into an empty database and the data folder
+
+`
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stderr)
@@ -33,6 +41,9 @@ func main() {
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
 	environment := settings.Environment(environ)
+	if len(args) > 0 && (args[0] == "backup" || args[0] == "restore") {
+		return archive(ctx, args[0], args[1:], environment, os.Stdout, out)
+	}
 	cfg, err := configure(args, environment, out)
 	if err != nil {
 		return err
@@ -53,6 +64,10 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 func configure(args []string, environment map[string]string, out io.Writer) (cloud.Config, error) {
 	flags := flag.NewFlagSet("estate-cloud", flag.ContinueOnError)
 	flags.SetOutput(out)
+	flags.Usage = func() {
+		fmt.Fprint(out, usage)
+		flags.PrintDefaults()
+	}
 	file := flags.String("config", "", "configuration file (JSON)")
 	listen := flags.String("listen", "", "address of the API, host:port")
 	database := flags.String("database-url", "", "PostgreSQL database that all processes share")

@@ -30,6 +30,8 @@ const usage = `estate-edge runs the box of one building.
   estate-edge device add NAME [--gateway] [--base TOPIC]
                                                    make an MQTT login; its secret is printed once
   estate-edge device remove NAME                   take it away; its connection ends at once
+  estate-edge backup FILE                          write all that the box keeps into a file, while it runs
+  estate-edge restore FILE [--replace]             put a backup in place of the data folder; the box must not run
   estate-edge version
 
 Flags of each: --config FILE, --data FOLDER. Of run: --listen, --mqtt-listen, --broker-url,
@@ -71,6 +73,10 @@ func run(ctx context.Context, args []string, environment map[string]string, out,
 		return p.enrol(ctx, args)
 	case "device":
 		return p.device(ctx, args)
+	case "backup":
+		return p.backup(ctx, args)
+	case "restore":
+		return p.restore(ctx, args)
 	case "version":
 		fmt.Fprintln(out, version)
 		return nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"estate/cmd/estate/internal/backup"
 	"estate/cmd/estate/internal/bench"
 	"estate/cmd/estate/internal/crash"
 	"estate/cmd/estate/internal/demo"
@@ -38,7 +39,16 @@ func run(ctx context.Context) int {
 		Use: "estate", Short: "Operate a Smart Estate", Version: version,
 		SilenceErrors: true, SilenceUsage: true,
 	}
-	root.AddCommand(demo.Command(), importing.Command(), verify.Command(), enrol.Command(), bench.Command(), crash.Command())
+	root.AddCommand(
+		demo.Command(),
+		importing.Command(),
+		verify.Command(),
+		enrol.Command(),
+		bench.Command(),
+		crash.Command(),
+		backup.Command(),
+		backup.RestoreCommand(),
+	)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0

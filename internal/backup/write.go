@@ -233,3 +233,21 @@ func SyncDir(dir string) error {
 	}
 	return nil
 }
+
+// Lines is the progress that a program prints for the one that started it: "progress DONE
+// TOTAL", at most a few hundred lines. ReadLine understands them.
+func Lines(w io.Writer) Progress {
+	last := int64(-1)
+	return func(done, total int64) {
+		if step := done * 200 / max(total, 1); step != last {
+			last = step
+			fmt.Fprintf(w, "progress %d %d\n", done, total)
+		}
+	}
+}
+
+// ReadLine reads one line of Lines; ok is false for any other.
+func ReadLine(line string) (done, total int64, ok bool) {
+	n, err := fmt.Sscanf(line, "progress %d %d", &done, &total)
+	return done, total, err == nil && n == 2
+}

@@ -33,7 +33,7 @@ func (d *Desk) SyncState(ctx context.Context, c Caller, building record.ID) (Syn
 	if err != nil {
 		return SyncState{}, translate(fmt.Errorf("list chains: %w", err))
 	}
-	out := SyncState{Building: building, Position: have.State.Position, ClockOffset: have.State.ClockOffset, Chains: []Chain{}, Quarantine: []Quarantined{}}
+	out := SyncState{Building: building, Position: have.State.Position, ClockOffset: have.State.ClockOffset, Chains: []Chain{}, Quarantine: []Quarantined{}, Notices: []Notice{}}
 	for _, chain := range chains {
 		out.Chains = append(out.Chains, d.chainView(chain))
 		if err := d.addBacklog(ctx, building, chain, &out); err != nil {

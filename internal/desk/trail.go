@@ -97,7 +97,10 @@ type SyncState struct {
 	Outbox      uint64        `json:"outbox"`
 	OutboxSince *time.Time    `json:"outbox_since,omitempty"`
 	Quarantine  []Quarantined `json:"quarantine"`
-	ClockOffset int64         `json:"clock_offset_ms"`
+	// Notices are what happened between nodes that an operator must know. Whoever keeps them
+	// adds them.
+	Notices     []Notice `json:"notices"`
+	ClockOffset int64    `json:"clock_offset_ms"`
 }
 
 // Chain is what this node holds of one replica.
@@ -111,6 +114,17 @@ type Chain struct {
 	Receipted uint64    `json:"receipted"`
 	Settled   uint64    `json:"settled,omitempty"`
 	Own       bool      `json:"own,omitempty"`
+}
+
+// Notice is something that happened between nodes and that an operator must know: a store
+// that was set back, a key that two programs use.
+type Notice struct {
+	Node    record.ID `json:"node"`
+	Code    string    `json:"code"`
+	Remedy  string    `json:"remedy"`
+	FirstAt time.Time `json:"first_at"`
+	LastAt  time.Time `json:"last_at"`
+	Count   int64     `json:"count"`
 }
 
 // Quarantined is a record that is held back, here or by a peer.

@@ -53,6 +53,8 @@ type Config struct {
 	// Edges and Accounts are the cloud's; nil leaves their routes out.
 	Edges    EdgesPort
 	Accounts AccountsPort
+	// Notices lists what happened in a building's replication since a time, the latest first.
+	Notices func(ctx context.Context, building record.ID, since time.Time) ([]desk.Notice, error)
 	// Links tells the state of the link to the cloud; nil at the cloud.
 	Links LinksPort
 	// Sync serves /sync/ and finds out for itself which node or person is calling.

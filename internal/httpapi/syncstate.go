@@ -6,7 +6,11 @@ import (
 	"time"
 
 	"estate/internal/desk"
+	"estate/sync/replica"
 )
+
+// noticesShown is for how long a screen tells what happened.
+const noticesShown = 30 * 24 * time.Hour
 
 // LinkStatus is the state of an edge's link to the cloud.
 type LinkStatus struct {
@@ -42,6 +46,16 @@ func (a *API) registerSync() {
 				return nil, err
 			}
 			out := SyncBody{SyncState: state, Role: string(a.cfg.Role)}
+			if a.cfg.Notices != nil {
+				notices, err := a.cfg.Notices(ctx, in.Building, a.cfg.Now().Add(-noticesShown))
+				if err != nil {
+					return nil, err
+				}
+				for _, n := range notices {
+					n.Remedy = replica.Remedy(n.Code)
+					out.Notices = append(out.Notices, n)
+				}
+			}
 			if a.cfg.Links != nil {
 				link := a.cfg.Links.Status(ctx, in.Building)
 				out.Link = &link

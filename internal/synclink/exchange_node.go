@@ -28,6 +28,7 @@ func (x *exchange) serveNode(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("greet: %w", err)
 	}
+	s.config.Hooks.greeted(building, peer.Node, x.hello.Generation)
 	s.config.Hooks.alarms(building, peer.Node, greetingAlarms(g))
 	got, err := x.takeFrames(ctx)
 	if greetErr := x.greet(ctx); greetErr != nil {

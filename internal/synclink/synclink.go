@@ -97,6 +97,8 @@ type Hooks struct {
 	// Opened and Closed bracket each WebSocket; the code is empty for a plain end.
 	Opened func(building, node record.ID)
 	Closed func(building, node record.ID, code string)
+	// Greeted is told which run of a peer opened a session.
+	Greeted func(building, node, generation record.ID)
 	// Alarm is for what an operator must see: chain_fork, store_rewound, …
 	Alarm func(building, node record.ID, code string)
 }
@@ -122,6 +124,12 @@ func (h Hooks) opened(building, node record.ID) {
 func (h Hooks) closed(building, node record.ID, code string) {
 	if h.Closed != nil {
 		h.Closed(building, node, code)
+	}
+}
+
+func (h Hooks) greeted(building, node, generation record.ID) {
+	if h.Greeted != nil {
+		h.Greeted(building, node, generation)
 	}
 }
 

@@ -40,6 +40,7 @@ func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (repli
 		if err != nil {
 			return nil, fmt.Errorf("greet: %w", err)
 		}
+		l.hooks.greeted(l.building, l.peer.Node, e.Hello.Generation)
 		l.hooks.alarms(l.building, l.peer.Node, greetingAlarms(g))
 		return replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants, Receipts: g.Receipts}, nil
 	case replica.DoReadPage:

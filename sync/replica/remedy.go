@@ -32,6 +32,8 @@ func Remedy(code string) string {
 		return "Look at disk space and the database of the side that reports this; the link is tried again by itself."
 	case wire.CodeStoreRewound:
 		return "A store was restored from a backup: nothing is lost that others hold; both sides offer everything again."
+	case wire.CodeNodeCloned:
+		return "Two programs run with this box's key: a disk was copied. Switch one off and enrol it as a new box. Nothing is lost meanwhile."
 	case wire.CodeChainFork:
 		return "Two nodes use one key: revoke it, find the copy and enrol both again."
 	}

@@ -60,7 +60,7 @@ func Dump(ctx context.Context, url string, m *backup.Manifest, open func(table s
 		if err != nil {
 			return err
 		}
-		done, err := c.PgConn().CopyTo(ctx, w, "COPY "+copied(*t)+" TO STDOUT (FORMAT binary)")
+		done, err := c.PgConn().CopyTo(ctx, w, "COPY "+dumped(*t)+" TO STDOUT (FORMAT binary)")
 		if err := errors.Join(err, w.Close()); err != nil {
 			return fmt.Errorf("copy table %s: %w", t.Name, err)
 		}
@@ -70,7 +70,7 @@ func Dump(ctx context.Context, url string, m *backup.Manifest, open func(table s
 	return err
 }
 
-func copied(t backup.Table) string {
+func dumped(t backup.Table) string {
 	columns := ""
 	for i, c := range t.Columns {
 		if i > 0 {
@@ -211,7 +211,7 @@ func fillTable(ctx context.Context, tx pgx.Tx, t backup.Table, open func(table s
 	if err != nil {
 		return err
 	}
-	done, err := tx.Conn().PgConn().CopyFrom(ctx, r, "COPY "+copied(t)+" FROM STDIN (FORMAT binary)")
+	done, err := tx.Conn().PgConn().CopyFrom(ctx, r, "COPY "+dumped(t)+" FROM STDIN (FORMAT binary)")
 	if err := errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("restore table %s: %w", t.Name, err)
 	}

@@ -27,6 +27,7 @@ type Edge struct {
 	// Env is added to the environment of each start.
 	Env     []string
 	stack   *Stack
+	copied  string // the data folder of a copy; empty for the building's own edge
 	port    int
 	mqtt    int
 	process *lab.Process
@@ -46,6 +47,9 @@ func (e *Edge) Process() *lab.Process { return e.process }
 
 // Dir is the edge's own data folder.
 func (e *Edge) Dir() string {
+	if e.copied != "" {
+		return e.copied
+	}
 	return filepath.Join(e.stack.options.Dir, "edge-"+strings.ToLower(e.Place.Code))
 }
 
@@ -88,6 +92,27 @@ func (s *Stack) AddEdge(ctx context.Context, building string, cloud *Cloud) (*Ed
 	return e, nil
 }
 
+// StartCopy starts another edge on a copy of an edge's data folder: the same key, on ports
+// and a line of its own.
+func (s *Stack) StartCopy(ctx context.Context, of *Edge, dir string, cloud *Cloud) (*Edge, error) {
+	line, err := newLine(ctx, address(cloud.port))
+	if err != nil {
+		return nil, err
+	}
+	e := &Edge{Place: of.Place, Line: line, stack: s, copied: dir}
+	key := strings.ToLower(of.Place.Code) + "-copy"
+	if e.port, err = s.port(ctx, "edge-"+key); err == nil {
+		e.mqtt, err = s.port(ctx, "mqtt-"+key)
+	}
+	if err != nil {
+		return nil, errors.Join(err, line.Close())
+	}
+	s.mu.Lock()
+	s.edges[of.Place.Code+" copy"] = e
+	s.mu.Unlock()
+	return e, e.Start(ctx)
+}
+
 // enrol gives the edge a one-time code of an administrator's.
 func (s *Stack) enrol(ctx context.Context, e *Edge, cloud *Cloud) error {
 	s.progress("%s: enrolling its edge", e.Place.Name)
@@ -128,6 +153,9 @@ func (e *Edge) command(ctx context.Context, arguments ...string) ([]byte, error)
 // Start starts the edge, or starts it again after it ended.
 func (e *Edge) Start(ctx context.Context) error {
 	name := "edge-" + strings.ToLower(e.Place.Code)
+	if e.copied != "" {
+		name += "-copy"
+	}
 	e.stack.progress("%s: starting its edge on %s", e.Place.Name, e.Base())
 	process, err := e.stack.start(ctx, lab.Spec{
 		Name: name, Path: e.stack.options.Binaries.Edge, ReadyURL: e.Base() + "/readyz",
