@@ -20,7 +20,7 @@ type printed struct {
 }
 
 func summary(file string, r edge.Restored) printed {
-	return printed{File: file, Files: len(r.Manifest.Entries), Bytes: r.Bytes(), Restored: r}
+	return printed{File: file, Files: len(r.Entries), Bytes: r.Bytes(), Restored: r}
 }
 
 func (p program) backup(ctx context.Context, args []string) error {

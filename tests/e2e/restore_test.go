@@ -21,7 +21,7 @@ func write(t *testing.T, client *apiclient.Client, building record.ID, name stri
 	acked := map[record.ID]string{}
 	for n := range count {
 		title := fmt.Sprintf("%s %d", name, n)
-		got, err := client.CreateTicket(t.Context(), building, title, apiclient.NewTicket{Title: title, Category: "other", Priority: "normal"})
+		got, err := client.CreateTicket(t.Context(), building, strings.ReplaceAll(title, " ", "-"), apiclient.NewTicket{Title: title, Category: "other", Priority: "normal"})
 		if err != nil {
 			t.Fatalf("%s: %v", title, err)
 		}

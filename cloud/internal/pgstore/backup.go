@@ -149,7 +149,7 @@ func content(ctx context.Context, tx pgx.Tx) ([]backup.Building, error) {
 		var id [16]byte
 		var position int64
 		err = r.Scan(&id, &position, &b.Records, &b.Events, &b.Chains)
-		b.ID, b.Position = record.ID(id).String(), uint64(position) //nolint:gosec // positions are stored as bits
+		b.ID, b.Position = record.ID(id).String(), uint64(position)
 		return b, err
 	})
 	if err != nil {

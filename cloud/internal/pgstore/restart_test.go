@@ -267,3 +267,38 @@ func sample(f schema.Field) record.Value {
 	}
 	return record.Text("text")
 }
+
+// A backup that is put back under a server that runs on, into the same database, is another
+// run: no number that was given out since the backup is given out again.
+func TestTablesMadeAnewAreAnotherRun(t *testing.T) {
+	t.Parallel()
+	ctx, url := t.Context(), pgtest.Database(t)
+	s, err := Open(ctx, url, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := s.Boot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := openTest(t, url).Boot(ctx)
+	if err != nil || again != before {
+		t.Fatalf("opened again: boot %s after %s, %v", again, before, err)
+	}
+	for name, text := range map[string]string{
+		"Filled": `BEGIN; CREATE TEMP TABLE kept AS SELECT * FROM building_state; TRUNCATE building_state; INSERT INTO building_state SELECT * FROM kept; DROP TABLE kept; COMMIT`,
+		"Made":   `BEGIN; ALTER TABLE building_state RENAME TO gone; CREATE TABLE building_state (LIKE gone INCLUDING ALL); INSERT INTO building_state SELECT * FROM gone; DROP TABLE gone; COMMIT`,
+	} {
+		if _, err := s.Pool().Exec(ctx, text); err != nil {
+			t.Fatal(name, err)
+		}
+		after, err := s.Boot(ctx)
+		if err != nil || after == before {
+			t.Errorf("%s anew: boot %s after %s, %v", name, after, before, err)
+		}
+		before = after
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -179,13 +179,16 @@ export class App {
       const b = this.state.building;
       const [got, sync] = await Promise.all([this.api.edges(b), this.api.sync(b).catch(() => null)]);
       const held = sync?.quarantine ?? [];
+      const notices = sync?.notices ?? [];
       if (got === null && sync?.link) {
         // This page comes from the building's own box: it tells of its link to the cloud.
-        const own = { id: b, building: b, own: true, heard_at: sync.link.heard_at ?? sync.link.since, link: sync.link, held };
+        const own = { id: b, building: b, own: true, heard_at: sync.link.heard_at ?? sync.link.since, link: sync.link, held, notices };
         return { type: 'loaded', list: 'edges', kind: 'edges', items: [own], whole: true };
       }
       this.hasEdges = got !== null;
-      const items = (got?.items ?? []).map((/** @type {any} */ edge) => ({ ...edge, held: held.filter((/** @type {any} */ q) => q.peer === edge.id) }));
+      const items = (got?.items ?? []).map((/** @type {any} */ edge) => ({
+        ...edge, held: held.filter((/** @type {any} */ q) => q.peer === edge.id), notices: notices.filter((/** @type {any} */ n) => n.node === edge.id),
+      }));
       return { type: 'loaded', list: 'edges', kind: 'edges', items, whole: true };
     });
     this.watchSilence();
@@ -215,7 +218,7 @@ export class App {
     const before = this.state;
     if (message.type === 'change') this.#change(message);
     if (message.type === 'edge') {
-      if (message.edge) this.dispatch({ type: 'edge', item: { held: [], ...this.state.edges.get(message.edge.id), ...message.edge } });
+      if (message.edge) this.dispatch({ type: 'edge', item: { held: [], notices: [], ...this.state.edges.get(message.edge.id), ...message.edge } });
       else this.#once('edges', soon, () => void this.loadEdges());
       this.watchSilence();
     }

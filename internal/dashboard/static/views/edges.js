@@ -7,6 +7,19 @@ import { clock } from '../time.js';
 import { listNotice, press, time } from './parts.js';
 import { showDone, showProblem } from './notices.js';
 
+/** The notices that have a text of their own; others show their code. */
+const known = ['store_rewound', 'node_cloned', 'chain_fork'];
+
+/**
+ * What happened between nodes, how often and when last.
+ * @param {any} notice
+ * @param {number} now
+ */
+function happened(notice, now) {
+  const what = known.includes(notice.code) ? t(`edges.notice.${notice.code}`) : notice.code;
+  return plural('edges.happened_of', notice.count, { what, when: clock(Date.parse(notice.last_at), now) });
+}
+
 /**
  * @param {HTMLElement} place
  * @param {{app: import('../app.js').App, now: () => number}} deps
@@ -37,7 +50,7 @@ export function makeEdges(place, deps) {
     replace(notice, listNotice(current, items.length === 0, () => void app.loadEdges(), t('edges.empty'), t('edges.empty_hint')));
   }
 
-  /** @param {import('../edge-state.js').Edge & {held?: any[]}} edge */
+  /** @param {import('../edge-state.js').Edge & {held?: any[], notices?: any[]}} edge */
   function card(edge) {
     const now = deps.now();
     const state = edgeState(edge, now);
@@ -50,7 +63,8 @@ export function makeEdges(place, deps) {
         fact(t('edges.receipt'), edge.link?.receipt_at ? time(edge.link.receipt_at, now) : t('app.unknown')),
         fact(t('edges.queue'), queue(edge, now)),
         edge.version ? fact(t('edges.version'), edge.version) : null,
-        errors.map((e) => [fact(t('edges.error'), e.detail ? `${e.code}: ${e.detail}` : e.code), e.remedy ? fact(t('edges.remedy'), e.remedy) : null])),
+        errors.map((e) => [fact(t('edges.error'), e.detail ? `${e.code}: ${e.detail}` : e.code), e.remedy ? fact(t('edges.remedy'), e.remedy) : null]),
+        (edge.notices ?? []).slice(0, 3).map((n) => [fact(t('edges.happened'), happened(n, now)), fact(t('edges.remedy'), n.remedy)])),
       edge.revoked || edge.own ? null : h('div', { class: 'actions' }, h('button', {
         type: 'button', class: 'button danger', data: { focus: 'revoke' }, 'aria-label': t('edges.revoke_label', { name }), onclick: () => confirmRevoke(edge, name, app),
       }, t('edges.revoke'))));
