@@ -96,7 +96,7 @@ func (p *pair) perform(i int, effect replica.SessionEffect) replica.SessionEvent
 		if g, err = s.node.Greet(ctx, building, peer, e.Hello); g.Rewound || len(g.Forks) > 0 {
 			p.t.Fatalf("side %d sees trouble where there is none: %+v", i, g)
 		}
-		event = replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants, Receipts: g.Receipts}
+		event = g.Event()
 	case replica.DoReadPage:
 		var page wire.Page
 		page, err = s.node.ReadPage(ctx, building, e.After, e.Until, e.Held, e.Skips)

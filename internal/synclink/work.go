@@ -42,7 +42,7 @@ func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (repli
 		}
 		l.hooks.greeted(l.building, l.peer.Node, e.Hello.Generation)
 		l.hooks.alarms(l.building, l.peer.Node, greetingAlarms(g))
-		return replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants, Receipts: g.Receipts}, nil
+		return g.Event(), nil
 	case replica.DoReadPage:
 		p, err := l.node.ReadPage(ctx, l.building, e.After, e.Until, e.Held, e.Skips)
 		return replica.PageRead{Page: p}, err

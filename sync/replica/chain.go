@@ -49,11 +49,17 @@ func decodeEvents(building record.ID, items []wire.EventItem) (out []incoming, c
 func (l *ledger) admitEvent(in incoming) string {
 	c := l.chain(in.row.Replica)
 	dot := record.Dot{Replica: in.row.Replica, N: in.row.N}
-	if known, ok := l.known[dot]; ok {
-		if known != in.row.Hash {
-			return wire.CodeChainFork
-		}
+	known, ok := l.known[dot]
+	switch {
+	case ok && known == in.row.Hash:
 		return ""
+	case c.beyond(in.row.N):
+		l.beside(in.row)
+		return ""
+	case ok && in.row.N <= c.Held:
+		return l.differs(in)
+	case ok:
+		return wire.CodeChainFork
 	}
 	if in.row.N <= c.Held {
 		return wire.CodeChainFork // the caller asked for the hash and the store has none
@@ -82,12 +88,15 @@ func (l *ledger) link(c *Chain, in incoming) string {
 		}
 		waiting := l.waiting[c.Replica]
 		i := slices.IndexFunc(waiting, func(r EventRow) bool { return r.N == c.Held+1 })
-		if i < 0 {
+		if i < 0 || c.beyond(c.Held+1) {
 			return ""
 		}
 		e, err := record.DecodeEvent(waiting[i].Body)
 		if err != nil {
 			return "" // of a newer release: the chain goes on when this node understands it
+		}
+		if e.Prev != c.Hash {
+			return wire.CodeChainFork // it stays where it is: it may be a branch that somebody signed
 		}
 		in = incoming{row: waiting[i], event: e}
 		l.waiting[c.Replica] = slices.Delete(slices.Clone(waiting), i, i+1)
@@ -96,6 +105,7 @@ func (l *ledger) link(c *Chain, in incoming) string {
 
 func (l *ledger) extend(c *Chain, in incoming) string {
 	if in.event.Prev != c.Hash {
+		l.wait(in) // it may be a branch that its node signed
 		return wire.CodeChainFork
 	}
 	if in.event.Card != nil {
@@ -126,6 +136,7 @@ func (l *ledger) index(c *Chain, e record.Event) {
 		}
 	}
 	if c.Card != nil && c.Card.Tier != record.TierPhone {
+		l.believe(c, e)
 		for _, r := range e.Refusals {
 			l.note(PhoneTouch{Key: record.Key{Building: l.building, Kind: r.Kind, ID: r.ID}, Field: r.Field, Dot: r.Dot, Refused: true})
 		}
@@ -153,7 +164,15 @@ func (l *ledger) admitHead(h record.Head) string {
 	if h.Verify(l.building, c.Card.PublicKey) != nil {
 		return wire.CodeBadSignature
 	}
-	if known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]; ok && known != h.Hash || c.Held == h.N && c.Hash != h.Hash {
+	if c.beyond(h.N) {
+		return ""
+	}
+	known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]
+	if ok && h.N <= c.Held && known != h.Hash || c.Held == h.N && c.Hash != h.Hash || h.N > c.Held && l.live(h.Replica) {
+		l.forks.proven[h.Replica] = true
+		return wire.CodeChainFork
+	}
+	if ok && known != h.Hash {
 		return wire.CodeChainFork
 	}
 	if c.Signed == nil || h.N > c.Signed.N {
@@ -176,6 +195,9 @@ func (l *ledger) admitReceipt(r record.Receipt, peer Peer) string {
 		return wire.CodeChainFork
 	}
 	before := *c
+	if c.beyond(r.N) {
+		r.N = c.Fork - 1
+	}
 	if peer.Tier < l.node.Tier {
 		c.Receipted = max(c.Receipted, r.N) // several lower ones hold different parts
 	}
@@ -198,6 +220,9 @@ func (l *ledger) gaps() []wire.Want {
 			continue
 		}
 		first := slices.MinFunc(rows, func(a, b EventRow) int { return cmp.Compare(a.N, b.N) }).N
+		if c.Fork > 0 {
+			first = min(first, c.Fork)
+		}
 		if first > c.Held+1 {
 			out = append(out, wire.Want{Replica: r, From: c.Held + 1, To: first - 1})
 		}
@@ -212,6 +237,12 @@ func (l *ledger) signedTo(d record.Dot) string {
 	c := l.chains[d.Replica]
 	if c == nil || c.Card == nil {
 		return wire.CodeReplicaUnknown
+	}
+	if c.Fork > 0 {
+		if d.N >= c.Fork {
+			return wire.CodeChainFork
+		}
+		return ""
 	}
 	if c.Signed != nil && c.Signed.N >= d.N || c.Card.Node == l.self && c.Held >= d.N {
 		return ""

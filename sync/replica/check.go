@@ -13,6 +13,11 @@ import (
 // schema, honest time, and that the numbers its context reaches were signed by that
 // replica's own node (SPEC R9, R16). The lower tier trusts the upper.
 func (a *application) check(l *ledger, c candidate) string {
+	if (l.forked || l.forks.marked || len(a.suspects) > 0) && slices.ContainsFunc(numbers(c.record), func(d record.Dot) bool {
+		return l.chains[d.Replica].beyond(d.N) || a.suspects[d.Replica] && d.N > 1
+	}) {
+		return wire.CodeChainFork
+	}
 	if a.peer.Tier <= l.node.Tier {
 		return ""
 	}

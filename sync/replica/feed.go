@@ -39,10 +39,10 @@ func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
 	var out []wire.Held
 	for _, c := range chains {
 		open := n.Tier == record.TierEdge && c.Card != nil && c.Card.Tier == record.TierPhone && c.Settled() < c.Held
-		if c.Held == 0 || covered[c.Replica] == c.Held && c.Receipted <= c.Held && !open {
+		if c.Held == 0 || covered[c.Replica] == c.Held && c.Receipted <= c.Held && !open && c.Fork == 0 {
 			continue
 		}
-		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted, Settled: c.Settled()}
+		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted, Settled: c.Settled(), Fork: c.Fork}
 		if c.Card != nil {
 			h.Predecessor = c.Card.Predecessor
 		}
@@ -81,6 +81,10 @@ type Greeting struct {
 	Wants []wire.Want
 	// Receipts are the cloud's word on phones' chains that the edge was not told yet.
 	Receipts []record.Receipt
+	// Disputed says that a fork is not decided yet: until it is, no record goes either way.
+	// Offers are events that the peer needs for that.
+	Disputed bool
+	Offers   []wire.Want
 }
 
 // Greet compares a peer's Hello with what this node holds and keeps the heads that it
@@ -110,6 +114,9 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	for _, held := range h.Held {
 		need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.N})
 		need.Chains = append(need.Chains, held.Replica)
+		if held.Fork > 1 {
+			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Fork - 1})
+		}
 		if !held.Predecessor.Replica.IsZero() {
 			need.Chains = append(need.Chains, held.Predecessor.Replica)
 		}
@@ -117,6 +124,7 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 			need.Waiting = append(need.Waiting, held.Replica) // the peer can fill a gap
 		}
 	}
+	cuts := false
 	err = n.step(ctx, building, need, nil, func(l *ledger) error {
 		g = Greeting{Held: map[record.ReplicaID]uint64{}}
 		n.compare(l, &g, peer, h, chains)
@@ -126,9 +134,13 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 		if !g.Rewound && h.Cursor.Generation == l.boot && h.Cursor.View.IsZero() && h.Cursor.Position <= l.state.Position {
 			g.From = h.Cursor.Position
 		}
-		g.Wants = l.gaps()
+		g.Wants = append(g.Wants, l.gaps()...)
+		cuts = l.forks.marked || l.uncut()
 		return nil
 	})
+	if err == nil && cuts {
+		err = n.cut(ctx, building)
+	}
 	if err == nil {
 		g.Receipts, err = n.untold(ctx, building, peer, h, chains)
 	}
@@ -168,9 +180,21 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		if c == nil {
 			c = &Chain{}
 		}
+		if held.Fork > 0 && (peer.Tier < n.Tier || c.Card != nil && c.Card.Node == peer.Node) {
+			l.fork(held.Replica, held.Fork) // its word is enough
+			c = l.chain(held.Replica)
+		}
+		if c.Fork > 0 {
+			held.Receipted = min(held.Receipted, c.Fork-1)
+		}
+		if c.beyond(held.N + 1) {
+			g.Held[held.Replica] = ^uint64(0) // all of it that counts
+			continue
+		}
 		known, ok := l.known[record.Dot{Replica: held.Replica, N: held.N}]
-		if ok && known != held.Hash || c.Held == held.N && c.Held > 0 && c.Hash != held.Hash {
-			g.Forks = append(g.Forks, held.Replica)
+		short := held.N > c.Held && l.live(held.Replica) // somebody else writes under it
+		if ok && known != held.Hash || c.Held == held.N && c.Held > 0 && c.Hash != held.Hash || short {
+			n.dispute(l, g, peer, c, held)
 			continue
 		}
 		if held.Signed != nil && l.admitHead(*held.Signed) == wire.CodeChainFork {
@@ -197,6 +221,9 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		// unless it is this node's own: those are all known.
 		held, told := g.Held[c.Replica]
 		own := c.Card != nil && c.Card.Node == n.ID()
+		if now := l.chains[c.Replica]; now != nil && now.Fork > 0 {
+			c.Receipted = min(c.Receipted, now.Fork-1)
+		}
 		if (told || own) && c.Receipted > held && !slices.Contains(g.Forks, c.Replica) {
 			g.Rewound = true // the peer gave a receipt for more than it holds now
 		}
@@ -321,6 +348,10 @@ func (n *Node) ReadEvents(ctx context.Context, building record.ID, w wire.Want) 
 		p.Events = append(p.Events, wire.EventItem{Body: r.Body, Details: r.Details, Replica: r.Replica, N: r.N})
 	}
 	p.Heads, err = n.heads(ctx, building, []record.ReplicaID{w.Replica}, nil)
+	if last := len(p.Events); last > 0 && slices.ContainsFunc(p.Heads, func(h record.Head) bool { return h.Verify(building, n.PublicKey()) == nil }) {
+		// Its own chain it signs where these events end, so that they prove themselves.
+		p.Heads = append(p.Heads, record.SignHead(n.Key, building, w.Replica, rows[last-1].N, rows[last-1].Hash))
+	}
 	return p, err
 }
 

@@ -32,9 +32,12 @@ type ledger struct {
 	// ownSigned is up to where a peer's page proves, by heads that this node signed, that
 	// replicas are this node's; nil where the peer is of the tier above, which is trusted.
 	ownSigned map[record.ReplicaID]uint64
-	unread    error // a record was asked for that was not loaded
-	order     []record.Key
-	out       Effects
+	// forks is what is learnt of forked chains, and forked whether any chain that was read is.
+	forks  forks
+	forked bool
+	unread error // why the decision must fail: something was asked for that was not loaded
+	order  []record.Key
+	out    Effects
 }
 
 // work is one record of the decision.
@@ -56,8 +59,10 @@ func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) 
 		cursor: have.Cursor, quarantined: have.Quarantine}
 	l.state.Building = building
 	l.now = n.Now() + have.State.ClockOffset
+	l.forks = forks{conflicts: map[record.ReplicaID]*conflict{}, proven: map[record.ReplicaID]bool{}}
 	for id, c := range have.Chains {
 		l.chains[id] = &c
+		l.forked = l.forked || c.Fork > 0
 	}
 	for _, k := range keys {
 		l.records[k] = &work{}
@@ -78,12 +83,18 @@ func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) 
 	return l
 }
 
-// Card implements merge.Lineage.
+// Card implements merge.Lineage. A card that names a number beyond a fork covers its
+// predecessor to the last common one.
 func (l *ledger) Card(r record.ReplicaID) (record.Card, bool) {
-	if c := l.chains[r]; c != nil && c.Card != nil {
-		return *c.Card, true
+	c := l.chains[r]
+	if c == nil || c.Card == nil {
+		return record.Card{}, false
 	}
-	return record.Card{}, false
+	card := *c.Card
+	if before := l.chains[card.Predecessor.Replica]; before.beyond(card.Predecessor.N) {
+		card.Predecessor.N = before.Fork - 1
+	}
+	return card, true
 }
 
 func (l *ledger) work(k record.Key) *work {
@@ -316,7 +327,8 @@ func (l *ledger) complete(d record.Dot, w *work, c record.Context) bool {
 				return false
 			}
 		}
-		if d = chain.Card.Predecessor; d.N == 0 {
+		card, _ := l.Card(d.Replica)
+		if d = card.Predecessor; d.N == 0 {
 			return true
 		}
 	}

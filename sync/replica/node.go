@@ -102,6 +102,9 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 		if b, ok := tx.(Booter); ok {
 			boot = b.Boot()
 		}
+		if err := loadForks(ctx, tx.Load, &have); err != nil {
+			return err
+		}
 		keys, err := loadRest(ctx, tx.Load, building, need.Keys, &have)
 		if err != nil {
 			return err

@@ -33,11 +33,14 @@ type Applied struct {
 	Held map[record.ReplicaID]uint64
 	// Alarms are codes that an operator must see, such as chain_fork.
 	Alarms []string
+	// Forked says that this node decided on a fork and did its part of the remedy: the peer
+	// learns of it best by a new hello.
+	Forked bool
 }
 
 // Event is the end of the effect that had a page applied.
 func (a Applied) Event() PageApplied {
-	return PageApplied{Ack: a.Ack, Echoes: a.Echoes, Since: a.Since, Until: a.Until, Wants: a.Wants, Held: a.Held}
+	return PageApplied{Ack: a.Ack, Echoes: a.Echoes, Since: a.Since, Until: a.Until, Wants: a.Wants, Held: a.Held, Forked: a.Forked}
 }
 
 // candidate is a record of a page or of the quarantine, decoded before the lock is taken.
@@ -76,6 +79,11 @@ func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p w
 	}
 	if err := a.withCited(ctx, func() error { return a.again(ctx) }); err != nil {
 		return Applied{}, err
+	}
+	if a.cuts {
+		if err := n.cut(ctx, building); err != nil {
+			return Applied{}, err
+		}
 	}
 	if err := a.receipts(ctx); err != nil {
 		return Applied{}, err
@@ -125,6 +133,9 @@ type application struct {
 	// phones are the replicas whose settled number may have risen with the page's records.
 	phones []record.ReplicaID
 	failed bool // something of the peer's broke the store before
+	cuts   bool // a fork was marked, and its remedy is to be done
+	// suspects are replicas of which the page's events are others than the ones held.
+	suspects map[record.ReplicaID]bool
 	// own are this node's events that records of the page cite, as far as they are held, and
 	// cited are those still to be read.
 	own   map[record.Dot]*record.Event
@@ -274,6 +285,7 @@ func (a *application) add(got Applied) {
 	if got.Wants != nil {
 		a.out.Wants = got.Wants
 	}
+	a.out.Forked = a.out.Forked || got.Forked
 }
 
 // once is one transaction of the application.
@@ -300,8 +312,10 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 			a.retry(l, &out)
 		}
 		if p.open {
-			out.Wants = l.gaps()
+			out.Wants = append(out.Wants, l.gaps()...)
+			out.Forked = l.forks.decided
 		}
+		a.cuts = a.cuts || l.forks.marked || l.uncut()
 		if p.close {
 			a.close(l)
 		}
@@ -321,12 +335,14 @@ func (a *application) need(records []candidate, open bool) (Need, []record.Repli
 	need := Need{Peer: a.peer.Node, Quarantine: quarantineRetry}
 	var chains []record.ReplicaID
 	for _, c := range records {
-		need.Keys = append(need.Keys, c.key)
+		need.Keys, need.HeldBack = append(need.Keys, c.key), append(need.HeldBack, c.key)
 		for _, d := range c.record.Context.Reaches() {
 			chains = append(chains, d.Replica)
 		}
 	}
 	if open {
+		forkNeeds(eventsOf(a.events), &need, &chains)
+		need.Events = append(need.Events, below(a.events)...)
 		for _, e := range a.events {
 			need.Events = append(need.Events, e.event.Dot())
 			chains = append(chains, e.row.Replica)
@@ -382,6 +398,7 @@ func (a *application) open(l *ledger, out *Applied) {
 			out.Alarms = append(out.Alarms, code)
 		}
 	}
+	a.suspects = l.judge(out)
 	for _, r := range a.page.Receipts {
 		if code := l.admitReceipt(r, a.peer); code != "" {
 			out.Alarms = append(out.Alarms, code)

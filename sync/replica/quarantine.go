@@ -14,10 +14,17 @@ import (
 // stays: after a rewind of the peer it may be nowhere else.
 func (a *application) release(l *ledger, out *Applied, c candidate, q QuarantineRow) {
 	if h := held(q); h.code == "" {
-		if a.check(l, h) == "" {
+		switch code := a.check(l, h); code {
+		case "":
 			a.take(l, h)
-		} else if both := merge.Merge(c.record, h.record, l); !equalRecords(both, c.record) {
-			return
+		case wire.CodeChainFork:
+			if !a.disentangle(l, h) {
+				return
+			}
+		default:
+			if both := merge.Merge(c.record, h.record, l); !equalRecords(both, c.record) {
+				return
+			}
 		}
 	}
 	l.out.QuarantineOut = append(l.out.QuarantineOut, q)
@@ -99,7 +106,8 @@ func (l *ledger) heldBack(k record.Key) (QuarantineRow, bool) {
 // be here now. What broke the store is tried by itself (again).
 func (a *application) retry(l *ledger, out *Applied) {
 	for _, q := range l.quarantined {
-		if q.Theirs || q.Code == wire.CodeStoreFailed || l.fresh(q.Key) {
+		// What a fork holds back waits for its sender's remedy.
+		if q.Theirs || q.Code == wire.CodeStoreFailed || q.Code == wire.CodeChainFork || l.fresh(q.Key) {
 			a.failed = a.failed || !q.Theirs && q.Code == wire.CodeStoreFailed
 			continue
 		}

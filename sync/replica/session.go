@@ -14,6 +14,8 @@ import (
 //	                                │                   │                    │
 //	                                └── bad frame, dead, Stopped, Bye ───────┴──▶ closed
 //
+//	disputed: both sides hold another event under one number of a chain (SPEC R33). No record
+//	         goes either way; events do, until the cloud has decided and ends the session.
 //	streaming, my feed:    read page ─▶ wait for credit ─▶ send ─▶ ack ─▶ save ack
 //	                           ▲  skips what the peer sent me in this session  │
 //	                           └── more to read, or FeedMoved ◀────────────────┘
@@ -40,6 +42,9 @@ const (
 	// PingEvery and DeadAfter are in milliseconds: three missed heartbeats end a session.
 	PingEvery = 15_000
 	DeadAfter = 45_000
+	// DisputeMax, in milliseconds, is how long a session waits for the decision on a fork
+	// before it tries anew.
+	DisputeMax = 30_000
 	// WantsMax bounds what a peer may ask for at once; what is beyond is asked again in the
 	// next session. AskedMax bounds what this side remembers to have asked.
 	WantsMax = 256
@@ -85,10 +90,14 @@ type Session struct {
 	out      outbound
 	in       inbound
 	effects  []SessionEffect
+	// disputedAt is since when both feeds wait for the decision on a fork; zero for not.
+	disputedAt int64
 }
 
 // SessionStatus is what a screen may say about a link.
 type SessionStatus struct {
+	// Disputed: a chain has two branches, and no record goes either way before the decision.
+	Disputed  bool
 	Streaming bool
 	// Synced: everything of mine is acknowledged and saved, everything of the peer's that
 	// it had at its last page is applied.
@@ -143,8 +152,9 @@ func (s *Session) Step(now int64, event SessionEvent) []SessionEffect {
 // Status describes the session as of the last step.
 func (s *Session) Status() SessionStatus {
 	return SessionStatus{
+		Disputed:  s.disputedAt > 0,
 		Streaming: s.phase == phaseStreaming,
-		Synced:    s.phase == phaseStreaming && s.out.settled() && s.in.settled(),
+		Synced:    s.phase == phaseStreaming && s.disputedAt == 0 && s.out.settled() && s.in.settled(),
 		ReceiptAt: s.out.receiptAt, HeardAt: s.heardAt, InFlight: len(s.out.flight), Protocol: s.protocol,
 	}
 }
@@ -167,6 +177,12 @@ func (s *Session) take(event SessionEvent) {
 		s.out.begin(e)
 		s.out.digests.begin(e, s.protocol)
 		s.ask(e.Wants)
+		if e.Disputed {
+			s.disputedAt = max(s.now, 1)
+		}
+		for _, w := range e.Offers {
+			s.out.want(w)
+		}
 	case PageRead:
 		s.pageRead(e.Page)
 	case PageApplied:
@@ -300,6 +316,10 @@ func (s *Session) tick() {
 		// No goodbye: nobody listens.
 		s.do(DoClose{Detail: fmt.Sprintf("nothing heard for %d ms", s.now-s.heardAt)})
 		s.phase = phaseClosed
+		return
+	}
+	if s.disputedAt > 0 && s.now-s.disputedAt >= DisputeMax {
+		s.fail(wire.CodeChainFork, "the fork of a chain was not decided in %d ms", s.now-s.disputedAt)
 		return
 	}
 	if s.phase == phaseGreeting && s.greet.ready(s.now) {

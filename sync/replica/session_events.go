@@ -30,6 +30,14 @@ type Greeted struct {
 	Held     map[record.ReplicaID]uint64
 	Wants    []wire.Want
 	Receipts []record.Receipt
+	// Disputed holds both feeds until a fork is decided; Offers are events to send for it.
+	Disputed bool
+	Offers   []wire.Want
+}
+
+// Event is the end of the effect that had a hello looked at.
+func (g Greeting) Event() Greeted {
+	return Greeted{From: g.From, Held: g.Held, Wants: g.Wants, Receipts: g.Receipts, Disputed: g.Disputed, Offers: g.Offers}
 }
 
 // PageRead finishes DoReadPage and DoReadEvents.
@@ -44,6 +52,8 @@ type PageApplied struct {
 	Since, Until uint64
 	Wants        []wire.Want
 	Held         map[record.ReplicaID]uint64
+	// Forked says that this side decided on a fork: the session ends for a new hello.
+	Forked bool
 }
 
 // DigestRead finishes DoReadDigest.

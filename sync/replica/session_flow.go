@@ -84,21 +84,26 @@ func (o *outbound) want(w wire.Want) {
 func (s *Session) pump() {
 	o, i := &s.out, &s.in
 	s.sendPending()
-	s.jump()
+	if s.disputedAt == 0 {
+		s.jump()
+	}
 	until, readable := o.digests.until()
-	if o.reading.ready(s.now) && o.pending == nil && len(o.flight) < s.config.InFlight {
+	if o.reading.ready(s.now) && o.pending == nil && len(o.flight) < s.room() {
 		switch {
 		case len(o.wants) > 0:
 			o.reading.start()
 			o.want1 = true
 			s.do(DoReadEvents{Want: o.wants[0]})
+		case s.disputedAt > 0 || len(o.flight) >= s.config.InFlight:
 		case readable && (o.more || o.moved && !i.applying.running && (len(i.queue) == 0 || s.now-o.readAt >= readEvery)):
 			o.reading.start()
 			o.moved, o.want1, o.readAt = false, false, s.now
 			s.do(DoReadPage{After: o.read, Until: o.before(until), Held: o.heldNow(), Skip: o.skip})
 		}
 	}
-	s.pumpDigests()
+	if s.disputedAt == 0 {
+		s.pumpDigests()
+	}
 	if i.applying.ready(s.now) && len(i.queue) > 0 {
 		i.applying.start()
 		var p wire.Page
@@ -109,6 +114,17 @@ func (s *Session) pump() {
 		o.saving.start()
 		s.do(DoSaveAck{Ack: o.acks[0]})
 	}
+}
+
+// wantsInFlight is how many answers to wants may be on their way beyond the pages of the
+// feed: a peer that holds those for a fork's sake acknowledges none before it is decided.
+const wantsInFlight = 8
+
+func (s *Session) room() int {
+	if len(s.out.wants) > 0 || s.out.want1 {
+		return s.config.InFlight + wantsInFlight
+	}
+	return s.config.InFlight
 }
 
 func (s *Session) pageRead(p wire.Page) {
@@ -135,7 +151,7 @@ func (s *Session) pageRead(p wire.Page) {
 // peer's window.
 func (s *Session) sendPending() {
 	o := &s.out
-	if o.pending == nil || len(o.flight) >= s.config.InFlight {
+	if o.pending == nil || len(o.flight) >= s.room() {
 		return
 	}
 	p := *o.pending
@@ -166,6 +182,9 @@ func (s *Session) pageArrived(p wire.Page) {
 		s.fail(wire.CodeTooManyInFlight, "%d pages of %d bytes, granted %d", len(i.queue)+1, i.cost, CreditInitial)
 		return
 	}
+	if s.disputedAt > 0 && !asked(p) {
+		return // neither applied nor acknowledged: it comes again in the next session
+	}
 	if !asked(p) {
 		follows := p.From == i.end
 		if !i.started {
@@ -187,6 +206,14 @@ func (s *Session) pageApplied(e PageApplied) {
 	i.applying.done()
 	pages := i.queue[:i.taken]
 	i.queue = i.queue[i.taken:]
+	if e.Forked {
+		s.fail(wire.CodeChainFork, "a chain has two branches: each side writes its own again")
+		return
+	}
+	if s.disputedAt > 0 {
+		s.ask(e.Wants)
+		return
+	}
 	cost := uint64(0)
 	for n, p := range pages {
 		cost += PageCost(p)

@@ -120,7 +120,7 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 			return failed(err)
 		}
 		w.greeted(g)
-		return replica.Greeted{From: g.From, Held: g.Held, Wants: g.Wants, Receipts: g.Receipts}
+		return g.Event()
 	case replica.DoReadPage, replica.DoReadEvents, replica.DoReadDigest:
 		read, err := e.read(ctx, effect)
 		if err != nil {

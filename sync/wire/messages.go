@@ -68,6 +68,8 @@ type Held struct {
 	Predecessor record.Dot `cbor:"6,keyasint,omitzero"`
 	// Settled is up to where the sender, an edge, was told that a phone's chain is settled.
 	Settled uint64 `cbor:"7,keyasint,omitempty"`
+	// Fork is the first number at which the sender knows the chain to have two branches.
+	Fork uint64 `cbor:"8,keyasint,omitempty"`
 }
 
 // EventItem is an event on the wire: its canonical bytes and the details beside it, empty

@@ -1,0 +1,340 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// A fork is two events of one number, both under heads that the replica's node signed: the
+// key was copied, or a running node was. What a number beyond the fork means depends on who
+// says it, so from there on none counts (SPEC R33):
+//
+//	disputed ──events below, heads──▶ decided ──▶ marked ──▶ records cut ──▶ events beside ──▶ done
+//	 (the session holds its records)   (cloud)    (Fork)     (in portions)   (in portions)     (Cut)
+//
+// The cloud decides, on two signed branches that it holds itself. Everybody else believes
+// its word: in a hello, or as the event that says so. Of its own chains a node is believed
+// by all.
+
+// forkWindow is how many events below a difference are looked at at once: one answer to a
+// want. A longer branch takes a few more.
+const forkWindow = 256
+
+// actionFork is the event by which a node tells that a chain has two branches: its touch
+// names the replica, and the first number of which there are two.
+const (
+	actionFork = "fork"
+	chainKind  = "chain"
+	forkField  = "fork"
+)
+
+// conflict is the lowest event of a page that is another than the one held.
+type conflict struct {
+	n     uint64
+	root  bool // the event before it is the same
+	other map[uint64]EventRow
+}
+
+// forks is what a decision learns of forked chains.
+type forks struct {
+	conflicts map[record.ReplicaID]*conflict
+	proven    map[record.ReplicaID]bool // a head contradicts what is held
+	marked    bool
+	decided   bool // on evidence of this decision
+}
+
+// beyond reports whether a number lies where its chain has two branches.
+func (c *Chain) beyond(n uint64) bool { return c != nil && c.Fork > 0 && n >= c.Fork }
+
+// beside keeps an event of a forked chain as evidence.
+func (l *ledger) beside(row EventRow) {
+	row.Position = 0
+	l.out.Branches = append(l.out.Branches, row)
+}
+
+// differs notes an event that is another than the one held under its number.
+func (l *ledger) differs(in incoming) string {
+	r, n := in.row.Replica, in.row.N
+	if n < 2 || in.unreadable {
+		return wire.CodeChainFork // a card: two replicas of one id have nothing in common
+	}
+	c := l.forks.conflicts[r]
+	if c == nil {
+		c = &conflict{n: n, other: map[uint64]EventRow{}}
+		l.forks.conflicts[r] = c
+	}
+	if n <= c.n {
+		before, held := l.known[record.Dot{Replica: r, N: n - 1}]
+		c.n, c.root = n, held && before == in.event.Prev
+	}
+	c.other[n] = in.row
+	l.beside(in.row)
+	return wire.CodeChainFork
+}
+
+// judge looks at what differs once events and heads of a page are in. Where both branches
+// are signed, the cloud decides, or asks for what lies below; the others wait for its word.
+// It returns the replicas of which nothing of this page may be merged.
+func (l *ledger) judge(out *Applied) map[record.ReplicaID]bool {
+	suspects := map[record.ReplicaID]bool{}
+	for r := range l.forks.proven {
+		suspects[r] = true
+	}
+	for r := range l.forks.conflicts {
+		suspects[r] = true
+	}
+	for r, rows := range l.waiting {
+		if next, ok := l.next(l.chain(r), rows); ok && next.Prev != l.chain(r).Hash {
+			suspects[r] = true
+		}
+	}
+	for _, r := range slices.SortedFunc(maps.Keys(suspects), record.ID.Compare) {
+		c, at := l.chain(r), l.forks.conflicts[r]
+		if at == nil {
+			at = &conflict{n: c.Held + 1}
+		}
+		if l.node.Tier != record.TierCloud || !l.forks.proven[r] && !l.signedRun(c, at) {
+			continue
+		}
+		if at.root {
+			l.decide(r, at.n)
+			delete(suspects, r) // what is beyond is held back for the fork itself
+			continue
+		}
+		if at.n > 2 {
+			out.Wants = append(out.Wants, window(r, at.n-1))
+		}
+	}
+	return suspects
+}
+
+// window asks for the events up to a number.
+func window(r record.ReplicaID, to uint64) wire.Want {
+	return wire.Want{Replica: r, From: max(to, forkWindow) - forkWindow + 1, To: to}
+}
+
+// next is the event that waits for its place at the end of a chain.
+func (l *ledger) next(c *Chain, rows []EventRow) (record.Event, bool) {
+	i := slices.IndexFunc(rows, func(row EventRow) bool { return row.N == c.Held+1 })
+	if i < 0 || c.Held == 0 || c.beyond(c.Held+1) {
+		return record.Event{}, false
+	}
+	e, err := record.DecodeEvent(rows[i].Body)
+	return e, err == nil
+}
+
+// signedRun reports whether the events from a difference on lead, link by link, to a head
+// that the replica's node signed.
+func (l *ledger) signedRun(c *Chain, at *conflict) bool {
+	rows := maps.Clone(at.other)
+	if rows == nil {
+		rows = map[uint64]EventRow{}
+	}
+	for _, row := range l.waiting[c.Replica] {
+		rows[row.N] = row
+	}
+	row, ok := rows[at.n]
+	if !ok || c.Signed == nil {
+		return false
+	}
+	for row.N < c.Signed.N {
+		next, ok := rows[row.N+1]
+		if !ok {
+			return false
+		}
+		if e, err := record.DecodeEvent(next.Body); err != nil || e.Prev != row.Hash {
+			return false
+		}
+		row = next
+	}
+	return row.N == c.Signed.N && row.Hash == c.Signed.Hash
+}
+
+// decide marks a fork on this node's own evidence and tells the others.
+func (l *ledger) decide(r record.ReplicaID, first uint64) {
+	if !l.fork(r, first) {
+		return
+	}
+	l.forks.decided = true
+	if err := l.announce(r, first); err != nil {
+		l.fail(err)
+	}
+}
+
+// fork marks a chain: from its first number with two branches on none counts. A node whose
+// own replica it is goes on under a new one at once. It reports whether that was news.
+func (l *ledger) fork(r record.ReplicaID, first uint64) bool {
+	c := l.chain(r)
+	if first < 2 || c.Fork > 0 && c.Fork <= first {
+		return false
+	}
+	c.Fork = first
+	if c.Held >= first {
+		hash, ok := l.known[record.Dot{Replica: r, N: first - 1}]
+		if !ok {
+			l.fail(fmt.Errorf("replica: fork of %s at %d, of which event %d was not read", r, first, first-1))
+			return false
+		}
+		c.Held, c.Hash = first-1, hash
+	}
+	c.Receipted = min(c.Receipted, first-1)
+	l.changed(r)
+	l.forks.marked = true
+	if r != l.state.Replica {
+		return true
+	}
+	l.state.N, l.state.Head = c.Held, c.Hash
+	if l.state.Boot == l.boot {
+		l.fail(l.mint())
+	}
+	return true
+}
+
+// fail makes the decision fail; the first error stays.
+func (l *ledger) fail(err error) {
+	if l.unread == nil {
+		l.unread = err
+	}
+}
+
+// announce writes the event that tells of a fork: what edges believe of the cloud, what
+// everybody believes of a chain's own node, and what an operator reads in the audit.
+func (l *ledger) announce(r record.ReplicaID, first uint64) error {
+	if err := l.identity(); err != nil {
+		return err
+	}
+	k := record.Key{Building: l.building, Kind: chainKind, ID: r}
+	t, d, err := l.touchOf(k, forkField, nil, []record.Value{record.Int(int64(first))}, false)
+	if err != nil {
+		return err
+	}
+	t.Replaced = []record.Dot{{Replica: r, N: first}}
+	_, err = l.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: actionFork, EventTime: l.now,
+		Touches: []record.Touch{t}}, record.Details{d})
+	return err
+}
+
+// told lists the forks that an event tells of.
+func told(e record.Event) []record.Dot {
+	if e.Action != actionFork {
+		return nil
+	}
+	var out []record.Dot
+	for _, t := range e.Touches {
+		if t.Kind == chainKind && t.Field == forkField && len(t.Replaced) == 1 && t.Replaced[0].Replica == t.ID {
+			out = append(out, t.Replaced[0])
+		}
+	}
+	return out
+}
+
+// believe takes the cloud's word for a fork, and everybody's for chains of his own.
+func (l *ledger) believe(c *Chain, e record.Event) {
+	for _, d := range told(e) {
+		if card, ok := l.Card(d.Replica); c.Card.Tier == record.TierCloud || ok && card.Node == c.Card.Node {
+			l.fork(d.Replica, d.N)
+		}
+	}
+}
+
+// forkNeeds adds what marking the forks of these events takes to know.
+func forkNeeds(events []record.Event, need *Need, chains *[]record.ReplicaID) {
+	for _, e := range events {
+		for _, d := range told(e) {
+			need.Events = append(need.Events, record.Dot{Replica: d.Replica, N: d.N - 1})
+			*chains = append(*chains, d.Replica)
+		}
+	}
+}
+
+func eventsOf(in []incoming) []record.Event {
+	out := make([]record.Event, len(in))
+	for i := range in {
+		out[i] = in[i].event
+	}
+	return out
+}
+
+// below lists, for each chain, the number before the lowest of these events: whether it is
+// the same on both sides tells where a fork begins.
+func below(in []incoming) []record.Dot {
+	lowest := map[record.ReplicaID]uint64{}
+	for _, e := range in {
+		if n, ok := lowest[e.row.Replica]; !ok || e.row.N < n {
+			lowest[e.row.Replica] = e.row.N
+		}
+	}
+	var out []record.Dot
+	for r, n := range lowest {
+		if n > 1 {
+			out = append(out, record.Dot{Replica: r, N: n - 1})
+		}
+	}
+	return out
+}
+
+// uncut reports whether a fork is marked of which the store is not rid yet.
+func (l *ledger) uncut() bool {
+	for _, c := range l.chains {
+		if c.Fork != c.Cut {
+			return true
+		}
+	}
+	return false
+}
+
+// loadForks completes a Have with what marking the forks takes that waiting events tell of.
+func loadForks(ctx context.Context, load loader, have *Have) error {
+	var events []record.Event
+	for _, rows := range have.Waiting {
+		for _, row := range rows {
+			if e, err := record.DecodeEvent(row.Body); err == nil && e.Action == actionFork {
+				events = append(events, e)
+			}
+		}
+	}
+	var need Need
+	forkNeeds(events, &need, &need.Chains)
+	if len(need.Events) == 0 {
+		return nil
+	}
+	more, err := load(ctx, need)
+	if err != nil {
+		return fmt.Errorf("load forks: %w", err)
+	}
+	have.Chains, have.Events = joined(have.Chains, more.Chains), joined(have.Events, more.Events)
+	return nil
+}
+
+// dispute is what a hello that contradicts a signed chain of this node leads to: the
+// session holds its records until the cloud has decided on the events of both.
+func (n *Node) dispute(l *ledger, g *Greeting, peer Peer, c *Chain, held wire.Held) {
+	g.Forks = append(g.Forks, held.Replica)
+	at := min(held.N, c.Held)
+	own := c.Card != nil && c.Card.Node == n.ID()
+	switch {
+	case c.Card == nil:
+	case peer.Tier < n.Tier && (own || c.Signed != nil && c.Signed.N >= at):
+		g.Disputed = true
+		offer := window(held.Replica, at)
+		if !own {
+			offer.To = c.Signed.N
+		}
+		g.Offers = append(g.Offers, offer)
+	case n.Tier == record.TierCloud && held.Signed != nil && held.Signed.N >= at && held.Signed.Verify(l.building, c.Card.PublicKey) == nil:
+		g.Disputed = true
+		want := window(held.Replica, at)
+		want.To = max(at, min(held.N, held.Signed.N))
+		g.Wants = append(g.Wants, want)
+	}
+}
+
+// live reports whether a replica is the one that this node writes under now.
+func (l *ledger) live(r record.ReplicaID) bool {
+	return r == l.state.Replica && l.state.Boot == l.boot
+}
