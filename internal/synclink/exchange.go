@@ -40,6 +40,8 @@ type exchange struct {
 	out    bytes.Buffer
 	first  bytes.Buffer // the own hello, which precedes what is in out
 	frames int
+	// disputed: the fork of a chain is not decided yet, so no record goes either way.
+	disputed bool
 }
 
 func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {

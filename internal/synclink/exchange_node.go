@@ -30,6 +30,7 @@ func (x *exchange) serveNode(ctx context.Context) error {
 	}
 	s.config.Hooks.greeted(building, peer.Node, x.hello.Generation)
 	s.config.Hooks.alarms(building, peer.Node, greetingAlarms(g))
+	x.disputed = g.Disputed
 	got, err := x.takeFrames(ctx)
 	if greetErr := x.greet(ctx); greetErr != nil {
 		return errors.Join(err, greetErr)
@@ -64,6 +65,10 @@ func (x *exchange) serveNode(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if g.Disputed {
+		// No record goes either way before the fork is decided; an answer holds a page.
+		return s.codec.AppendFrame(&x.out, wire.Page{})
 	}
 	slices.Sort(got.echoes)
 	feed := reader{node: s.config.Node, building: building, from: g.From, held: held, skip: got.echoes, reader: x.hello.Generation}
@@ -112,11 +117,17 @@ func (x *exchange) takeFrames(ctx context.Context) (taken, error) {
 				got.asked = append(got.asked, m)
 			}
 		case wire.Page:
+			if x.disputed && m.To > 0 {
+				continue // it comes again
+			}
 			a, err := s.config.Node.ApplyPage(ctx, building, peer, m)
 			if err != nil {
 				return got, fmt.Errorf("apply page from %d to %d: %w", m.From, m.To, err)
 			}
 			s.config.Hooks.alarms(building, peer.Node, a.Alarms)
+			if a.Forked {
+				return got, refusef(wire.CodeChainFork, "a chain has two branches: each side writes its own again")
+			}
 			a.Ack.Page, a.Ack.To = m.ID, m.To
 			if err := s.codec.AppendFrame(&x.out, a.Ack); err != nil {
 				return got, err

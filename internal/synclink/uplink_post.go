@@ -32,6 +32,7 @@ type poster struct {
 	asked      map[wire.Want]struct{}
 	open       []wire.Want // asked by the server
 	pages      uint64      // ids given out
+	disputed   bool        // no record goes either way until the server has decided on a fork
 }
 
 // round says what one exchange found.
@@ -100,6 +101,9 @@ func (p *poster) exchange(ctx context.Context) (round, error) {
 		return round{}, err
 	}
 	done := sent.last && sent.acked == len(sent.pages)
+	if p.disputed {
+		return round{more: len(p.wants)+len(p.open) > 0}, nil
+	}
 	r := round{more: !done || !last || len(p.wants)+len(p.open) > 0, synced: done && last}
 	return r, nil
 }
@@ -147,6 +151,9 @@ func (p *poster) compose(ctx context.Context) (*bytes.Buffer, *outgoing, error) 
 		if err != nil {
 			return nil, nil, fmt.Errorf("read events: %w", err)
 		}
+	}
+	if p.disputed {
+		return body, sent, nil
 	}
 	feed := reader{node: u.config.Node, building: u.config.Building, from: p.from, held: maps.Clone(p.held), skip: p.echoes, reader: p.generation}
 	for body.Len() < bodyBytesGoal && !sent.last {
@@ -221,11 +228,20 @@ func (p *poster) greet(ctx context.Context, h wire.Hello) error {
 	after, _ := slices.BinarySearch(p.echoes, p.from+1)
 	p.echoes = p.echoes[after:]
 	p.ask(g.Wants)
+	p.disputed = g.Disputed
+	for _, w := range g.Offers {
+		if !slices.Contains(p.open, w) {
+			p.open = append(p.open, w)
+		}
+	}
 	return nil
 }
 
 func (p *poster) apply(ctx context.Context, page wire.Page) error {
 	u := p.uplink
+	if p.disputed && page.To > 0 {
+		return nil
+	}
 	a, err := u.config.Node.ApplyPage(ctx, u.config.Building, u.config.Peer, page)
 	if err != nil {
 		return fmt.Errorf("apply page from %d to %d: %w", page.From, page.To, err)
