@@ -34,10 +34,14 @@ func DecodeEvent(b []byte) (Event, error) {
 		return Event{}, fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
 	}
 	r := reader{b: b}
-	r.tuple(eventParts)
+	parts := r.number(cborArray)
 	e := Event{Version: r.uint()}
-	if r.err == nil && e.Version != eventVersion {
-		return e, fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersion)
+	if r.err == nil && e.Version != eventVersion && e.Version != eventVersionErasing {
+		return e, fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersionErasing)
+	}
+	erasing := e.Version == eventVersionErasing
+	if parts != eventParts && !erasing || parts != eventParts+1 && erasing {
+		r.fail()
 	}
 	e.Building, e.Replica, e.N, e.Prev = r.id(), r.id(), r.uint(), r.hash()
 	e.Stamp, e.EventTime = hlc.Stamp(r.uint()), r.int()
@@ -46,6 +50,9 @@ func DecodeEvent(b []byte) (Event, error) {
 	e.Touches = r.touches()
 	e.Refusals = r.refusals()
 	e.Card = r.card()
+	if erasing {
+		e.Erasures = r.erasures()
+	}
 	if err := r.done(); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrEvent, err)
 	}
@@ -83,6 +90,24 @@ func (r *reader) listed() []Dot {
 	return out
 }
 
+// erasures reads the dots that an event erases: at least one, ascending.
+func (r *reader) erasures() []Dot {
+	n := r.list(ErasuresMax, listedBytesMin)
+	if n == 0 {
+		r.fail()
+		return nil
+	}
+	out := make([]Dot, 0, n)
+	for i := 0; i < n && r.err == nil; i++ {
+		d := r.dot()
+		if d.N == 0 || d.Replica.IsZero() || i > 0 && out[i-1].Compare(d) >= 0 {
+			r.fail()
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
 func (r *reader) refusals() []Refused {
 	n := r.list(arrayItemsMax, refusedBytesMin)
 	if n == 0 {
@@ -115,7 +140,7 @@ func (e Event) validate() error {
 		return fmt.Errorf("%w: number, card or previous hash", ErrEvent)
 	case e.Actor.Class != Person && e.Actor.Class != Automation:
 		return fmt.Errorf("%w: author class %d", ErrEvent, e.Actor.Class)
-	case len(e.Touches) > TouchesMax || len(e.Action) > ActionBytesMax || e.N == 1 && len(e.Touches) > 0:
+	case len(e.Touches) > TouchesMax || len(e.Action) > ActionBytesMax || e.N == 1 && len(e.Touches)+len(e.Erasures) > 0:
 		return fmt.Errorf("%w: touches or action", ErrEvent)
 	}
 	for i, t := range e.Touches {

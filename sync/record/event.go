@@ -15,7 +15,12 @@ const (
 	DetailsBytesMax = 1 << 20
 	TouchesMax      = 512
 	ActionBytesMax  = 64
-	eventVersion    = 1
+	// ErasuresMax bounds what one event erases: with all else it fits EventBytesMax.
+	ErasuresMax = 2048
+	// An event's form: the second ends in its erasures. An event without any has the first,
+	// whatever the release that writes it.
+	eventVersion        = 1
+	eventVersionErasing = 2
 )
 
 // ErrEvent says that bytes are not an event or its details in canonical form.
@@ -78,6 +83,27 @@ type Event struct {
 	Touches   []Touch
 	Refusals  []Refused
 	Card      *Card
+	// Erasures are transactions whose values and salts are to be erased wherever they lie,
+	// ascending. They count only in an event of the cloud's (SPEC R32).
+	Erasures []Dot `cbor:"-"`
+}
+
+// eventErasing is the form of an event with erasures.
+type eventErasing struct {
+	_         struct{} `cbor:",toarray"`
+	Version   uint64
+	Building  ID
+	Replica   ReplicaID
+	N         uint64
+	Prev      Hash
+	Stamp     hlc.Stamp
+	EventTime int64
+	Actor     Actor
+	Action    string
+	Touches   []Touch
+	Refusals  []Refused
+	Card      *Card
+	Erasures  []Dot
 }
 
 // Dot is the dot that the event's values carry.
@@ -85,8 +111,15 @@ func (e Event) Dot() Dot { return Dot{Replica: e.Replica, N: e.N} }
 
 // Encode writes the event in its canonical form.
 func (e Event) Encode() ([]byte, error) {
-	e.Version = eventVersion
-	b, err := Marshal(e)
+	var form any
+	if e.Version = eventVersion; len(e.Erasures) == 0 {
+		form = e
+	} else {
+		e.Version = eventVersionErasing
+		form = eventErasing{Version: e.Version, Building: e.Building, Replica: e.Replica, N: e.N, Prev: e.Prev, Stamp: e.Stamp, EventTime: e.EventTime,
+			Actor: e.Actor, Action: e.Action, Touches: e.Touches, Refusals: e.Refusals, Card: e.Card, Erasures: e.Erasures}
+	}
+	b, err := Marshal(form)
 	if err == nil && len(b) > EventBytesMax {
 		err = fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
 	}

@@ -24,7 +24,7 @@ func TestEventRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		back, err := record.DecodeEvent(b)
-		if err != nil || back.Dot() != e.Dot() || back.Actor != e.Actor || len(back.Touches) != len(e.Touches) {
+		if err != nil || back.Dot() != e.Dot() || back.Actor != e.Actor || len(back.Touches) != len(e.Touches) || !slices.Equal(back.Erasures, e.Erasures) {
 			t.Fatalf("DecodeEvent = %v, %v; want %v", back, err, e)
 		}
 		raw, err := d.Encode()
@@ -57,6 +57,48 @@ func TestEventRoundTrip(t *testing.T) {
 		canonicalDetails(t, raw)
 		sameDetails(t, raw)
 	})
+}
+
+// TestErasuresRefused: an event's erasures are a list with one form, and a card has none.
+// Cites SPEC R18, SPEC R32.
+func TestErasuresRefused(t *testing.T) {
+	t.Parallel()
+	dots := func(n ...uint64) (out []record.Dot) {
+		for _, n := range n {
+			out = append(out, record.Dot{Replica: one, N: n})
+		}
+		return out
+	}
+	many := make([]uint64, record.ErasuresMax+1)
+	for i := range many {
+		many[i] = uint64(i + 1)
+	}
+	for name, list := range map[string][]record.Dot{
+		"NotAscending": dots(2, 1), "Twice": dots(1, 1), "NoNumber": dots(0), "NoReplica": {{N: 1}}, "TooMany": dots(many...),
+	} {
+		e := second()
+		e.Erasures = list
+		if b, err := e.Encode(); err == nil {
+			if _, err := record.DecodeEvent(b); !errors.Is(err, record.ErrEvent) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	card := first()
+	card.Erasures = dots(1)
+	b, err := card.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.DecodeEvent(b); !errors.Is(err, record.ErrEvent) {
+		t.Errorf("a card that erases: %v", err)
+	}
+	// The largest list still fits an event.
+	most := second()
+	most.Erasures = dots(many[:record.ErasuresMax]...)
+	if _, err := most.Encode(); err != nil {
+		t.Error(err)
+	}
 }
 
 func canonicalEvent(t fataler, b []byte) {

@@ -66,6 +66,11 @@ func drawEvent(t *rapid.T) (record.Event, record.Details) {
 		Prev: record.HashEvent([]byte{1}), Stamp: hlc.Stamp(rapid.Uint64().Draw(t, "stamp")), EventTime: rapid.Int64().Draw(t, "time"),
 		Actor:  record.Actor{Class: rapid.SampledFrom([]record.Class{record.Person, record.Automation}).Draw(t, "class"), Person: drawID(t, "person"), Name: rapid.StringN(0, 10, -1).Draw(t, "name")},
 		Action: rapid.StringN(0, 10, 64).Draw(t, "action")}
+	for range rapid.IntRange(0, 3).Draw(t, "erasures") {
+		e.Erasures = append(e.Erasures, record.Dot{Replica: drawID(t, "erased"), N: rapid.Uint64Range(1, 99).Draw(t, "erased n")})
+	}
+	slices.SortFunc(e.Erasures, record.Dot.Compare)
+	e.Erasures = slices.Compact(e.Erasures)
 	var details record.Details
 	for i := range rapid.IntRange(0, 3).Draw(t, "touches") {
 		d := record.Detail{Salt: rapid.SliceOfN(rapid.Byte(), record.SaltBytes, record.SaltBytes).Draw(t, "salt")}

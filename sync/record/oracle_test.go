@@ -8,6 +8,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"pgregory.net/rapid"
 
+	"estate/sync/hlc"
 	"estate/sync/record"
 )
 
@@ -111,7 +112,7 @@ func TestEventOracle(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := record.DecodeEvent(b)
-		if want := againstLibrary[record.Event](t, b); err != nil || !equalEvents(got, want) {
+		if want := libraryEvent(t, b); err != nil || !equalEvents(got, want) {
 			t.Fatalf("DecodeEvent(%x) = %+v, %v; the library reads %+v", b, got, err, want)
 		}
 		if b, err = d.Encode(); err != nil {
@@ -128,6 +129,31 @@ func TestEventOracle(t *testing.T) {
 			}
 		}
 	})
+}
+
+// libraryEvent reads an event of either version by the library.
+func libraryEvent(t fataler, b []byte) record.Event {
+	t.Helper()
+	if b[0] != 0x80|13 {
+		return againstLibrary[record.Event](t, b)
+	}
+	x := againstLibrary[struct {
+		_                 struct{} `cbor:",toarray"`
+		Version           uint64
+		Building, Replica record.ID
+		N                 uint64
+		Prev              record.Hash
+		Stamp             hlc.Stamp
+		EventTime         int64
+		Actor             record.Actor
+		Action            string
+		Touches           []record.Touch
+		Refusals          []record.Refused
+		Card              *record.Card
+		Erasures          []record.Dot
+	}](t, b)
+	return record.Event{Version: x.Version, Building: x.Building, Replica: x.Replica, N: x.N, Prev: x.Prev, Stamp: x.Stamp, EventTime: x.EventTime, Actor: x.Actor,
+		Action: x.Action, Touches: x.Touches, Refusals: x.Refusals, Card: x.Card, Erasures: x.Erasures}
 }
 
 func equalEvents(a, b record.Event) bool {
@@ -183,7 +209,7 @@ func TestReaderRefusesLikeLibrary(t *testing.T) {
 		i = rapid.IntRange(0, len(b)-1).Draw(t, "event at")
 		b[i] ^= rapid.ByteRange(1, 255).Draw(t, "event flip")
 		if _, err := record.DecodeEvent(b); err == nil {
-			againstLibrary[record.Event](t, b)
+			libraryEvent(t, b)
 		}
 	})
 }

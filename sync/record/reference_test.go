@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -201,6 +202,22 @@ type (
 		Refusals          []refRefused
 		Card              *refCard
 	}
+	// refErasing is an event of the second version.
+	refErasing struct {
+		_                 struct{} `cbor:",toarray"`
+		Version           uint64
+		Building, Replica []byte
+		N                 uint64
+		Prev              []byte
+		Stamp             uint64
+		EventTime         int64
+		Actor             refActor
+		Action            string
+		Touches           []refTouch
+		Refusals          []refRefused
+		Card              *refCard
+		Erasures          []refLink
+	}
 	refDetail struct {
 		_        struct{} `cbor:",toarray"`
 		Salt     []byte
@@ -221,15 +238,22 @@ func referenceEvent(b []byte) (refEvent, error) {
 	if len(b) > record.EventBytesMax {
 		return e, errNotSo
 	}
-	if err := strict.Unmarshal(b, &e); err != nil {
-		return e, err
+	version := uint64(1)
+	var x refErasing
+	again, err := []byte(nil), strict.Unmarshal(b, &x)
+	if err == nil {
+		e = refEvent{Version: x.Version, Building: x.Building, Replica: x.Replica, N: x.N, Prev: x.Prev, Stamp: x.Stamp, EventTime: x.EventTime,
+			Actor: x.Actor, Action: x.Action, Touches: x.Touches, Refusals: x.Refusals, Card: x.Card}
+		version = 2
+		again, err = canonical.Marshal(x)
+	} else if err = strict.Unmarshal(b, &e); err == nil {
+		again, err = canonical.Marshal(e)
 	}
-	again, err := canonical.Marshal(e)
-	if err != nil || !bytes.Equal(again, b) {
+	if err != nil || !bytes.Equal(again, b) || version == 2 && !ascendingLinks(x.Erasures) {
 		return e, errNotSo
 	}
 	first := e.N == 1
-	ok := e.Version == 1 && fixed(16, e.Building, e.Replica, e.Actor.Person) && fixed(32, e.Prev) &&
+	ok := e.Version == version && !(first && version == 2) && fixed(16, e.Building, e.Replica, e.Actor.Person) && fixed(32, e.Prev) &&
 		e.N > 0 && !isZero(e.Building) && !isZero(e.Replica) && first == (e.Card != nil) && first == isZero(e.Prev) &&
 		(e.Actor.Class == 1 || e.Actor.Class == 2) && len(e.Action) <= record.ActionBytesMax && len(e.Touches) <= record.TouchesMax && (!first || len(e.Touches) == 0)
 	for _, t := range e.Touches {
@@ -249,6 +273,17 @@ func referenceEvent(b []byte) (refEvent, error) {
 		return e, c.check(e.Replica)
 	}
 	return e, nil
+}
+
+// ascendingLinks holds the list of what an event erases.
+func ascendingLinks(list []refLink) bool {
+	for i, d := range list {
+		if !fixed(16, d.Replica) || isZero(d.Replica) || d.N == 0 ||
+			i > 0 && cmp.Or(bytes.Compare(list[i-1].Replica, d.Replica), cmp.Compare(list[i-1].N, d.N)) >= 0 {
+			return false
+		}
+	}
+	return len(list) > 0 && len(list) <= record.ErasuresMax
 }
 
 func (c refCard) check(replica []byte) error {

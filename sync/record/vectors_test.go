@@ -162,13 +162,18 @@ func events(t *testing.T, v *vectors) {
 	full.Touches[0].New = record.HashValues(salt, record.LabelNew, []record.Value{record.Text("v1")})
 	full.EventTime, full.Action, full.Actor.Person = 1_800_000_000_000, "note", two
 	next.Card.Predecessor, next.Card.PredecessorHash = record.Dot{Replica: two, N: 3}, record.Hash{3}
+	erasure := second()
+	erasure.Touches, erasure.Action = nil, "erase.request"
+	erasure.Erasures = []record.Dot{{Replica: one, N: 3}, {Replica: two, N: 1}}
 	for _, x := range []struct {
 		name string
 		e    record.Event
-	}{{"card", first()}, {"card of a successor", next}, {"removal", second()}, {"write", full}} {
+	}{{"card", first()}, {"card of a successor", next}, {"removal", second()}, {"write", full}, {"erasure", erasure}} {
 		b := mustEncode(t, x.e.Encode)
 		hash := record.HashEvent(b)
-		x.e.Version = 1
+		if x.e.Version = 1; len(x.e.Erasures) > 0 {
+			x.e.Version = 2
+		}
 		v.Events = append(v.Events, vector{Name: x.name, Decoded: eventJSON(x.e), Hex: hex.EncodeToString(b), Hash: hex.EncodeToString(hash[:])})
 	}
 	for _, x := range []struct {
@@ -203,6 +208,13 @@ func eventJSON(e record.Event) any {
 		touches = append(touches, map[string]any{"kind": x.Kind, "id": x.ID, "field": x.Field, "replaced": replaced, "old": hex.EncodeToString(x.Old[:]), "new": hex.EncodeToString(x.New[:])})
 	}
 	out["touches"], out["refusals"] = touches, []any{}
+	if len(e.Erasures) > 0 {
+		erasures := []any{}
+		for _, d := range e.Erasures {
+			erasures = append(erasures, map[string]any{"replica": d.Replica, "n": d.N})
+		}
+		out["erasures"] = erasures
+	}
 	if c := e.Card; c != nil {
 		out["card"] = map[string]any{"node": c.Node, "tier": c.Tier, "public_key": hex.EncodeToString(c.PublicKey),
 			"predecessor": map[string]any{"replica": c.Predecessor.Replica, "n": c.Predecessor.N}, "predecessor_hash": hex.EncodeToString(c.PredecessorHash[:])}
