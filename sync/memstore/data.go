@@ -24,6 +24,7 @@ type data struct {
 	quarantine map[quarantineKey]replica.QuarantineRow
 	cursors    map[record.ID]wire.Cursor
 	branches   map[branchKey]replica.EventRow
+	erased     map[record.Dot]record.Dot
 	feed       []entry // by position; entries of what has moved on are left until compact
 }
 
@@ -49,14 +50,14 @@ func newData(building record.ID) *data {
 		state: replica.State{Building: building}, records: map[record.Key]replica.Stored{}, events: map[record.Dot]replica.EventRow{},
 		chains: map[record.ReplicaID]replica.Chain{}, touches: map[touchKey]replica.PhoneTouch{},
 		quarantine: map[quarantineKey]replica.QuarantineRow{}, cursors: map[record.ID]wire.Cursor{},
-		branches: map[branchKey]replica.EventRow{},
+		branches: map[branchKey]replica.EventRow{}, erased: map[record.Dot]record.Dot{},
 	}
 }
 
 func (d *data) clone() *data {
 	return &data{
 		state: d.state, records: maps.Clone(d.records), events: maps.Clone(d.events), chains: maps.Clone(d.chains),
-		touches: maps.Clone(d.touches), quarantine: maps.Clone(d.quarantine), cursors: maps.Clone(d.cursors), branches: maps.Clone(d.branches), feed: slices.Clone(d.feed),
+		touches: maps.Clone(d.touches), quarantine: maps.Clone(d.quarantine), cursors: maps.Clone(d.cursors), branches: maps.Clone(d.branches), erased: maps.Clone(d.erased), feed: slices.Clone(d.feed),
 	}
 }
 
@@ -68,6 +69,7 @@ func (d *data) load(need replica.Need) (replica.Have, error) {
 		State: d.state, Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
 		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
+		Erased: map[record.Dot]record.Dot{},
 	}
 	for _, k := range need.Keys {
 		if stored, ok := d.records[k]; ok {
@@ -82,6 +84,9 @@ func (d *data) load(need replica.Need) (replica.Have, error) {
 	for _, dot := range need.Events {
 		if e, ok := d.events[dot]; ok {
 			have.Events[dot] = e.Hash
+		}
+		if by, ok := d.erased[dot]; ok {
+			have.Erased[dot] = by
 		}
 	}
 	for _, id := range need.Chains {
@@ -235,6 +240,7 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 		row.Body, row.Details, row.Position = some(row.Body), some(row.Details), 0
 		put(t, d.branches, branchKey{record.Dot{Replica: row.Replica, N: row.N}, row.Hash}, row)
 	}
+	t.erase(e.Erasures)
 	for _, c := range e.Chains {
 		put(t, d.chains, c.Replica, c)
 	}
@@ -255,6 +261,25 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 		put(t, d.cursors, e.Cursor.Peer, e.Cursor.Cursor)
 	}
 	return nil
+}
+
+// erase drops the details of events and of their branches, and remembers by what.
+func (t *transaction) erase(list []replica.Erasure) {
+	for _, x := range list {
+		if _, done := t.data.erased[x.Dot]; !done {
+			put(t, t.data.erased, x.Dot, x.By)
+		}
+		if row, ok := t.data.events[x.Dot]; ok {
+			row.Details = nil
+			put(t, t.data.events, x.Dot, row)
+		}
+		for k, row := range t.data.branches {
+			if k.dot == x.Dot {
+				row.Details = nil
+				put(t, t.data.branches, k, row)
+			}
+		}
+	}
 }
 
 func (t *transaction) saveRecord(row replica.RecordRow) error {

@@ -124,6 +124,7 @@ func (l *ledger) extend(c *Chain, in incoming) string {
 	l.changed(c.Replica)
 	l.state.Stamp = hlc.Observe(l.state.Stamp, in.event.Stamp, l.now)
 	l.index(c, in.event)
+	l.erase(c, in.event)
 	return ""
 }
 

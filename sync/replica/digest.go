@@ -104,7 +104,7 @@ func (n *Node) CheckDigest(ctx context.Context, building record.ID, peer Peer, s
 		}
 		keys[i] = record.Key{Building: building, Kind: d.Kinds[item.Kind], ID: item.ID}
 	}
-	need := Need{Peer: peer.Node, Quarantine: quarantineRetry, Sums: SumNeed{Keys: keys, Salt: SumSalt(sender, n.Boot())}}
+	need := Need{Peer: peer.Node, Quarantine: quarantineRetry, HeldBack: keys, Sums: SumNeed{Keys: keys, Salt: SumSalt(sender, n.Boot())}}
 	have, err := n.Store.Load(ctx, building, need)
 	if err != nil {
 		return out, fmt.Errorf("load digests: %w", err)

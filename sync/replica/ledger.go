@@ -25,6 +25,7 @@ type ledger struct {
 	chains      map[record.ReplicaID]*Chain
 	dirty       []record.ReplicaID
 	known       map[record.Dot]record.Hash
+	erased      map[record.Dot]record.Dot
 	waiting     map[record.ReplicaID][]EventRow
 	cursor      wire.Cursor
 	quarantined []QuarantineRow
@@ -57,6 +58,7 @@ func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) 
 	l := &ledger{node: n, self: n.ID(), building: building, boot: boot, state: have.State, before: have.State,
 		chains: map[record.ReplicaID]*Chain{}, known: have.Events, waiting: have.Waiting, records: map[record.Key]*work{},
 		cursor: have.Cursor, quarantined: have.Quarantine}
+	l.erased = joined(have.Erased, nil)
 	l.state.Building = building
 	l.now = n.Now() + have.State.ClockOffset
 	l.forks = forks{conflicts: map[record.ReplicaID]*conflict{}, proven: map[record.ReplicaID]bool{}}
@@ -203,6 +205,7 @@ func (l *ledger) append(e record.Event, details record.Details) (record.Event, e
 		c.Card = e.Card
 	}
 	l.changed(e.Replica)
+	l.erase(c, e)
 	return e, nil
 }
 
@@ -259,6 +262,7 @@ func (l *ledger) effects() (out Effects, changed bool, err error) {
 	for _, r := range l.dirty {
 		l.out.Chains = append(l.out.Chains, *l.chains[r])
 	}
+	l.dropErased()
 	l.out.State = l.state
 	return l.out, !l.out.IsZero() || l.state != l.before, nil
 }

@@ -55,9 +55,10 @@ type Tx interface {
 
 // Need names what a decision wants to know.
 type Need struct {
-	Keys    []record.Key
-	Chains  []record.ReplicaID // chains with their cards and those of all their ancestors
-	Events  []record.Dot       // hashes of these events, where held
+	Keys   []record.Key
+	Chains []record.ReplicaID // chains with their cards and those of all their ancestors
+	// Events asks for the hashes of these events, where held, and for what erased their values.
+	Events  []record.Dot
 	Waiting []record.ReplicaID // events beyond the held prefix of these replicas
 	// Unsettled asks, for these phones' replicas, for the lowest number with a part that is
 	// neither in its record here nor refused.
@@ -93,6 +94,7 @@ type Have struct {
 	Touches    map[record.Key][]PhoneTouch
 	Chains     map[record.ReplicaID]Chain
 	Events     map[record.Dot]record.Hash
+	Erased     map[record.Dot]record.Dot // by the event of that dot
 	Waiting    map[record.ReplicaID][]EventRow
 	Unsettled  map[record.ReplicaID]uint64
 	Cursor     wire.Cursor
@@ -215,11 +217,18 @@ type Effects struct {
 	// and EventsGone are such that were part of it until now.
 	Branches   []EventRow
 	EventsGone []record.Dot
+	// Erasures are saved last: the details of these events go, wherever the store keeps them,
+	// and it remembers by which event; the first stays.
+	Erasures []Erasure
 }
+
+// Erasure names a transaction whose values and salts are gone, and the event that erased
+// them.
+type Erasure struct{ Dot, By record.Dot }
 
 // IsZero reports whether nothing but an unchanged state would be written.
 func (e Effects) IsZero() bool {
-	return len(e.Chains)+len(e.Events)+len(e.Records)+len(e.Touches)+len(e.TouchesGone)+len(e.Quarantine)+len(e.QuarantineOut)+len(e.Branches)+len(e.EventsGone) == 0 && e.Cursor == nil
+	return len(e.Chains)+len(e.Events)+len(e.Records)+len(e.Touches)+len(e.TouchesGone)+len(e.Quarantine)+len(e.QuarantineOut)+len(e.Branches)+len(e.EventsGone)+len(e.Erasures) == 0 && e.Cursor == nil
 }
 
 // PeerCursor is how far a peer's feed was applied here.

@@ -25,7 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) replica.Store) {
 	for name, test := range map[string]func(*testing.T, replica.Store){
 		"RoundTrip": roundTrip, "Replace": replace, "Absent": absent, "BuildingsAreApart": buildingsApart, "Scope": scope,
 		"RollBack": rollBack, "Overlooked": overlooked, "Panic": panics, "Idempotent": idempotent, "Lineage": lineage, "Sums": sums, "Touches": touches, "HeldBack": heldBack,
-		"Waiting": waiting, "Branches": branches, "EventsRange": eventsRange, "FeedOrder": feedOrder, "FeedPaging": feedPaging, "LargePage": largePage,
+		"Waiting": waiting, "Branches": branches, "Erasures": erasures, "EventsRange": eventsRange, "FeedOrder": feedOrder, "FeedPaging": feedPaging, "LargePage": largePage,
 		"LargeRecord": largeRecord, "Cancelled": cancelled, "CancelledWithin": cancelledWithin, "Watch": watches,
 		"FollowFeed": followFeed, "FeedSnapshot": feedSnapshot, "PartialFailure": partialFailure, "OneBadOfMany": oneBadOfMany, "LikeMemory": likeMemory,
 		"FaultyCommit": faultyCommit, "FaultyAnswer": faultyAnswer, "FaultyLoad": faultyLoad, "FaultyTwice": faultyTwice,

@@ -23,6 +23,8 @@ const (
 		ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
 	selectHashes = `SELECT k.replica, k.n, e.hash FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n), LATERAL
 		(SELECT hash FROM event WHERE building = $1 AND replica = k.replica AND n = k.n OFFSET 0) e`
+	selectErasures = `SELECT e.replica, e.n, e.by_replica, e.by_n FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n)
+		JOIN erasure e ON e.building = $1 AND e.replica = k.replica AND e.n = k.n`
 	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = $1 ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unnest($2::uuid[])
@@ -104,6 +106,7 @@ func newHave(state replica.State) replica.Have {
 		Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
 		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
+		Erased: map[record.Dot]record.Dot{},
 	}
 }
 
@@ -143,6 +146,12 @@ func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 			have.Events[dot] = toHash(hash)
 			return err
 		}, selectHashes, of, uuids(ids), numbers)
+		query(b, func(rows pgx.Rows) error {
+			var dot, by record.Dot
+			err := rows.Scan((*[16]byte)(&dot.Replica), (*int64bits)(&dot.N), (*[16]byte)(&by.Replica), (*int64bits)(&by.N))
+			have.Erased[dot] = by
+			return err
+		}, selectErasures, of, uuids(ids), numbers)
 	}
 	if len(need.Waiting) > 0 {
 		query(b, func(rows pgx.Rows) error {

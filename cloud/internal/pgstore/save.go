@@ -25,7 +25,13 @@ const (
 		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut`
 	insertBranches = `INSERT INTO branch_event (building, replica, n, hash, body, details)
 		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[]) ON CONFLICT (building, replica, n, hash) DO NOTHING`
-	deleteEvents  = `DELETE FROM event e USING unnest($2::uuid[], $3::bigint[]) AS k (replica, n) WHERE e.building = $1 AND e.replica = k.replica AND e.n = k.n`
+	deleteEvents   = `DELETE FROM event e USING unnest($2::uuid[], $3::bigint[]) AS k (replica, n) WHERE e.building = $1 AND e.replica = k.replica AND e.n = k.n`
+	insertErasures = `INSERT INTO erasure (building, replica, n, by_replica, by_n) SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[])
+		ON CONFLICT (building, replica, n) DO NOTHING`
+	eraseEvents = `UPDATE event e SET details = NULL FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n)
+		WHERE e.building = $1 AND e.replica = k.replica AND e.n = k.n AND e.details IS NOT NULL`
+	eraseBranches = `UPDATE branch_event e SET details = NULL FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n)
+		WHERE e.building = $1 AND e.replica = k.replica AND e.n = k.n AND e.details IS NOT NULL`
 	upsertTouches = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused)
 		SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::text[], $5::uuid[], $6::bigint[], $7::boolean[], $8::boolean[])
 		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
@@ -72,6 +78,7 @@ func (g *group) statements(ctx context.Context, e replica.Effects) ([]statement,
 	}
 	out = append(append(append(out, records...), saveEvents(of, e.Events)...), chains...)
 	out = append(out, saveBranches(of, e.EventsGone, e.Branches)...)
+	out = append(out, saveErasures(of, e.Erasures)...)
 	out = append(append(out, saveTouches(of, e.TouchesGone, e.Touches)...), saveHeldBack(of, e.QuarantineOut, e.Quarantine)...)
 	if e.Cursor != nil {
 		c := e.Cursor.Cursor
@@ -196,6 +203,25 @@ func saveBranches(of [16]byte, gone []record.Dot, rows []replica.EventRow) []sta
 		out = append(out, statement{text: insertBranches, args: []any{of, uuids(ids), numbers, hashes, bodies, details}})
 	}
 	return out
+}
+
+// saveErasures drops details and remembers that they are gone.
+func saveErasures(of [16]byte, list []replica.Erasure) []statement {
+	if len(list) == 0 {
+		return nil
+	}
+	list = lastOf(list, func(x *replica.Erasure) record.Dot { return x.Dot })
+	dots, by := make([]record.Dot, len(list)), make([]record.Dot, len(list))
+	for i, x := range list {
+		dots[i], by[i] = x.Dot, x.By
+	}
+	ids, numbers := dotColumns(dots)
+	byIDs, byNumbers := dotColumns(by)
+	return []statement{
+		{text: insertErasures, args: []any{of, uuids(ids), numbers, uuids(byIDs), byNumbers}},
+		{text: eraseEvents, args: []any{of, uuids(ids), numbers}},
+		{text: eraseBranches, args: []any{of, uuids(ids), numbers}},
+	}
 }
 
 func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {

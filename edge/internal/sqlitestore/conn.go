@@ -59,6 +59,15 @@ func (c *conn) exec(text string, args ...any) error {
 	return nil
 }
 
+// pragma sets what holds for the connection. It answers with a row, which a kept statement
+// would leave open.
+func (c *conn) pragma(text string) error {
+	if _, err := c.c.ExecContext(context.Background(), text); err != nil {
+		return translate(err)
+	}
+	return nil
+}
+
 // each runs a query and calls row for every row of its answer, until it returns false.
 func (c *conn) each(text string, args []any, row func(*sql.Rows) (bool, error)) (err error) {
 	s, err := c.stmt(text) //nolint:sqlclosecheck // kept for the life of the connection

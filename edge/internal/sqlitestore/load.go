@@ -27,6 +27,9 @@ const (
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unhex(value) FROM json_each(?2)
 		UNION SELECT c.predecessor FROM line CROSS JOIN chain c ON c.building = ?1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
 		SELECT ` + chainColumns + ` FROM line CROSS JOIN chain c ON c.building = ?1 AND c.replica = line.replica`
+	// anyErasure spares a look-up for each event where nothing was ever erased.
+	anyErasure    = `SELECT EXISTS (SELECT 1 FROM erasure WHERE building = ?)`
+	selectErasure = `SELECT by_replica, by_n FROM erasure WHERE building = ? AND replica = ? AND n = ?`
 	selectHash    = `SELECT hash FROM event WHERE building = ? AND replica = ? AND n = ?`
 	eventColumns  = `e.replica, e.n, e.hash, e.body, e.details, e.position`
 	selectEvents  = `SELECT ` + eventColumns + ` FROM event e WHERE e.building = ? AND e.replica = ? AND e.n BETWEEN ? AND ? ORDER BY e.n LIMIT ?`
@@ -55,6 +58,7 @@ func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error)
 		Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
 		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
+		Erased: map[record.Dot]record.Dot{},
 	}
 	if err := need.Check(building); err != nil {
 		return have, err
@@ -210,6 +214,9 @@ func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Ha
 			return err
 		}
 	}
+	if err := c.loadErasures(building, need.Events, have.Erased); err != nil {
+		return err
+	}
 	for _, id := range need.Waiting {
 		waiting, err := c.events(selectWaiting, building[:], id[:])
 		if err != nil {
@@ -224,6 +231,35 @@ func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Ha
 			var n int64
 			err := rows.Scan(&n)
 			have.Unsettled[id] = uint64(n)
+			return true, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadErasures says which of these events were erased, and by which.
+func (c *conn) loadErasures(building record.ID, dots []record.Dot, into map[record.Dot]record.Dot) error {
+	some := false
+	if len(dots) > 0 {
+		err := c.each(anyErasure, []any{building[:]}, func(rows *sql.Rows) (bool, error) { return true, rows.Scan(&some) })
+		if err != nil {
+			return err
+		}
+	}
+	if !some {
+		return nil
+	}
+	for _, dot := range dots {
+		err := c.each(selectErasure, []any{building[:], dot.Replica[:], bits(dot.N)}, func(rows *sql.Rows) (bool, error) {
+			var from sql.RawBytes
+			var n int64
+			err := rows.Scan(&from, &n)
+			by := record.Dot{N: uint64(n)}
+			copy(by.Replica[:], from)
+			into[dot] = by
 			return true, err
 		})
 		if err != nil {

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	"estate/sync/record"
@@ -19,8 +20,14 @@ const (
 		ON CONFLICT (building, kind, id) DO UPDATE SET position = excluded.position, body = excluded.body`
 	upsertEvent = `INSERT INTO event (building, replica, n, hash, body, details, position) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
-	insertBranch = `INSERT INTO branch_event (building, replica, n, hash, body, details) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (building, replica, n, hash) DO NOTHING`
-	deleteEvent  = `DELETE FROM event WHERE building = ? AND replica = ? AND n = ?`
+	insertBranch  = `INSERT INTO branch_event (building, replica, n, hash, body, details) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (building, replica, n, hash) DO NOTHING`
+	deleteEvent   = `DELETE FROM event WHERE building = ? AND replica = ? AND n = ?`
+	insertErasure = `INSERT INTO erasure (building, replica, n, by_replica, by_n) VALUES (?, ?, ?, ?, ?) ON CONFLICT (building, replica, n) DO NOTHING`
+	eraseEvent    = `UPDATE event SET details = NULL WHERE building = ? AND replica = ? AND n = ? AND details IS NOT NULL`
+	eraseBranch   = `UPDATE branch_event SET details = NULL WHERE building = ? AND replica = ? AND n = ? AND details IS NOT NULL`
+	// What is erased is overwritten in the file, not only given free.
+	overwriteOn  = `PRAGMA secure_delete = ON`
+	overwriteOff = `PRAGMA secure_delete = OFF`
 	upsertChain  = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
 		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut`
@@ -68,7 +75,7 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	steps := []struct {
 		what string
 		save func(replica.Effects) error
-	}{{"state", t.saveState}, {"records", t.saveRecords}, {"events", t.saveEvents}, {"branches", t.saveBranches}, {"chains", t.saveChains}, {"touches", t.saveTouches}, {"peers", t.savePeers}}
+	}{{"state", t.saveState}, {"records", t.saveRecords}, {"events", t.saveEvents}, {"branches", t.saveBranches}, {"erasures", t.saveErasures}, {"chains", t.saveChains}, {"touches", t.saveTouches}, {"peers", t.savePeers}}
 	for _, step := range steps {
 		if err := step.save(e); err != nil {
 			return fmt.Errorf("save %s: %w", step.what, err)
@@ -122,6 +129,28 @@ func (t *transaction) saveBranches(e replica.Effects) error {
 	for _, r := range e.Branches {
 		if err := t.conn.exec(insertBranch, t.building[:], r.Replica[:], bits(r.N), r.Hash[:], r.Body, orNull(r.Details)); err != nil {
 			return fmt.Errorf("%d of %s: %w", r.N, r.Replica, err)
+		}
+	}
+	return nil
+}
+
+// saveErasures drops details for good, and remembers that they are gone.
+func (t *transaction) saveErasures(e replica.Effects) (err error) {
+	if len(e.Erasures) == 0 {
+		return nil
+	}
+	if err := t.conn.pragma(overwriteOn); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.conn.pragma(overwriteOff)) }()
+	for _, x := range e.Erasures {
+		if err := t.conn.exec(insertErasure, t.building[:], x.Dot.Replica[:], bits(x.Dot.N), x.By.Replica[:], bits(x.By.N)); err != nil {
+			return fmt.Errorf("%d of %s: %w", x.Dot.N, x.Dot.Replica, err)
+		}
+		for _, text := range []string{eraseEvent, eraseBranch} {
+			if err := t.conn.exec(text, t.building[:], x.Dot.Replica[:], bits(x.Dot.N)); err != nil {
+				return fmt.Errorf("%d of %s: %w", x.Dot.N, x.Dot.Replica, err)
+			}
 		}
 	}
 	return nil
