@@ -37,5 +37,5 @@ func ticket(words []string, n int) apiclient.NewTicket {
 		text.WriteByte(' ')
 	}
 	title := words[random.IntN(len(words))] + " " + words[random.IntN(len(words))]
-	return apiclient.NewTicket{Title: fmt.Sprintf("%s %d", title, n), Category: "other", Priority: "normal", ExternalRef: fmt.Sprint(n), Description: text.String()}
+	return apiclient.NewTicket{Title: fmt.Sprintf("%s %d", title, n), Category: "other", Priority: "normal", Description: text.String()}
 }
