@@ -74,7 +74,7 @@ func (s *site) copyRate(ctx context.Context, tables []table, count int) (float64
 		if err != nil {
 			return 0, fmt.Errorf("copy the same rows: %w", err)
 		}
-		rates = append(rates, rate(count, took))
+		rates = append(rates, perSecond(count, took))
 	}
 	return median(rates), nil
 }

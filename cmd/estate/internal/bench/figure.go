@@ -113,7 +113,7 @@ func median(all []float64) float64 {
 	return slices.Sorted(slices.Values(all))[len(all)/2]
 }
 
-// rate is how many there were in a second.
-func rate(count int, took time.Duration) float64 { return float64(count) / took.Seconds() }
+// perSecond is how many there were in a second.
+func perSecond(count int, took time.Duration) float64 { return float64(count) / took.Seconds() }
 
 const mega = 1e6

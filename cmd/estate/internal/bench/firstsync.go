@@ -39,9 +39,9 @@ func firstSync(ctx context.Context, s *site) error {
 	count := len(s.written)
 	what := fmt.Sprintf("first sync: %d tickets and their history, cloud to a new edge", count)
 	if s.empty > 0 {
-		s.add(beside(what, rate(count, took), "records/s", "edge to cloud", s.empty))
+		s.add(beside(what, perSecond(count, took), "records/s", "edge to cloud", s.empty))
 	} else {
-		s.add(plain(what, rate(count, took), "records/s"))
+		s.add(plain(what, perSecond(count, took), "records/s"))
 	}
 	_, edgeMemory := tree(s.edge.Process().PID())
 	_, cloudMemory := tree(s.cloud.Process().PID())

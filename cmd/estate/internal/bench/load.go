@@ -23,7 +23,7 @@ type timings struct {
 	took time.Duration
 }
 
-func (t timings) rate() float64 { return rate(len(t.each), t.took) }
+func (t timings) rate() float64 { return perSecond(len(t.each), t.took) }
 
 // bar shows how far a long part is, until it is ended. It looks by itself: a bar that is
 // told of every step costs more than the step.

@@ -124,7 +124,7 @@ func reconcile(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
-	s.empty = rate(count, m.took)
+	s.empty = perSecond(count, m.took)
 	const what = "reconcile"
 	s.add(
 		beside(what+fmt.Sprintf(": %d tickets and their events, edge to cloud", count), s.empty, "records/s", "COPY of the same records and events", copied).ratioAtLeast(goalOfCopy),

@@ -31,7 +31,7 @@ func (s *site) upsertRate(ctx context.Context, of rows, events bool) (float64, e
 				return 0, fmt.Errorf("upsert the same rows: %w", err)
 			}
 		}
-		rates = append(rates, rate(len(of.records.rows), time.Since(began)))
+		rates = append(rates, perSecond(len(of.records.rows), time.Since(began)))
 	}
 	return median(rates), nil
 }

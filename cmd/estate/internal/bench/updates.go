@@ -69,7 +69,7 @@ func updates(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
-	s.updated = rate(count, m.took)
+	s.updated = perSecond(count, m.took)
 	s.add(
 		beside(fmt.Sprintf("updates: %d changed tickets and their events, edge to cloud", count), s.updated, "records/s", "unnest upsert of the same records and events", both).ratioAtLeast(goalOfUpsert),
 		beside("updates: the same", s.updated, "records/s", "unnest upsert of the records alone", alone),
@@ -103,7 +103,7 @@ func events(ctx context.Context, s *site) error {
 		return err
 	}
 	s.add(
-		beside(fmt.Sprintf("events: %d about %d tickets, edge to cloud", count, hotTickets), rate(count, m.took), "events/s", "COPY of the same events", copied),
+		beside(fmt.Sprintf("events: %d about %d tickets, edge to cloud", count, hotTickets), perSecond(count, m.took), "events/s", "COPY of the same events", copied),
 		plain("events: stored event", rows.eventBytes, "B"),
 		plain("events: stored details of an event", rows.detailBytes, "B"),
 		plain("events: bytes to the cloud for each", float64(m.sent)/float64(count), "B"),
