@@ -12,9 +12,9 @@ import (
 func TestBenches(t *testing.T) {
 	t.Parallel()
 	for name, parts := range map[string][]string{
-		"freshness": nil,
+		"freshness": {"freshness"},
 		// The peer is measured only where its packages are installed.
-		"sync": {"reconcile", "updates", "events", "first sync", "creates", "media"},
+		"sync": {"reconcile", "updates", "events", "first sync", "creates", "media", "growth"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "figures.json")

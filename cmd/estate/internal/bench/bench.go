@@ -28,6 +28,8 @@ type options struct {
 	publisher string
 	// records is the size of the backlog; zero for the bench's own.
 	records int
+	// growth is how many tickets make the building large; zero for the bench's own.
+	growth int
 	// only names the parts to run; empty for all.
 	only []string
 }
@@ -75,6 +77,7 @@ func Command() *cobra.Command {
 	sync := add("sync", "How fast an edge and the cloud reconcile, beside COPY and PouchDB", runSync).Flags()
 	sync.StringSliceVar(&how.only, "only", nil, "parts to run: "+strings.Join(partNames(), ", ")+" (default all)")
 	sync.IntVar(&how.records, "records", 0, "tickets in the backlog (default 100000, 1000 with --quick)")
+	sync.IntVar(&how.growth, "growth", 0, "tickets that make the building large (default 1000000, 2000 with --quick)")
 	return cmd
 }
 

@@ -86,7 +86,7 @@ func (s *site) drained(ctx context.Context) error {
 	for _, end := range []*apiclient.Client{s.atEdge[0], s.atCloud[0]} {
 		err := stack.PollEvery(ctx, firstSyncLook, "both ends to list every ticket", func() (bool, error) {
 			have, err := end.CountTickets(ctx, s.edge.Place.ID)
-			return have >= len(s.written), err
+			return have >= len(s.written)+s.boxed, err
 		})
 		if err != nil {
 			return err

@@ -54,8 +54,8 @@ func firstSync(ctx context.Context, s *site) error {
 	return nil
 }
 
-// filled starts the new edge and waits until it lists all tickets: from the first byte on
-// the line.
+// filled starts the new edge and waits until it lists all tickets: from the first
+// page's bytes on the line.
 func (s *site) filled(ctx context.Context, count int) (took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
@@ -63,8 +63,8 @@ func (s *site) filled(ctx context.Context, count int) (took time.Duration, err e
 	var both errgroup.Group
 	both.Go(func() error {
 		err := stack.PollEvery(ctx, lookEvery, "the new edge to call the cloud", func() (bool, error) {
-			sent, _ := s.edge.Line.Carried()
-			return sent > 0, nil
+			_, answered := s.edge.Line.Carried()
+			return answered > smallTalk, nil
 		})
 		began = time.Now()
 		return err

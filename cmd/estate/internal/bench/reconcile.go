@@ -15,9 +15,11 @@ const (
 	// reconcileTimeout ends a bench that does not end.
 	reconcileTimeout = 15 * time.Minute
 	lookEvery        = 5 * time.Millisecond
-	goalOfCopy       = 0.45
-	edgeMemoryMax    = 100 // megabytes
-	cloudMemoryMax   = 150
+	// smallTalk is more than sign-in, greeting and reports together, and less than a page.
+	smallTalk      = 16 << 10
+	goalOfCopy     = 0.45
+	edgeMemoryMax  = 100 // megabytes
+	cloudMemoryMax = 150
 )
 
 // stored is what the cloud's database holds of the building.
@@ -43,8 +45,8 @@ func (s *site) since(ctx context.Context, position int64) (records int64, err er
 	return records, nil
 }
 
-// moved is one reconciliation, from the first byte after the line came back until
-// PostgreSQL had committed all.
+// moved is one reconciliation, from the first page's bytes on the line until PostgreSQL
+// had committed all. How long an edge waits before it tries a line again is not its speed.
 type moved struct {
 	before         stored
 	took           time.Duration
@@ -68,7 +70,7 @@ func (s *site) reconciled(ctx context.Context, events, records int) (m moved, er
 	s.edge.Line.Restore()
 	err = stack.PollEvery(ctx, lookEvery, "the line to be used again", func() (bool, error) {
 		now, _ := s.edge.Line.Carried()
-		return now > sent, nil
+		return now > sent+smallTalk, nil
 	})
 	if err != nil {
 		return m, err

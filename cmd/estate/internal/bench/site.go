@@ -33,6 +33,8 @@ type site struct {
 	words           []string
 	// written are the tickets made so far.
 	written []record.ID
+	// boxed is how many tickets came from boxes without a disk.
+	boxed int
 	// next counts on, so that no two tickets are alike.
 	next int
 	// empty is the rate of the first reconciliation, when there was nothing yet, and

@@ -31,6 +31,7 @@ func parts() []part {
 		{"first", firstSync},
 		{"creates", creates},
 		{"media", media},
+		{"growth", growth},
 	}
 }
 
