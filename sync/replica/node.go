@@ -69,6 +69,11 @@ type Node struct {
 	// whether cards that name it are genuine. It may do I/O and is never called under the
 	// building's lock.
 	Trusted func(ctx context.Context, building, node record.ID, tier record.Tier) (bool, error)
+	// Servers says what is known of a node whose seal a phone returns: it must know the node
+	// for certain, for its seal stands for what a whole building holds. It may do I/O and is
+	// never called under the building's lock. Where it is nil only this node's own seals
+	// count.
+	Servers func(ctx context.Context, building, node record.ID) (Server, error)
 }
 
 // ID is the node's id, derived from its key.

@@ -14,7 +14,7 @@ import (
 // not know and that are genuine: the phone's own, and those that a trusted server vouched
 // for. A phone's word alone makes no card: with another predecessor it would cover other
 // values, and it would squat on the chain.
-func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in []wire.Vouched) ([]incoming, error) {
+func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in []wire.Vouched, heads []record.Head) ([]incoming, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
@@ -37,7 +37,7 @@ func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in [
 		if have.Chains[e.row.Replica].Card != nil || slices.ContainsFunc(out, func(o incoming) bool { return o.row.Replica == e.row.Replica }) {
 			continue
 		}
-		ok, err := trusted.card(ctx, peer, e, v)
+		ok, err := trusted.card(ctx, peer, e, v, heads)
 		if err != nil {
 			return nil, err
 		}
@@ -55,10 +55,14 @@ type trusts struct {
 	known    map[record.ID]record.Tier // zero for none
 }
 
-func (t trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched) (bool, error) {
+func (t trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched, heads []record.Head) (bool, error) {
 	card := e.event.Card
 	if card.Node == peer.Node {
-		return card.Tier == record.TierPhone, nil
+		// Whoever it is that says so: the phone's key signed a head of this replica.
+		signed := slices.ContainsFunc(heads, func(h record.Head) bool {
+			return h.Replica == e.row.Replica && h.Verify(t.building, card.PublicKey) == nil
+		})
+		return card.Tier == record.TierPhone && signed, nil
 	}
 	r := v.Receipt
 	signed := r.Verify(t.building, v.Issuer) == nil
@@ -209,26 +213,51 @@ func (p *Proofs) card(r record.ReplicaID) (record.Card, bool) {
 // Prove adds to a push what is kept of the replicas whose numbers it replaces, and the
 // cards of their predecessors. own proves numbers of the phone itself; it may be unable to.
 func (p *Proofs) Prove(push *wire.Push, replaced []record.Dot, own func(record.Dot) (record.Head, wire.EventItem, bool)) {
-	for _, d := range replaced {
-		if d.Replica == push.Head.Replica || len(push.Heads) == wire.PushProofsMax || len(push.Cards) == wire.PushProofsMax {
+	replaced = slices.DeleteFunc(slices.Clone(replaced), func(d record.Dot) bool { return d.Replica == push.Head.Replica })
+	push.Heads, push.Cards = p.collect(push.Heads, push.Cards, replaced, own)
+}
+
+// collect adds heads that reach numbers, and the cards of their replicas with those of the
+// predecessors, which decide what an entry covers. It adds nothing twice.
+func (p *Proofs) collect(heads []record.Head, cards []wire.Vouched, dots []record.Dot, own func(record.Dot) (record.Head, wire.EventItem, bool)) ([]record.Head, []wire.Vouched) {
+	for _, d := range dots {
+		if len(heads) == wire.PushProofsMax || len(cards) == wire.PushProofsMax {
+			break
+		}
+		if slices.ContainsFunc(heads, func(h record.Head) bool { return h.Replica == d.Replica && h.N >= d.N }) {
 			continue
 		}
-		if head, card, ok := own(d); ok {
-			push.Heads, push.Cards = append(push.Heads, head), append(push.Cards, wire.Vouched{Card: card})
-			continue
+		head, card, ours := own(d)
+		if !ours {
+			if head = p.Heads[d.Replica]; head.N < d.N {
+				continue
+			}
 		}
-		head, ok := p.Heads[d.Replica]
-		if !ok || head.N < d.N {
-			continue
-		}
-		push.Heads = append(push.Heads, head)
-		for r := d.Replica; len(push.Cards) < wire.PushProofsMax; {
-			card, ok := p.card(r)
-			if !ok || slices.ContainsFunc(push.Cards, func(v wire.Vouched) bool { return v.Card.Replica == r }) {
+		heads = append(heads, head)
+		for r := d.Replica; len(cards) < wire.PushProofsMax; {
+			v := wire.Vouched{Card: card}
+			if !ours {
+				v = p.Cards[r]
+			}
+			e, err := record.DecodeEvent(v.Card.Body)
+			if err != nil || e.Card == nil || slices.ContainsFunc(cards, func(v wire.Vouched) bool { return v.Card.Replica == r }) {
 				break
 			}
-			push.Cards = append(push.Cards, p.Cards[r])
-			r = card.Predecessor.Replica
+			cards = append(cards, v)
+			if !ours && r != d.Replica && len(heads) < wire.PushProofsMax {
+				if head, ok := p.Heads[r]; ok {
+					// Its writer may have lost it: it takes its own card back for a head of its own only.
+					heads = append(heads, head)
+				}
+			}
+			before := e.Card.Predecessor
+			r = before.Replica
+			if ours {
+				if head, card, ours = own(before); ours && len(heads) < wire.PushProofsMax {
+					heads = append(heads, head)
+				}
+			}
 		}
 	}
+	return heads, cards
 }

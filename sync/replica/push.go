@@ -31,7 +31,7 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 		return wire.Pushed{}, refuse(codes[0], "a transaction is not readable and names no place in its chain")
 	}
 	push.events = events
-	if push.cards, err = n.newCards(ctx, building, peer, p.Cards); err != nil {
+	if push.cards, err = n.newCards(ctx, building, peer, p.Cards, p.Heads); err != nil {
 		return wire.Pushed{}, err
 	}
 	need, err := push.need(ctx)

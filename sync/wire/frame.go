@@ -33,6 +33,8 @@ const (
 	HeldMax        = 1 << 16
 	PullChainsMax  = 64
 	PushProofsMax  = 512 // heads, and cards: far more replicas than a push's records have writers
+	ReturnItemsMax = 500 // one transaction of the receiver, a tenth of a second of checking seals
+	ReturnKeysMax  = 64  // keys of servers: a building is served by few in its life
 	headerBytes    = 7
 	frameVersion   = 1
 	FlagCompressed = 1 << 0 // the payload is one zstd frame; the link expands it before Decode
@@ -103,6 +105,9 @@ func (Pong) frameType() Type   { return TypePong }
 func (Digest) frameType() Type   { return TypeDigest }
 func (Digested) frameType() Type { return TypeDigested }
 
+func (Returned) frameType() Type { return TypeReturned }
+func (Taken) frameType() Type    { return TypeTaken }
+
 // Pong answers a Ping with its id and the sender's time.
 type Pong Ping
 
@@ -157,7 +162,11 @@ func DecodePayload(t Type, payload []byte) (Message, error) {
 		return decode[Digest](payload)
 	case TypeDigested:
 		return decode[Digested](payload)
-	case TypeReturned, TypeForget:
+	case TypeReturned:
+		return decode[Returned](payload)
+	case TypeTaken:
+		return decode[Taken](payload)
+	case TypeForget:
 	}
 	return nil, fmt.Errorf("%w: %d", ErrUnknown, t)
 }
@@ -168,7 +177,7 @@ func DecodePayload(t Type, payload []byte) (Message, error) {
 var lenient = func() cbor.DecMode {
 	m, err := cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxNestedLevels: 16, MaxArrayElements: 1 << 17, MaxMapPairs: 16,
+		MaxNestedLevels: 16, MaxArrayElements: 1 << 17, MaxMapPairs: 32,
 	}.DecMode()
 	if err != nil {
 		panic(err)

@@ -7,8 +7,7 @@ import (
 // Type is a frame's kind. Numbers are never reused.
 type Type uint8
 
-// The frame types. Returned and Forget are reserved for the parts of design §3 that later
-// releases add; a receiver that does not know a type answers frame_unknown and goes on.
+// The frame types. A receiver that does not know a type answers frame_unknown and goes on.
 const (
 	TypeHello    Type = 1
 	TypePage     Type = 2
@@ -22,9 +21,10 @@ const (
 	TypePull     Type = 10
 	TypeBye      Type = 11
 	TypeReturned Type = 12 // sealed records brought back to a server that lost data
-	TypeForget   Type = 13
+	TypeForget   Type = 13 // not used: what left a reader's view is named on its page
 	TypeDigest   Type = 14
 	TypeDigested Type = 15
+	TypeTaken    Type = 16 // what became of returned records
 )
 
 // Hello opens a session, in both directions: who speaks, what it holds, what it was given
@@ -91,6 +91,9 @@ type RecordItem struct {
 	ID   record.ID `cbor:"2,keyasint,omitzero"`
 	Body []byte    `cbor:"3,keyasint,omitempty"`
 	Seal *Seal     `cbor:"4,keyasint,omitempty"`
+	// Tag is the server's secret name for the record, on a phone's page: what the phone needs
+	// to understand that the record left its view (SPEC R29).
+	Tag []byte `cbor:"5,keyasint,omitempty"`
 }
 
 // Seal is a server's signature over a record as it was served to a phone.
@@ -123,6 +126,8 @@ type Page struct {
 	// Issuer is the key that signed them: a phone shows them to servers that lack a card.
 	Vouched []record.Receipt `cbor:"12,keyasint,omitempty"`
 	Issuer  []byte           `cbor:"13,keyasint,omitempty"`
+	// Forget are the marks of records that the reader may not see, or no more (SPEC R29).
+	Forget [][]byte `cbor:"14,keyasint,omitempty"`
 }
 
 // Ack confirms that a page is on disk at the receiver.
@@ -212,6 +217,35 @@ type Pull struct {
 	// Replicas are the asker's own chains with transactions that it still keeps: the page
 	// brings the cloud's receipts for them.
 	Replicas []record.ReplicaID `cbor:"3,keyasint,omitempty"`
+	// Holds says that the asker has records of this building: it wants to be told what it
+	// must forget.
+	Holds bool `cbor:"4,keyasint,omitempty"`
+}
+
+// Returned brings records back, verbatim and with their seals, to a server that did not
+// send them in a whole pass: it may have lost them. Heads and cards prove the numbers that
+// they reach, as in a Push, and Issuers are the keys that sealed them (SPEC R30).
+type Returned struct {
+	ID      uint64        `cbor:"1,keyasint,omitempty"`
+	Records []RecordItem  `cbor:"2,keyasint,omitempty"`
+	Heads   []record.Head `cbor:"3,keyasint,omitempty"`
+	Cards   []Vouched     `cbor:"4,keyasint,omitempty"`
+	Issuers [][]byte      `cbor:"5,keyasint,omitempty"`
+}
+
+// Taken answers a Returned, record by record and in its order.
+type Taken struct {
+	ID      uint64        `cbor:"1,keyasint,omitempty"`
+	Results []TakenResult `cbor:"2,keyasint,omitempty"`
+}
+
+// TakenResult says what became of one returned record: no code means that the server holds
+// all of it. Forget says that it is not the reader's to see any more.
+type TakenResult struct {
+	Kind   string    `cbor:"1,keyasint,omitempty"`
+	ID     record.ID `cbor:"2,keyasint,omitzero"`
+	Code   string    `cbor:"3,keyasint,omitempty"`
+	Forget bool      `cbor:"4,keyasint,omitempty"`
 }
 
 // Bye ends a session with a coded reason and what to do about it.
