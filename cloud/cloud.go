@@ -102,7 +102,7 @@ func (c *Cloud) build(ctx context.Context) error {
 	}
 	table := schema.Default()
 	c.node = &replica.Node{Key: k.node, Tier: record.TierCloud, Rules: table, Store: c.store, Boot: c.boot, Random: rand.Reader,
-		Now: func() int64 { return c.cfg.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted}
+		Now: func() int64 { return c.cfg.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted, Servers: c.servers}
 	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
 	if c.words, err = auth.NewPasswords(auth.HashesAtOnceDefault, rand.Reader); err != nil {
 		return fmt.Errorf("passwords: %w", err)
@@ -148,6 +148,21 @@ func (c *Cloud) trusted(ctx context.Context, building, node record.ID, tier reco
 	case record.TierPhone:
 	}
 	return true, nil
+}
+
+// servers says whose seals phones may bring back: those of edges that were enrolled for the
+// building, revoked ones among them.
+func (c *Cloud) servers(ctx context.Context, building, node record.ID) (replica.Server, error) {
+	e, err := c.fleet.Edge(ctx, node)
+	switch {
+	case problem.HasCode(err, problem.NodeUnknown):
+		return replica.Server{}, nil
+	case err != nil:
+		return replica.Server{}, err
+	case e.Building != building:
+		return replica.Server{}, nil
+	}
+	return replica.Server{Tier: record.TierEdge, Revoked: e.RevokedAt != nil}, nil
 }
 
 func (c *Cloud) buildLinks(k keys) error {

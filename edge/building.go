@@ -54,6 +54,14 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 		// edges and phones, and nobody else may be the cloud.
 		Trusted: func(_ context.Context, _, node record.ID, tier record.Tier) (bool, error) {
 			return tier != record.TierCloud || node == cloud, nil
+		},
+		// A box knows itself and its cloud. What another box sealed goes to the cloud, which
+		// knows them all.
+		Servers: func(_ context.Context, _, node record.ID) (replica.Server, error) {
+			if node == cloud {
+				return replica.Server{Tier: record.TierCloud}, nil
+			}
+			return replica.Server{}, nil
 		}}
 	b.desk = desk.New(desk.Config{Node: b.node, Table: b.table, Query: sqlitestore.NewQueries(e.store, schema.Kinds()), Now: e.now, Random: rand.Reader, Log: e.log})
 	var err error

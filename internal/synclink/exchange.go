@@ -31,7 +31,7 @@ func (c caller) isPhone() bool { return !c.person.IsZero() }
 // error stays applied and is acknowledged; the error is the last frame.
 //
 //	node:  hello, acks, wants, pages        ->  hello, acks, wants, pages
-//	phone: hello, pushes, at most one pull  ->  hello, pushed…, page
+//	phone: hello, pushes, returned records, at most one pull  ->  hello, pushed…, taken…, page
 type exchange struct {
 	server *Server
 	caller caller
@@ -190,6 +190,8 @@ func (x *exchange) servePhone(ctx context.Context) error {
 		switch m := m.(type) {
 		case wire.Push:
 			err = x.push(ctx, admit, m)
+		case wire.Returned:
+			err = x.takeBack(ctx, m)
 		case wire.Pull:
 			return x.pull(ctx, m)
 		default:
@@ -245,6 +247,22 @@ func pushedCard(p wire.Push) (*record.Card, error) {
 		return nil, refusef(wire.CodeEventMalformed, "%v", err)
 	}
 	return e.Card, nil
+}
+
+// takeBack takes records that the phone was served and this server may have lost, whatever
+// the person's rights are now.
+func (x *exchange) takeBack(ctx context.Context, m wire.Returned) error {
+	phones, peer := x.server.config.Phones, x.caller.peer
+	_, view, err := phones.Rights(ctx, x.caller.building, x.caller.person)
+	if err != nil {
+		return fmt.Errorf("look up rights: %w", err)
+	}
+	answer, err := phones.Node.ApplyReturn(ctx, x.caller.building, peer, view, m)
+	if err != nil {
+		return fmt.Errorf("take returned records: %w", err)
+	}
+	x.server.reportReturn(ctx, x.caller, answer)
+	return x.server.codec.AppendFrame(&x.out, answer.Taken)
 }
 
 // pull reads a page of the person's view, with the rights as they are after the pushes.

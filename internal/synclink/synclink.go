@@ -64,6 +64,7 @@ type Node interface {
 // PhoneNode is what serving phones needs of replica.Node.
 type PhoneNode interface {
 	ApplyPush(ctx context.Context, building record.ID, peer replica.Peer, admit replica.Admit, p wire.Push) (wire.Pushed, error)
+	ApplyReturn(ctx context.Context, building record.ID, peer replica.Peer, v replica.View, in wire.Returned) (replica.Return, error)
 	ReadView(ctx context.Context, building record.ID, v replica.View, pull wire.Pull) (wire.Page, error)
 }
 
@@ -101,6 +102,8 @@ type Hooks struct {
 	Greeted func(building, node, generation record.ID)
 	// Alarm is for what an operator must see: chain_fork, store_rewound, …
 	Alarm func(building, node record.ID, code string)
+	// Returned says how many records a phone brought back that this store had lost.
+	Returned func(building, person record.ID, restored int)
 }
 
 func (h Hooks) frameIn(n int) {

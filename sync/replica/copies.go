@@ -33,7 +33,7 @@ type Holding struct {
 type Missing struct {
 	Ended bool
 	// Keys are the records that the server has not shown to hold, and the code by which it
-	// refused to take one back: that one waits for the server's next run.
+	// refused to take one back: that one waits (see Retry), or stays for its next run.
 	Keys map[record.Key]string
 }
 
@@ -171,6 +171,17 @@ func (c *Copies) Record(k record.Key, lineage merge.Lineage) record.Record {
 		}
 	}
 	return out
+}
+
+// Retry offers a server again, once, what it could not take back yet: what waits for a
+// signature, a clock or a disk passes in time.
+func (c *Copies) Retry(server record.ID) {
+	for k, code := range c.Missing[server].Keys {
+		switch code {
+		case wire.CodeContextUnsigned, wire.CodeReplicaUnknown, wire.CodeClockAhead, wire.CodeStoreFailed:
+			c.Missing[server].Keys[k] = ""
+		}
+	}
 }
 
 // Return is the next message for a server whose pass from zero ended without records that

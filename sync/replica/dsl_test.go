@@ -31,6 +31,8 @@ type lab struct {
 	now   int64
 	boots int
 	known map[record.ID]record.Tier
+	// revoked are nodes whose keys may be in other hands.
+	revoked map[record.ID]bool
 }
 
 // box is one node of the lab.
@@ -83,7 +85,7 @@ func (f keyFaultTx) Save(ctx context.Context, e replica.Effects) error {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	t.Parallel()
-	return &lab{t: t, now: noon, known: map[record.ID]record.Tier{}}
+	return &lab{t: t, now: noon, known: map[record.ID]record.Tier{}, revoked: map[record.ID]bool{}}
 }
 
 func key(name string) ed25519.PrivateKey {
@@ -98,6 +100,9 @@ func (l *lab) node(name string, tier record.Tier) *box {
 		Boot: func() record.ID { return b.boot }, Now: func() int64 { return l.now + b.skew }, Random: rand.NewChaCha8(sha256.Sum256([]byte(name))),
 		Trusted: func(_ context.Context, _, node record.ID, tier record.Tier) (bool, error) {
 			return l.known[node] == tier, nil
+		},
+		Servers: func(_ context.Context, _, node record.ID) (replica.Server, error) {
+			return replica.Server{Tier: l.known[node], Revoked: l.revoked[node]}, nil
 		}}
 	l.known[b.ID()] = tier
 	b.restart()
@@ -322,8 +327,13 @@ func everything(record.Key, record.Record, record.Record) bool { return true }
 
 func (b *box) pull(p *sim.Phone) {
 	b.lab.t.Helper()
+	b.pullView(p, replica.View{May: everything})
+}
+
+func (b *box) pullView(p *sim.Phone, v replica.View) {
+	b.lab.t.Helper()
 	for last := false; !last; {
-		page, err := b.ReadView(context.Background(), home, replica.View{May: everything}, wire.Pull{Cursor: p.State.Cursors[b.ID()]})
+		page, err := b.ReadView(context.Background(), home, v, p.Pull(b.ID()))
 		if err != nil {
 			b.lab.t.Fatal(err)
 		}
@@ -332,6 +342,31 @@ func (b *box) pull(p *sim.Phone) {
 		}
 		last = page.Last
 	}
+}
+
+// giveBack lets a phone return what a whole pass did not bring.
+func (b *box) giveBack(p *sim.Phone) (all []wire.TakenResult) {
+	b.lab.t.Helper()
+	for range 10 {
+		back, any := p.Return(b.ID())
+		if !any {
+			return all
+		}
+		answer := b.takeBack(p, back)
+		p.Taken(b.ID(), answer.Taken)
+		all = append(all, answer.Taken.Results...)
+	}
+	b.lab.t.Fatal("the return never ends")
+	return nil
+}
+
+func (b *box) takeBack(p *sim.Phone, back wire.Returned) replica.Return {
+	b.lab.t.Helper()
+	answer, err := b.ApplyReturn(context.Background(), home, replica.Peer{Node: p.ID(), Tier: record.TierPhone, Person: ann}, replica.View{May: everything}, back)
+	if err != nil {
+		b.lab.t.Fatal(err)
+	}
+	return answer
 }
 
 func (l *lab) edit(p *sim.Phone, puts ...sim.Put) record.Dot {

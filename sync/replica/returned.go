@@ -79,6 +79,11 @@ func (n *Node) unseal(ctx context.Context, building record.ID, in wire.Returned)
 		case !ok || kind.Secret:
 			r.code = wire.CodeKindUnknown // never served to a phone
 			continue
+		case !kind.EdgeWrites && n.Tier != record.TierCloud:
+			// The cloud would not take it from below without its event, which a phone cannot
+			// bring. From the phone it does.
+			r.code = wire.CodeKindNotYours
+			continue
 		case item.Seal == nil || wire.CheckSeal(keys[item.Seal.Node], building, item) != nil:
 			r.code = wire.CodeBadSignature
 			continue

@@ -37,6 +37,7 @@ type PhoneState struct {
 	Records  map[record.Key]record.Record
 	Cards    map[record.ReplicaID]record.Card
 	Proofs   replica.Proofs
+	Copies   replica.Copies
 	Cursors  map[record.ID]wire.Cursor
 	Refusals map[record.FieldDot]string
 	// Decided are transactions on which the cloud's own answer said what became of every
@@ -83,7 +84,7 @@ func (s PhoneState) Clone() PhoneState {
 		s.Chains[r] = &PhoneChain{Events: slices.Clone(c.Events), Head: c.Head, Settled: c.Settled}
 	}
 	s.Records, s.Cards, s.Cursors, s.Refusals = maps.Clone(s.Records), maps.Clone(s.Cards), maps.Clone(s.Cursors), maps.Clone(s.Refusals)
-	s.Proofs = s.Proofs.Clone()
+	s.Proofs, s.Copies = s.Proofs.Clone(), s.Copies.Clone()
 	s.Decided = maps.Clone(s.Decided)
 	return s
 }
@@ -231,13 +232,39 @@ func (p *Phone) prove(push *wire.Push) {
 			events = append(events, e)
 		}
 	}
-	p.State.Proofs.Prove(push, replica.Replaced(events), func(d record.Dot) (record.Head, wire.EventItem, bool) {
-		c := p.State.Chains[d.Replica]
-		if c == nil || c.Head.N < d.N {
-			return record.Head{}, wire.EventItem{}, false
-		}
-		return c.Head, c.Events[0], true
-	})
+	p.State.Proofs.Prove(push, replica.Replaced(events), p.own)
+}
+
+// own proves a number of one of the phone's own replicas.
+func (p *Phone) own(d record.Dot) (record.Head, wire.EventItem, bool) {
+	c := p.State.Chains[d.Replica]
+	if c == nil || c.Head.N < d.N {
+		return record.Head{}, wire.EventItem{}, false
+	}
+	return c.Head, c.Events[0], true
+}
+
+// Pull asks a server for its next page.
+func (p *Phone) Pull(server record.ID) wire.Pull {
+	return wire.Pull{Cursor: p.State.Cursors[server], Holds: len(p.State.Copies.Held) > 0}
+}
+
+// Return is the next message of records that a server seems to have lost.
+func (p *Phone) Return(server record.ID) (wire.Returned, bool) {
+	return p.State.Copies.Return(server, &p.State.Proofs, p.own)
+}
+
+// Taken takes the answer to it.
+func (p *Phone) Taken(server record.ID, t wire.Taken) {
+	p.forget(p.State.Copies.Taken(p.Building, server, t))
+	p.drop()
+}
+
+// forget takes copies away. What the phone wrote itself and has not settled stays.
+func (p *Phone) forget(keys []record.Key) {
+	for _, k := range keys {
+		delete(p.State.Records, k)
+	}
 }
 
 // Answer is what the phone pushes next to a server that wants events of its chain.
@@ -300,6 +327,11 @@ func (p *Phone) Pulled(from record.ID, page wire.Page) error {
 		k := record.Key{Building: p.Building, Kind: item.Kind, ID: item.ID}
 		p.State.Records[k] = merge.Merge(p.State.Records[k], r, p)
 	}
+	forget, err := p.State.Copies.Take(p.Building, page, p)
+	if err != nil {
+		return err
+	}
+	p.forget(forget)
 	p.State.Cursors[from] = wire.Cursor{Generation: page.Generation, View: page.View, Position: page.To}
 	p.drop()
 	return nil

@@ -43,12 +43,16 @@ type Client struct {
 	outbox *Outbox
 	saved  []byte
 	codec  *synclink.Codec
+	// nodes are the servers behind addresses, as their hellos said.
+	nodes map[string]record.ID
 }
 
 // Exchanged says what an exchange did.
 type Exchanged struct {
 	Pushed int // transactions sent
 	Pulled int // records received
+	// Returned counts the records that were given back to a server which had lost them.
+	Returned int
 }
 
 // NewClient opens a client over what was last persisted; nil for a fresh install.
@@ -61,7 +65,7 @@ func NewClient(c Config, saved []byte, now func() time.Time, persist func([]byte
 	if err != nil {
 		return nil, err
 	}
-	return &Client{HTTP: http.DefaultClient, Now: now, Persist: persist, config: c, outbox: outbox, saved: saved, codec: codec}, nil
+	return &Client{HTTP: http.DefaultClient, Now: now, Persist: persist, config: c, outbox: outbox, saved: saved, codec: codec, nodes: map[string]record.ID{}}, nil
 }
 
 // Look gives read access to the outbox.
@@ -111,6 +115,9 @@ func (c *Client) change(edit func() error) error {
 func (c *Client) Exchange(ctx context.Context, baseURL, token string) (Exchanged, error) {
 	baseURL = strings.TrimSuffix(baseURL, "/")
 	var out Exchanged
+	c.mu.Lock()
+	c.outbox.Retry(c.nodes[baseURL])
+	c.mu.Unlock()
 	for range roundsMax {
 		body, sent, err := c.compose(baseURL)
 		if err != nil {
@@ -156,6 +163,9 @@ func (c *Client) compose(server string) (body *bytes.Buffer, sent int, err error
 		messages = append(messages, p)
 		sent += len(p.Transactions)
 	}
+	if back, any := c.outbox.Returned(c.nodes[server]); any {
+		messages = append(messages, back)
+	}
 	messages = append(messages, c.outbox.Pull(server))
 	body = &bytes.Buffer{}
 	for _, m := range messages {
@@ -188,6 +198,7 @@ func (c *Client) take(server string, answer io.Reader, out *Exchanged) (again bo
 			if m.Building != c.config.Building {
 				return false, &replica.Refusal{Code: wire.CodeWrongBuilding, Detail: "the server answered for another building"}
 			}
+			c.nodes[server] = m.Node
 			again = c.outbox.Met(server, m) || again
 		case wire.Pushed:
 			err = c.outbox.TakePushed(server, c.now(), m)
@@ -196,6 +207,16 @@ func (c *Client) take(server string, answer io.Reader, out *Exchanged) (again bo
 			more, err = c.outbox.TakePage(server, c.now(), m)
 			out.Pulled += len(m.Records)
 			again, whole = again || more, true
+			if _, any := c.outbox.Returned(c.nodes[server]); any {
+				again = true
+			}
+		case wire.Taken:
+			c.outbox.TakeTaken(c.nodes[server], m)
+			for _, r := range m.Results {
+				if r.Code == "" {
+					out.Returned++
+				}
+			}
 		}
 		if err != nil {
 			return false, err

@@ -47,24 +47,13 @@ func (o *Outbox) Pushes(server string, pushesMax int) []wire.Push {
 // its own replicas the phone signs what it still has the hash and the card of.
 func (o *Outbox) prove(p *wire.Push) {
 	var events []record.Event
-	cards := map[record.ReplicaID]wire.EventItem{}
 	for _, t := range o.state.transactions {
 		dot := t.event.Dot()
-		if t.event.Card != nil {
-			cards[dot.Replica] = wire.EventItem{Body: t.body, Replica: dot.Replica, N: dot.N}
-		}
 		if slices.ContainsFunc(p.Transactions, func(i wire.EventItem) bool { return i.Replica == dot.Replica && i.N == dot.N }) {
 			events = append(events, t.event)
 		}
 	}
-	o.state.proofs.Prove(p, replica.Replaced(events), func(d record.Dot) (record.Head, wire.EventItem, bool) {
-		hash, ours := o.state.hashes[d]
-		card, kept := cards[d.Replica]
-		if !ours || !kept {
-			return record.Head{}, wire.EventItem{}, false
-		}
-		return record.SignHead(o.config.Key, o.config.Building, d.Replica, d.N, hash), card, true
-	})
+	o.state.proofs.Prove(p, replica.Replaced(events), o.ownProof())
 }
 
 // unsent lists what a server may not hold yet of an own replica. The card goes first to
@@ -118,7 +107,7 @@ func (o *Outbox) unsettledReplicas() []record.ReplicaID {
 
 // Pull asks for the next page of a server's view.
 func (o *Outbox) Pull(server string) wire.Pull {
-	p := wire.Pull{Cursor: o.state.cursors[server]}
+	p := wire.Pull{Cursor: o.state.cursors[server], Holds: len(o.state.copies.Held) > 0}
 	for _, t := range o.state.transactions {
 		if id := t.event.Replica; !t.settled && !slices.Contains(p.Replicas, id) && len(p.Replicas) < wire.PullChainsMax {
 			p.Replicas = append(p.Replicas, id)
@@ -128,14 +117,23 @@ func (o *Outbox) Pull(server string) wire.Pull {
 }
 
 // Met notes a server's hello. It reports whether what was known of the server in this run
-// no longer holds, so that everything unsettled must be offered again.
+// no longer holds, so that everything unsettled must be offered again. A cloud that was
+// started anew may have been restored: what it had settled and this phone still keeps counts
+// as unsettled.
 func (o *Outbox) Met(server string, h wire.Hello) (again bool) {
+	if h.Node == record.NodeID(o.config.Cloud) && o.state.cloud != h.Generation {
+		again = !o.state.cloud.IsZero()
+		o.state.cloud = h.Generation
+		for i := range o.state.transactions {
+			o.state.transactions[i].settled = false
+		}
+	}
 	known, ok := o.held[server]
 	if ok && known.generation == h.Generation {
-		return false
+		return again
 	}
 	o.held[server] = heldBy{generation: h.Generation, upTo: map[record.ReplicaID]uint64{}, asked: map[wire.Want]struct{}{}}
-	return ok
+	return again || ok
 }
 
 // TakePushed takes a server's answer to a push. Values that were refused for the phone's
@@ -277,11 +275,20 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 		}
 		key := record.Key{Building: o.config.Building, Kind: item.Kind, ID: item.ID}
 		o.state.pulled[key] = merge.Merge(o.state.pulled[key], r, o)
+		delete(o.state.forgotten, key)
 		for _, f := range r.Fields {
 			for _, s := range f.Siblings {
 				o.state.stamp = hlc.Observe(o.state.stamp, s.Stamp, now+o.state.offset)
 			}
 		}
+	}
+	forget, err := o.state.copies.Take(o.config.Building, p, o)
+	if err != nil {
+		return false, err
+	}
+	o.forget(forget)
+	if p.Last && len(p.Issuer) > 0 && record.NodeID(p.Issuer) == record.NodeID(o.config.Cloud) {
+		o.unseen()
 	}
 	for _, r := range p.Receipts {
 		if err := o.TakeReceipt(server, r); err != nil {
@@ -299,9 +306,26 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 func (o *Outbox) covered(t transaction) bool {
 	for _, touch := range t.event.Touches {
 		key := record.Key{Building: o.config.Building, Kind: touch.Kind, ID: touch.ID}
-		if !o.refused(t.event.Dot(), key, touch.Field) && !merge.Covers(o.state.pulled[key].Context, touch.Field, t.event.Dot(), o) {
+		if !o.refused(t.event.Dot(), key, touch.Field) && !o.state.forgotten[key] && !merge.Covers(o.state.pulled[key].Context, touch.Field, t.event.Dot(), o) {
 			return false
 		}
 	}
 	return true
+}
+
+// unseen notes, at the end of a pull from the cloud, the records of transactions that it
+// settled before and did not show: they are not in this person's view, and never will cover
+// them.
+func (o *Outbox) unseen() {
+	for _, t := range o.state.transactions {
+		if !t.settled {
+			continue
+		}
+		for _, touch := range t.event.Touches {
+			key := record.Key{Building: o.config.Building, Kind: touch.Kind, ID: touch.ID}
+			if _, held := o.state.pulled[key]; !held {
+				o.state.forgotten[key] = true
+			}
+		}
+	}
 }

@@ -20,10 +20,13 @@ type state struct {
 	transactions []transaction
 	hashes       map[record.Dot]record.Hash // of all own events, for good
 	refusals     []Refusal
-	pulled       map[record.Key]record.Record
+	pulled       map[record.Key]record.Record // what the copies say together
+	copies       replica.Copies
+	forgotten    map[record.Key]bool // left the view; own transactions on them may still be kept
 	cards        map[record.ReplicaID]record.Card
 	proofs       replica.Proofs
 	cursors      map[string]wire.Cursor // per server address
+	cloud        record.ID              // the cloud's generation when it was last met
 }
 
 // transaction is one own event with its values.
@@ -41,6 +44,7 @@ func (t transaction) touches(k record.Key) bool {
 
 func newState() state {
 	return state{hashes: map[record.Dot]record.Hash{}, pulled: map[record.Key]record.Record{}, cards: map[record.ReplicaID]record.Card{}, cursors: map[string]wire.Cursor{},
+		forgotten: map[record.Key]bool{}, copies: replica.Copies{Held: map[record.Key]replica.Holding{}, Issuers: map[record.ID][]byte{}, Missing: map[record.ID]replica.Missing{}},
 		proofs: replica.Proofs{Cards: map[record.ReplicaID]wire.Vouched{}, Heads: map[record.ReplicaID]record.Head{}}}
 }
 
@@ -60,10 +64,15 @@ type (
 		Transactions []savedTransaction `cbor:"9,keyasint"`
 		Hashes       []savedHash        `cbor:"10,keyasint"`
 		Refusals     []savedRefusal     `cbor:"11,keyasint"`
-		Pulled       []savedRecord      `cbor:"12,keyasint"`
+		Pulled       []savedRecord      `cbor:"12,keyasint,omitempty"` // of a release before seals
 		Cards        []savedCard        `cbor:"13,keyasint"`
 		Cursors      []savedCursor      `cbor:"14,keyasint"`
 		Proofs       []savedProof       `cbor:"15,keyasint,omitempty"`
+		Copies       []savedCopies      `cbor:"16,keyasint,omitempty"`
+		Issuers      [][]byte           `cbor:"17,keyasint,omitempty"`
+		Missing      []savedMissing     `cbor:"18,keyasint,omitempty"`
+		Forgotten    []savedKey         `cbor:"19,keyasint,omitempty"`
+		Cloud        record.ID          `cbor:"20,keyasint,omitzero"`
 	}
 	savedTransaction struct {
 		Body    []byte `cbor:"1,keyasint"`
@@ -88,6 +97,26 @@ type (
 		ID   record.ID `cbor:"2,keyasint"`
 		Body []byte    `cbor:"3,keyasint"`
 	}
+	savedCopies struct {
+		Kind  string            `cbor:"1,keyasint"`
+		ID    record.ID         `cbor:"2,keyasint"`
+		Items []wire.RecordItem `cbor:"3,keyasint"`
+		Tags  []savedTag        `cbor:"4,keyasint,omitempty"`
+	}
+	savedTag struct {
+		Server record.ID `cbor:"1,keyasint"`
+		Tag    []byte    `cbor:"2,keyasint"`
+	}
+	savedMissing struct {
+		Server record.ID  `cbor:"1,keyasint"`
+		Ended  bool       `cbor:"2,keyasint"`
+		Keys   []savedKey `cbor:"3,keyasint"`
+	}
+	savedKey struct {
+		Kind string    `cbor:"1,keyasint"`
+		ID   record.ID `cbor:"2,keyasint"`
+		Code string    `cbor:"3,keyasint,omitempty"`
+	}
 	savedCard struct {
 		Replica record.ReplicaID `cbor:"1,keyasint"`
 		Card    record.Card      `cbor:"2,keyasint"`
@@ -106,7 +135,7 @@ type (
 // once these bytes are.
 func (o *Outbox) Save() ([]byte, error) {
 	s := o.state
-	out := savedState{Version: savedVersion, Building: o.config.Building, Node: o.Node(), Replica: s.replica, N: s.n, Head: s.head, Stamp: s.stamp, Offset: s.offset}
+	out := savedState{Version: savedVersion, Building: o.config.Building, Node: o.Node(), Replica: s.replica, N: s.n, Head: s.head, Stamp: s.stamp, Offset: s.offset, Cloud: s.cloud}
 	for _, t := range s.transactions {
 		out.Transactions = append(out.Transactions, savedTransaction{Body: t.body, Details: t.encoded, Settled: t.settled})
 	}
@@ -117,16 +146,7 @@ func (o *Outbox) Save() ([]byte, error) {
 	for _, r := range s.refusals {
 		out.Refusals = append(out.Refusals, savedRefusal(r))
 	}
-	for k, r := range s.pulled {
-		body, err := r.Encode()
-		if err != nil {
-			return nil, fmt.Errorf("save %s: %w", k, err)
-		}
-		out.Pulled = append(out.Pulled, savedRecord{k.Kind, k.ID, body})
-	}
-	slices.SortFunc(out.Pulled, func(a, b savedRecord) int {
-		return record.Key{Kind: a.Kind, ID: a.ID}.Compare(record.Key{Kind: b.Kind, ID: b.ID})
-	})
+	saveCopies(s, &out)
 	for id, c := range s.cards {
 		out.Cards = append(out.Cards, savedCard{id, c})
 	}
@@ -165,7 +185,7 @@ func (o *Outbox) load(saved []byte) error {
 		return fmt.Errorf("%w: version %d of node %s in building %s", ErrState, in.Version, in.Node, in.Building)
 	}
 	s := newState()
-	s.replica, s.n, s.head, s.stamp, s.offset = in.Replica, in.N, in.Head, in.Stamp, in.Offset
+	s.replica, s.n, s.head, s.stamp, s.offset, s.cloud = in.Replica, in.N, in.Head, in.Stamp, in.Offset, in.Cloud
 	for _, t := range in.Transactions {
 		event, err := record.DecodeEvent(t.Body)
 		if err != nil {
@@ -185,12 +205,8 @@ func (o *Outbox) load(saved []byte) error {
 	for _, r := range in.Refusals {
 		s.refusals = append(s.refusals, Refusal(r))
 	}
-	for _, p := range in.Pulled {
-		r, err := record.Decode(p.Body)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrState, err)
-		}
-		s.pulled[record.Key{Building: in.Building, Kind: p.Kind, ID: p.ID}] = r
+	if err := loadCopies(in, &s); err != nil {
+		return err
 	}
 	for _, c := range in.Cards {
 		s.cards[c.Replica] = c.Card
@@ -206,5 +222,8 @@ func (o *Outbox) load(saved []byte) error {
 		s.cursors[c.Server] = c.Cursor
 	}
 	o.state = s
+	for k := range s.copies.Held {
+		s.pulled[k] = s.copies.Record(k, o)
+	}
 	return nil
 }

@@ -76,14 +76,28 @@ func setup(t *testing.T) *town {
 
 func (w *town) serve(name string, tier record.Tier) *server {
 	w.t.Helper()
+	return w.serveFrom(name, tier, memstore.New())
+}
+
+// serveFrom starts a server on a disk, which may be an old one.
+func (w *town) serveFrom(name string, tier record.Tier, store *memstore.Store) *server {
+	w.t.Helper()
 	boot, err := record.NewID(time.Now().UnixMilli(), rand.Reader)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	store := memstore.New()
 	s := &server{t: w.t, name: name, store: store, node: &replica.Node{Key: named(name), Tier: tier, Rules: schema.Default(), Store: store,
 		Boot: func() record.ID { return boot }, Now: func() int64 { return time.Now().UnixMilli() }, Random: rand.Reader, Schema: schema.Version,
-		Trusted: func(context.Context, record.ID, record.ID, record.Tier) (bool, error) { return true, nil }}}
+		Trusted: func(context.Context, record.ID, record.ID, record.Tier) (bool, error) { return true, nil },
+		Servers: func(_ context.Context, _, node record.ID) (replica.Server, error) {
+			switch node {
+			case record.NodeID(public(named("cloud"))):
+				return replica.Server{Tier: record.TierCloud}, nil
+			case record.NodeID(public(named("edge"))):
+				return replica.Server{Tier: record.TierEdge}, nil
+			}
+			return replica.Server{}, nil
+		}}}
 	s.cutAfter.Store(-1)
 	link, err := synclink.NewServer(synclink.ServerConfig{Node: s.node, Watch: store.Watch, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Authenticate: func(*http.Request) (replica.Peer, record.ID, error) {
