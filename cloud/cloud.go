@@ -47,6 +47,11 @@ const (
 	bootWait = 2 * time.Second
 	// noticeWait is what keeping a notice may take: the link goes on without it.
 	noticeWait = 2 * time.Second
+	// databaseWait is how long a start waits for a database that recovers, databaseAgainFirst
+	// and databaseAgainMax the pauses between its attempts.
+	databaseWait       = time.Minute
+	databaseAgainFirst = 250 * time.Millisecond
+	databaseAgainMax   = 2 * time.Second
 	// gateEvery and gateBurst limit enrolments and session requests by address.
 	gateEvery   = 200 * time.Millisecond
 	gateBurst   = 200
@@ -78,12 +83,32 @@ type Cloud struct {
 }
 
 // New connects to the database, migrates it, and builds the process without serving yet.
-// Close it if Run is never called.
+// It waits for a database that is just starting, for a while: after a power cut both come
+// back together. Close it if Run is never called.
 func New(ctx context.Context, cfg Config) (*Cloud, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	waiting, cancel := context.WithTimeout(ctx, databaseWait)
+	defer cancel()
+	for wait := databaseAgainFirst; ; wait = min(2*wait, databaseAgainMax) {
+		c, err := connect(ctx, cfg)
+		if err == nil || waiting.Err() != nil || problem.From(err).Code != problem.Unavailable && !errors.Is(err, replica.ErrBusy) {
+			return c, err
+		}
+		cfg.Log.WarnContext(ctx, "the database does not answer yet; trying again", obs.Error(err))
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-waiting.Done():
+			timer.Stop()
+			return nil, err
+		}
+	}
+}
+
+func connect(ctx context.Context, cfg Config) (*Cloud, error) {
 	store, err := pgstore.Open(ctx, cfg.DatabaseURL, pgstore.Options{Log: cfg.Log, ConnectionsMax: cfg.DatabaseConnectionsMax})
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)

@@ -140,7 +140,7 @@ func (e *Edge) Close() error {
 
 // Run serves until ctx ends or something essential fails, and leaves nothing running.
 func (e *Edge) Run(ctx context.Context) error {
-	e.serve(e.notEnrolled())
+	e.serve(e.waiting(problem.New(problem.Unavailable, "this box is starting")))
 	group, running := errgroup.WithContext(ctx)
 	for _, s := range []struct {
 		server *http.Server
@@ -176,6 +176,7 @@ func (e *Edge) work(ctx context.Context) error {
 	enrolment, err := e.local.Enrolment(ctx)
 	if errors.Is(err, local.ErrNotEnrolled) {
 		e.log.WarnContext(ctx, "this edge is not enrolled: run estate-edge enrol")
+		e.serve(e.waiting(problem.New(problem.NotEnrolled, "")))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -203,12 +204,13 @@ func (e *Edge) dispatch(w http.ResponseWriter, r *http.Request) {
 	(*e.handler.Load()).ServeHTTP(w, r)
 }
 
-// notEnrolled serves a box that belongs to no building: it is alive and says what to do.
-func (e *Edge) notEnrolled() http.Handler {
+// waiting serves a box that is starting, or belongs to no building: it is alive and says
+// what to do.
+func (e *Edge) waiting(why *problem.Problem) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", obs.Alive())
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		auth.Refuse(w, r, problem.New(problem.NotEnrolled, ""), e.log)
+		auth.Refuse(w, r, why, e.log)
 	})
 	return mux
 }

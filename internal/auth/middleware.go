@@ -128,7 +128,7 @@ func withoutToken(ctx context.Context, r *http.Request) *http.Request {
 // not a problem is logged and not shown.
 func Refuse(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
 	p := problem.From(err)
-	if p.Code == problem.Internal {
+	if p.Err != nil && p.Status() >= http.StatusInternalServerError {
 		log.ErrorContext(r.Context(), "verify caller", slog.Any("error", err))
 	}
 	h := w.Header()

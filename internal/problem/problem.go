@@ -8,7 +8,10 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"slices"
 )
 
 // Code is a stable, documented identifier such as "ticket_not_found". Clients match on it;
@@ -67,14 +70,32 @@ func (p *Problem) Is(target error) bool {
 	return errors.As(target, &t) && t.Code == p.Code
 }
 
-// From finds the problem in an error chain; anything else becomes Internal with the error
-// as its cause.
+// From finds the problem in an error chain. Where there is none, a database or peer that
+// did not get to answer is Unavailable, and anything else Internal; the error is the cause.
 func From(err error) *Problem {
 	var p *Problem
-	if errors.As(err, &p) {
+	switch {
+	case errors.As(err, &p):
 		return p
+	case away(err):
+		return &Problem{Code: Unavailable, Err: err}
 	}
 	return &Problem{Code: Internal, Err: err}
+}
+
+// awayClasses are the SQLSTATE classes of a database server that cannot work now:
+// connection, resources, operator (it starts, stops or recovers), its disk.
+func awayClasses() []string { return []string{"08", "53", "57", "58"} }
+
+// away says that whoever was asked did not get to answer: trying again may help.
+func away(err error) bool {
+	var server interface{ SQLState() string }
+	if errors.As(err, &server) {
+		state := server.SQLState()
+		return len(state) == 5 && slices.Contains(awayClasses(), state[:2])
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // Message is what the caller is told: the code's own message and the detail.
