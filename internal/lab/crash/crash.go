@@ -26,9 +26,9 @@ const (
 	findingsMax = 20
 	// sensorsMin and sensorsMax bound the simulated devices of a building: each has an alarm
 	// and a few readings to give.
-	sensorsMin, sensorsMax = 6, 300
-	// cyclesASensor is how many cycles use up a sensor.
-	cyclesASensor = 1
+	sensorsMin, sensorsMax = 8, 400
+	// sensorsACycle is how many sensors a cycle uses up at most.
+	sensorsACycle = 2
 )
 
 // Options say what to run.

@@ -40,7 +40,6 @@ type handset struct {
 	unit     record.ID
 	count    int
 	tickets  []record.ID
-	written  []*entry
 	lastOpen *entry
 }
 

@@ -34,6 +34,9 @@ type Report struct {
 	Notes    []string
 }
 
+// Kinds is how many kinds of writes a run makes.
+func Kinds() int { return len(kindsOfWrites()) }
+
 // Acknowledged counts all acknowledged writes.
 func (r Report) Acknowledged() (n int) {
 	for _, row := range r.Rows {

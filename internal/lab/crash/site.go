@@ -209,7 +209,7 @@ func (s *site) prepare(ctx context.Context) error {
 	if s.cloud, err = publicKey(ctx, manager, s.place.ID); err != nil {
 		return err
 	}
-	count := min(max(s.world.options.Cycles/cyclesASensor, sensorsMin), sensorsMax)
+	count := min(max(s.world.options.Cycles*sensorsACycle, sensorsMin), sensorsMax)
 	for n := range count {
 		one := newSensor(s.place.Code, n)
 		made, err := manager.CreateDevice(ctx, s.place.ID, apiclient.NewDevice{Hardware: one.hardware(), Name: one.name})
