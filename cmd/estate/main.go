@@ -21,6 +21,7 @@ import (
 	"estate/cmd/estate/internal/demo"
 	"estate/cmd/estate/internal/enrol"
 	"estate/cmd/estate/internal/importing"
+	"estate/cmd/estate/internal/torture"
 	"estate/cmd/estate/internal/verify"
 	"estate/internal/apiclient"
 )
@@ -45,6 +46,7 @@ func run(ctx context.Context) int {
 		verify.Command(),
 		enrol.Command(),
 		bench.Command(),
+		torture.Command(),
 		crash.Command(),
 		backup.Command(),
 		backup.RestoreCommand(),

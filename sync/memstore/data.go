@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"estate/sync/record"
@@ -19,6 +20,7 @@ type data struct {
 	state      replica.State
 	records    map[record.Key]replica.Stored
 	events     map[record.Dot]replica.EventRow
+	numbers    map[record.ReplicaID][]uint64 // of the events, ascending
 	chains     map[record.ReplicaID]replica.Chain
 	touches    map[touchKey]replica.PhoneTouch
 	quarantine map[quarantineKey]replica.QuarantineRow
@@ -48,15 +50,19 @@ type branchKey struct {
 func newData(building record.ID) *data {
 	return &data{
 		state: replica.State{Building: building}, records: map[record.Key]replica.Stored{}, events: map[record.Dot]replica.EventRow{},
-		chains: map[record.ReplicaID]replica.Chain{}, touches: map[touchKey]replica.PhoneTouch{},
+		numbers: map[record.ReplicaID][]uint64{}, chains: map[record.ReplicaID]replica.Chain{}, touches: map[touchKey]replica.PhoneTouch{},
 		quarantine: map[quarantineKey]replica.QuarantineRow{}, cursors: map[record.ID]wire.Cursor{},
 		branches: map[branchKey]replica.EventRow{}, erased: map[record.Dot]record.Dot{},
 	}
 }
 
 func (d *data) clone() *data {
+	numbers := maps.Clone(d.numbers)
+	for id, list := range numbers {
+		numbers[id] = slices.Clip(list) // the copy's appends are its own; this side's lie beyond its end
+	}
 	return &data{
-		state: d.state, records: maps.Clone(d.records), events: maps.Clone(d.events), chains: maps.Clone(d.chains),
+		state: d.state, records: maps.Clone(d.records), events: maps.Clone(d.events), numbers: numbers, chains: maps.Clone(d.chains),
 		touches: maps.Clone(d.touches), quarantine: maps.Clone(d.quarantine), cursors: maps.Clone(d.cursors), branches: maps.Clone(d.branches), erased: maps.Clone(d.erased), feed: slices.Clone(d.feed),
 	}
 }
@@ -93,7 +99,7 @@ func (d *data) load(need replica.Need) (replica.Have, error) {
 		d.lineage(id, have.Chains)
 	}
 	for _, id := range need.Waiting {
-		if rows := d.eventsOf(id, d.chains[id].Held+1, ^uint64(0)); len(rows) > 0 {
+		if rows := d.eventsOf(id, d.chains[id].Held+1, ^uint64(0), math.MaxInt); len(rows) > 0 {
 			have.Waiting[id] = rows
 		}
 	}
@@ -177,14 +183,17 @@ func (d *data) quarantined(peer record.ID, limit int, keys []record.Key) []repli
 	return append(rows[:limit], beyond...)
 }
 
-func (d *data) eventsOf(id record.ReplicaID, from, to uint64) []replica.EventRow {
+// eventsOf lists at most limit events of a replica with numbers in [from, to], in order.
+func (d *data) eventsOf(id record.ReplicaID, from, to uint64, limit int) []replica.EventRow {
+	numbers := d.numbers[id]
+	start, _ := slices.BinarySearch(numbers, from)
 	var rows []replica.EventRow
-	for dot, e := range d.events {
-		if dot.Replica == id && dot.N >= from && dot.N <= to {
-			rows = append(rows, e)
+	for _, n := range numbers[start:] {
+		if n > to || len(rows) >= limit {
+			break
 		}
+		rows = append(rows, d.events[record.Dot{Replica: id, N: n}])
 	}
-	slices.SortFunc(rows, func(a, b replica.EventRow) int { return cmp.Compare(a.N, b.N) })
 	return rows
 }
 
@@ -235,6 +244,7 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	}
 	for _, dot := range e.EventsGone {
 		drop(t, d.events, dot)
+		put(t, d.numbers, dot.Replica, slices.DeleteFunc(slices.Clone(d.numbers[dot.Replica]), func(n uint64) bool { return n == dot.N }))
 	}
 	for _, row := range e.Branches {
 		row.Body, row.Details, row.Position = some(row.Body), some(row.Details), 0
@@ -303,6 +313,15 @@ func (t *transaction) saveEvent(row replica.EventRow) error {
 		}
 	}
 	row.Body, row.Details = some(row.Body), some(row.Details)
+	if _, known := t.data.events[dot]; !known {
+		numbers := t.data.numbers[row.Replica]
+		i, _ := slices.BinarySearch(numbers, row.N)
+		if i == len(numbers) {
+			put(t, t.data.numbers, row.Replica, append(numbers, row.N))
+		} else {
+			put(t, t.data.numbers, row.Replica, slices.Insert(slices.Clone(numbers), i, row.N))
+		}
+	}
 	put(t, t.data.events, dot, row)
 	return nil
 }

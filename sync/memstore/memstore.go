@@ -117,8 +117,7 @@ func (s *Store) Events(ctx context.Context, building record.ID, id record.Replic
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	rows := s.building(building).eventsOf(id, from, to)
-	return rows[:min(len(rows), max(limit, 0))], nil
+	return s.building(building).eventsOf(id, from, to, limit), nil
 }
 
 // Buildings implements replica.Store, ordered by id.

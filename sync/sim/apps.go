@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"estate/sync/hlc"
@@ -11,78 +10,41 @@ import (
 	"estate/sync/wire"
 )
 
-func (w *world) phoneWrite(a *app) {
-	p := a.phone
-	k := w.ticket(p.Building)
-	field := pick(w, []string{"note", "title", "status", "mood"})
-	if w.chance(.05) {
-		k, field = w.key(p.Building, Setting, 0), "value" // nobody admits it
-	}
-	if w.chance(.2) {
-		w.phoneTag(a, k)
-		return
-	}
-	var puts []Put
-	over := map[string][]string{}
-	for range 1 + w.random.IntN(2) {
-		v := w.value(p.Building, a.name)
-		put := p.Set(k, field, v)
-		for _, s := range put.Replaced {
-			if o, ok := s.Value.AsText(); ok {
-				over[o] = append(over[o], v)
-			}
-		}
-		puts = append(puts, put)
-		next := w.ticket(p.Building)
-		if next == k {
-			break
-		}
-		k, field = next, "title"
-	}
-	if _, err := p.Write(puts...); err != nil {
-		w.violate("%s: %v", a.name, err)
-		return
-	}
-	w.count("phone write")
-	for o, by := range over {
-		w.over[o] = append(w.over[o], by...)
-	}
+// merged is a part that was merged and should have been refused (without AdmissionFirst).
+type merged struct {
+	key   record.Key
+	field string
+	value string
 }
 
-// phoneTag adds a member to a set, or removes one.
-func (w *world) phoneTag(a *app, k record.Key) {
-	p := a.phone
-	k.Kind = Ticket
-	v := w.value(p.Building, a.name)
-	put := Put{Key: k, Field: "tags", Values: []record.Value{record.Text(v)}}
-	if members := p.View(k).Siblings("tags"); len(members) > 0 && w.chance(.5) {
-		gone := pick(w, members)
-		put.Values, put.Replaced = nil, []record.Sibling{gone}
-		o, _ := gone.Value.AsText()
-		w.over[o] = append(w.over[o], v)
-		w.removals[v] = true
+// admit refuses what nobody may write, what its author may no longer write as far as this
+// server knows, and at times what another admits.
+func (w *world) admit(h *host, a *app, wrong *[]merged) replica.Admit {
+	judge := func(field string) string {
+		switch {
+		case a.gone && h.disk.gone[a.phone.Person]:
+			w.count("revoked person refused")
+			return wire.CodeAuthorRevoked
+		case w.config.Faults.Has(Refuse) && !w.healing && field == "note" && w.chance(.4):
+			w.count("refusal")
+			return wire.CodeFieldForbidden
+		}
+		return ""
 	}
-	if _, err := p.Write(put); err != nil {
-		w.violate("%s: %v", a.name, err)
-		return
+	return func(k record.Key, field string, values []record.Value, _, _ record.Record) string {
+		code := judge(field)
+		if code != "" && w.config.Without == AdmissionFirst && len(values) == 1 && field != "tags" {
+			v, _ := values[0].AsText()
+			*wrong = append(*wrong, merged{key: k, field: field, value: v})
+			return ""
+		}
+		return code
 	}
-	w.count("phone tag")
-}
-
-// admit refuses what nobody may write, and at times what somebody may.
-func (w *world) admit(k record.Key, field string, _ []record.Value, _, _ record.Record) string {
-	if k.Kind == Setting {
-		return wire.CodeRecordForbidden
-	}
-	if w.config.Faults.Refuse && !w.healing && field == "note" && w.chance(.4) {
-		w.count("refusal")
-		return wire.CodeFieldForbidden
-	}
-	return ""
 }
 
 func (w *world) push(a *app, h *host) {
 	p := a.phone
+	w.trace("push", a.name, h.name)
 	for _, r := range p.Outbox() {
 		limit := 50
 		if !w.healing && w.chance(.4) {
@@ -102,8 +64,9 @@ func (w *world) give(a *app, h *host, push wire.Push) {
 	p := a.phone
 	for range 4 {
 		peer := replica.Peer{Node: p.ID(), Tier: record.TierPhone, Person: p.Person}
-		answer, err := h.node.ApplyPush(context.Background(), p.Building, peer, w.admit, push)
-		if errors.Is(err, replica.ErrBusy) || errors.Is(err, replica.ErrUnsure) || errors.Is(err, errDisk) {
+		var wrong []merged
+		answer, err := h.node.ApplyPush(context.Background(), p.Building, peer, w.admit(h, a, &wrong), push)
+		if err != nil && stumbles(err) {
 			w.count("push not taken")
 			return
 		}
@@ -111,20 +74,36 @@ func (w *world) give(a *app, h *host, push wire.Push) {
 			w.violate("%s pushes to %s: %v", a.name, h.name, err)
 			return
 		}
-		if !w.healing && w.chance(.15) {
+		for _, m := range wrong {
+			w.undo(h, m.key, m.field, m.value)
+		}
+		h.settled(p.Building, answer.Receipt)
+		if !w.healing && w.config.Faults.Has(Network) && w.chance(.15) {
 			w.count("answer lost")
 			return
 		}
+		before := p.State.Log
 		if err := p.Pushed(answer, h.node.Tier, h.public()); err != nil {
 			w.violate("%s: %v", a.name, err)
 		}
+		w.letGo(a, before)
+		w.told(answer)
 		w.reissue(a, answer)
 		if len(answer.Wants) == 0 {
 			return
 		}
+		w.count("phone fills a gap")
 		var ok bool
 		if push, ok = p.Answer(answer.Wants[0]); !ok {
 			return
+		}
+	}
+}
+
+func (w *world) told(answer wire.Pushed) {
+	for _, result := range answer.Results {
+		for _, part := range result.Refused {
+			w.count("refused " + part.Code)
 		}
 	}
 }
@@ -139,20 +118,8 @@ func (w *world) reissue(a *app, answer wire.Pushed) {
 	var puts []Put
 	for _, result := range answer.Results {
 		for _, part := range result.Refused {
-			if part.Code != wire.CodeClockAhead {
-				continue
-			}
-			for _, t := range p.State.Log {
-				i := slices.IndexFunc(t.Event.Touches, func(t record.Touch) bool { return t.Kind == part.Kind && t.ID == part.ID && t.Field == part.Field })
-				if t.Event.Dot() != result.Dot || i < 0 {
-					continue
-				}
-				k := record.Key{Building: p.Building, Kind: part.Kind, ID: part.ID}
-				old := p.View(k).Siblings(part.Field)
-				if part.Field == "tags" {
-					old = slices.DeleteFunc(slices.Clone(old), func(s record.Sibling) bool { return !slices.Contains(t.Event.Touches[i].Replaced, s.Dot) })
-				}
-				puts = append(puts, Put{Key: k, Field: part.Field, Values: t.Details[i].New, Replaced: old})
+			if part.Code == wire.CodeClockAhead {
+				puts = append(puts, w.again(p, result.Dot, part)...)
 			}
 		}
 	}
@@ -173,28 +140,58 @@ func (w *world) reissue(a *app, answer wire.Pushed) {
 	}
 }
 
+// again finds a refused part in the outbox and makes the same write of it anew.
+func (w *world) again(p *Phone, dot record.Dot, part wire.RefusedPart) []Put {
+	var puts []Put
+	for _, t := range p.State.Log {
+		i := slices.IndexFunc(t.Event.Touches, func(t record.Touch) bool { return t.Kind == part.Kind && t.ID == part.ID && t.Field == part.Field })
+		if t.Event.Dot() != dot || i < 0 {
+			continue
+		}
+		k := record.Key{Building: p.Building, Kind: part.Kind, ID: part.ID}
+		old := p.View(k).Siblings(part.Field)
+		if part.Field == "tags" {
+			old = slices.DeleteFunc(slices.Clone(old), func(s record.Sibling) bool { return !slices.Contains(t.Event.Touches[i].Replaced, s.Dot) })
+		}
+		puts = append(puts, Put{Key: k, Field: part.Field, Values: t.Details[i].New, Replaced: old})
+	}
+	return puts
+}
+
+// pagesMax is far beyond what a pull of a whole building takes.
+const pagesMax = 200
+
 func (w *world) pull(a *app, h *host) {
 	p := a.phone
-	for range 200 {
-		page, err := h.node.ReadView(context.Background(), p.Building, replica.View{May: w.shown}, wire.Pull{Cursor: p.State.Cursors[h.node.ID()]})
+	if a.gone && h.disk.gone[p.Person] {
+		w.count("revoked person turned away")
+		return
+	}
+	w.trace("pull", a.name, h.name)
+	for range pagesMax {
+		view := w.view(a)
+		page, err := h.node.ReadView(context.Background(), p.Building, view, wire.Pull{Cursor: p.State.Cursors[h.node.ID()]})
+		if err != nil && stumbles(err) {
+			return
+		}
 		if err != nil {
 			w.violate("%s pulls from %s: %v", a.name, h.name, err)
 			return
 		}
-		if !w.healing && w.chance(.15) {
+		if !w.healing && w.config.Faults.Has(Network) && w.chance(.15) {
 			w.count("answer lost")
 			return
 		}
+		w.received(a, page)
+		before := p.State.Log
 		if err := p.Pulled(h.node.ID(), page); err != nil {
 			w.violate("%s: %v", a.name, err)
 			return
 		}
+		w.letGo(a, before)
 		if page.Last {
 			return
 		}
 	}
 	w.violate("%s: the pull from %s never ends", a.name, h.name)
 }
-
-// shown hides what phones may not see.
-func (w *world) shown(k record.Key, _, _ record.Record) bool { return k.Kind != Setting }

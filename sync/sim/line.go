@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -15,27 +14,42 @@ import (
 type line struct {
 	w        *world
 	building record.ID
-	ends     [2]*end
+	edge     *host
+	ends     [2]*end // the edge's and the cloud's; nil where that side knows it is gone
 	open     bool
+	echoes   [2]map[uint64]bool // without EchoSession: positions that hold what the other sent
 }
 
 // end is one side of a line with the production session and the frames on their way to it.
 type end struct {
 	line    *line
+	at      int // which end it is
 	host    *host
+	peer    replica.Peer
 	session *replica.Session
 	in      [][]byte
 	seen    uint64 // the host's feed position at the last notice
 }
 
+// connect opens a line anew, to any process of the cloud.
 func (w *world) connect(l *line) {
+	cloud := pick(w, w.clouds)
+	if w.revoked[l.edge.node.ID()] {
+		w.count("revoked node turned away")
+		return
+	}
+	if !l.edge.reachable() || !cloud.reachable() {
+		w.count("not reachable")
+		return
+	}
+	w.trace("connect", l.edge.name, cloud.name)
 	l.open = true
+	l.ends = [2]*end{{line: l, host: l.edge, peer: cloud.peer()}, {line: l, at: 1, host: cloud, peer: l.edge.peer()}}
 	for _, e := range l.ends {
-		e.in = nil
-		e.session = replica.NewSession(replica.SessionConfig{Building: l.building, Peer: e.other().host.peer(), InFlight: 3})
+		e.session = replica.NewSession(replica.SessionConfig{Building: l.building, Peer: e.peer, InFlight: 3})
 	}
 	for _, e := range l.ends {
-		h, err := e.host.node.Hello(context.Background(), l.building, e.other().host.peer())
+		h, err := e.host.node.Hello(context.Background(), l.building, e.peer)
 		if err != nil {
 			l.open = false
 			return
@@ -44,27 +58,35 @@ func (w *world) connect(l *line) {
 	}
 }
 
-func (e *end) other() *end {
-	if e.line.ends[0] == e {
-		return e.line.ends[1]
-	}
-	return e.line.ends[0]
-}
-
 // cut closes all lines of a host; what is on its way is lost.
 func (w *world) cut(h *host) {
-	for _, l := range w.lines {
-		if l.open && (l.ends[0].host == h || l.ends[1].host == h) {
-			l.close()
+	for _, l := range append(w.lines, w.halves...) {
+		for _, e := range l.ends {
+			if l.open && e != nil && e.host == h {
+				l.close()
+			}
 		}
 	}
 }
 
 func (l *line) close() {
-	if len(l.ends[0].in)+len(l.ends[1].in) > 0 {
-		l.w.count("frames lost")
+	for _, e := range l.ends {
+		if l.open && e != nil && len(e.in) > 0 {
+			l.w.count("frames lost")
+		}
 	}
 	l.open = false
+}
+
+// half leaves one end alone: it believes that the line lives and works on what had arrived,
+// until it hears nothing for too long. The line itself may be opened anew meanwhile.
+func (l *line) half(at int) {
+	h := &line{w: l.w, building: l.building, edge: l.edge, open: true, echoes: l.echoes}
+	h.ends[at] = l.ends[at]
+	h.ends[at].line = h
+	l.open = false
+	l.w.halves = append(l.w.halves, h)
+	l.w.count("half open")
 }
 
 // deliver hands the next frame to one end.
@@ -75,6 +97,9 @@ func (e *end) deliver() {
 	if err != nil {
 		e.line.w.violate("wire: %v", err)
 		return
+	}
+	if e.line.ends[1-e.at] == nil {
+		e.line.w.count("frame of a half-open line")
 	}
 	e.step(replica.Received{Message: m})
 }
@@ -93,57 +118,80 @@ func (e *end) step(event replica.SessionEvent) {
 	}
 }
 
-func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
-	ctx, node, w := context.Background(), e.host.node, e.line.w
-	building, peer := e.line.building, e.other().host.peer()
-	failed := func(err error) replica.SessionEvent {
-		busy := errors.Is(err, replica.ErrBusy) || errors.Is(err, replica.ErrUnsure)
-		if !busy && replica.RefusalCode(err) == "" && !errors.Is(err, errDisk) {
-			w.violate("%s: %T: %v", e.host.name, effect, err)
-		}
-		return replica.EffectFailed{Effect: effect, Busy: busy, Code: replica.RefusalCode(err), Detail: err.Error()}
+// notice tells the session that time passed and the feed moved.
+func (e *end) notice() {
+	have, err := e.host.disk.store.Load(context.Background(), e.line.building, replica.Need{})
+	if err == nil && have.State.Position != e.seen {
+		e.seen = have.State.Position
+		e.step(replica.FeedMoved{})
 	}
+	if e.line.open {
+		e.step(replica.Ticked{})
+	}
+}
+
+func (e *end) send(m wire.Message) {
+	w := e.line.w
+	frame, err := wire.Encode(m)
+	if err != nil {
+		w.violate("wire: encode %T: %v", m, err)
+		return
+	}
+	other := e.line.ends[1-e.at]
+	if other == nil {
+		w.count("sent into the void")
+		return
+	}
+	if p, ok := m.(wire.Page); ok {
+		w.keep(stray{from: e.host, to: other.host, building: e.line.building, page: p})
+	}
+	other.in = append(other.in, frame)
+}
+
+func (e *end) failed(effect replica.SessionEffect, err error) replica.SessionEvent {
+	busy := stumbles(err) && !e.host.down
+	if !stumbles(err) && replica.RefusalCode(err) == "" {
+		e.line.w.violate("%s: %T: %v", e.host.name, effect, err)
+	}
+	e.line.w.count("session " + replica.RefusalCode(err))
+	return replica.EffectFailed{Effect: effect, Busy: busy, Code: replica.RefusalCode(err), Detail: err.Error()}
+}
+
+func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
+	ctx, node, w, building := context.Background(), e.host.node, e.line.w, e.line.building
 	switch d := effect.(type) {
 	case replica.DoSend:
-		frame, err := wire.Encode(d.Message)
-		if err != nil {
-			w.violate("wire: encode %T: %v", d.Message, err)
-			return nil
-		}
-		if p, ok := d.Message.(wire.Page); ok {
-			w.keep(stray{from: e.host, to: e.other().host, building: building, page: p})
-		}
-		e.other().in = append(e.other().in, frame)
+		e.send(d.Message)
 	case replica.DoGreet:
-		g, err := node.Greet(ctx, building, peer, d.Hello)
+		g, err := node.Greet(ctx, building, e.peer, d.Hello)
 		if err != nil {
-			return failed(err)
+			return e.failed(effect, err)
 		}
 		w.greeted(g)
 		return g.Event()
 	case replica.DoReadPage, replica.DoReadEvents, replica.DoReadDigest:
 		read, err := e.read(ctx, effect)
 		if err != nil {
-			return failed(err)
+			return e.failed(effect, err)
 		}
 		return read
 	case replica.DoCheckDigest:
-		c, err := node.CheckDigest(ctx, building, peer, d.Sender, d.Digest)
+		c, err := node.CheckDigest(ctx, building, e.peer, d.Sender, d.Digest)
 		if err != nil {
-			return failed(err)
+			return e.failed(effect, err)
 		}
 		w.digested(d.Digest, c)
 		return replica.DigestChecked(c)
 	case replica.DoApplyPage:
-		a, err := node.ApplyPage(ctx, building, peer, d.Page)
+		a, err := w.apply(e.host, e.peer, building, d.Page)
 		if err != nil {
-			return failed(err)
+			return e.failed(effect, err)
 		}
-		w.alarms(a)
+		e.echoed(a.Echoes)
 		return a.Event()
 	case replica.DoSaveAck:
-		if err := node.ApplyAck(ctx, building, peer, d.Ack); err != nil {
-			return failed(err)
+		if err := node.ApplyAck(ctx, building, e.peer, d.Ack); err != nil {
+			return e.failed(effect, err)
 		}
 		w.acked(d.Ack)
 		return replica.AckSaved{}
@@ -159,28 +207,54 @@ func (e *end) read(ctx context.Context, effect replica.SessionEffect) (replica.S
 	node, building := e.host.node, e.line.building
 	switch d := effect.(type) {
 	case replica.DoReadPage:
-		p, err := node.ReadPage(ctx, building, d.After, d.Until, d.Held, d.Skips)
+		p, err := node.ReadPage(ctx, building, d.After, d.Until, d.Held, e.skips(d.Skips))
 		return replica.PageRead{Page: p}, err
 	case replica.DoReadDigest:
-		st, err := node.ReadDigest(ctx, building, d.Reader, d.After, d.Held, d.Skips)
+		st, err := node.ReadDigest(ctx, building, d.Reader, d.After, d.Held, e.skips(d.Skips))
 		return replica.DigestRead{Stretch: st}, err
 	case replica.DoReadEvents:
 		p, err := node.ReadEvents(ctx, building, d.Want)
+		e.line.w.count("want answered")
 		return replica.PageRead{Page: p}, err
 	}
 	return nil, errors.New("sim: no reader of this effect")
 }
 
-// notice tells the session that time passed and the feed moved.
-func (e *end) notice() {
-	have, err := e.host.disk.store.Load(context.Background(), e.line.building, replica.Need{})
-	if err == nil && have.State.Position != e.seen {
-		e.seen = have.State.Position
-		e.step(replica.FeedMoved{})
+// skips is what the session leaves out, and, without EchoSession, what sessions before did.
+func (e *end) skips(inSession func(uint64) bool) func(uint64) bool {
+	return func(position uint64) bool {
+		if inSession(position) {
+			e.line.w.count("echo left out")
+			return true
+		}
+		return e.line.echoes[e.at][position]
 	}
-	if e.line.open {
-		e.step(replica.Ticked{})
+}
+
+func (e *end) echoed(positions []uint64) {
+	if e.line.w.config.Without != EchoSession {
+		return
 	}
+	if e.line.echoes[e.at] == nil {
+		e.line.echoes[e.at] = map[uint64]bool{}
+	}
+	for _, p := range positions {
+		e.line.echoes[e.at][p] = true
+	}
+}
+
+// apply merges a page at a host.
+func (w *world) apply(h *host, from replica.Peer, building record.ID, p wire.Page) (replica.Applied, error) {
+	h.incoming = map[record.Key][]byte{}
+	for _, item := range p.Records {
+		h.incoming[record.Key{Building: building, Kind: item.Kind, ID: item.ID}] = item.Body
+	}
+	a, err := h.node.ApplyPage(context.Background(), building, from, p)
+	h.incoming = nil
+	if err == nil {
+		w.alarms(a)
+	}
+	return a, err
 }
 
 // drain runs a line until nothing moves.
@@ -206,48 +280,5 @@ func (l *line) drain() {
 			l.w.now += 500
 		}
 	}
-	l.w.violate("line %s-%s never comes to rest", l.ends[0].host.name, l.ends[1].host.name)
-}
-
-// stray is a page of an exchange by POST: it comes late, twice, out of order, or never.
-type stray struct {
-	from, to *host
-	building record.ID
-	page     wire.Page
-}
-
-// strayMax bounds how far back a page may come from.
-const strayMax = 40
-
-func (w *world) keep(s stray) {
-	w.strays = append(w.strays, s)
-	if len(w.strays) > strayMax {
-		w.strays = slices.Delete(w.strays, 0, 1)
-	}
-}
-
-// late delivers some page of the past once more, and its answer or not.
-func (w *world) late() {
-	if len(w.strays) == 0 {
-		return
-	}
-	s := w.strays[w.random.IntN(len(w.strays))]
-	a, err := s.to.node.ApplyPage(context.Background(), s.building, s.from.peer(), s.page)
-	switch {
-	case replica.RefusalCode(err) == wire.CodeFrameUnexpected:
-		w.count("reordered page refused")
-	case errors.Is(err, replica.ErrBusy) || errors.Is(err, replica.ErrUnsure) || errors.Is(err, errDisk):
-	case err != nil:
-		w.violate("late page %s-%s: %v", s.from.name, s.to.name, err)
-	default:
-		w.count("late page")
-		w.alarms(a)
-		if w.chance(.5) {
-			if err := s.from.node.ApplyAck(context.Background(), s.building, s.to.peer(), a.Ack); err == nil {
-				w.acked(a.Ack)
-			}
-		} else {
-			w.count("answer lost")
-		}
-	}
+	l.w.violate("line of %s never comes to rest", l.edge.name)
 }

@@ -1,11 +1,11 @@
 package sim
 
 import (
-	"context"
-	"errors"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -35,20 +35,21 @@ type world struct {
 	config   Config
 	random   *rand.Rand
 	now      int64
+	at       int // the step
 	boots    int
 	writes   int
 	healing  bool
 	enrolled map[record.ID]record.Tier
-	hosts    []*host
-	cloud    *host
+	revoked  map[record.ID]bool
+	hosts    []*host // the living ones
+	clouds   []*host // the processes of the cloud
 	lines    []*line
+	halves   []*line // what is left of lines of which one side knows nothing
 	strays   []stray
 	apps     []*app
-	// over maps a value to those that replaced it, knowing it.
-	over     map[string][]string
-	removals map[string]bool
-	seen     map[record.Key]record.Context // an old screen
-	report   Report
+	book
+	seen   map[record.Key]record.Context // an old screen
+	report Report
 }
 
 // app is a phone with its paths and what is on its way.
@@ -57,45 +58,102 @@ type app struct {
 	name      string
 	servers   []*host
 	skew      int64
+	apart     int // it has no network until this step
+	old       bool
+	manager   bool
+	gone      bool // its person was revoked
 	snapshots []PhoneState
 	pushes    []wire.Push
+	roles     int
 }
 
 func newWorld(c Config) *world {
-	w := &world{config: c, now: startsAt, enrolled: map[record.ID]record.Tier{}, over: map[string][]string{}, removals: map[string]bool{},
+	w := &world{config: c, now: startsAt, enrolled: map[record.ID]record.Tier{}, revoked: map[record.ID]bool{}, book: newBook(),
 		seen: map[record.Key]record.Context{}, report: Report{Seed: c.Seed, Counts: map[string]int{}}}
-	w.random = rand.New(w.stream("choices")) //nolint:gosec // a simulation must be repeatable
-	w.cloud = w.newHost("cloud", "cloud", record.TierCloud, north, south)
-	one := w.newHost("edge1", "edge1", record.TierEdge, north)
-	two := w.newHost("edge2", "edge2", record.TierEdge, north)
-	three := w.newHost("edge3", "edge3", record.TierEdge, south)
+	w.random = w.dice(0)
+	shared := newDisk()
+	w.clouds = append(w.clouds, w.newHost("cloud", "cloud", record.TierCloud, shared, north, south))
+	if c.Faults.Has(CloudPair) {
+		w.clouds = append(w.clouds, w.newHost("cloud2", "cloud", record.TierCloud, shared, north, south))
+	}
+	one := w.newHost("edge1", "edge1", record.TierEdge, newDisk(), north)
+	two := w.newHost("edge2", "edge2", record.TierEdge, newDisk(), north)
+	three := w.newHost("edge3", "edge3", record.TierEdge, newDisk(), south)
 	for _, e := range []*host{one, two, three} {
 		w.newLine(e)
 	}
-	w.newApp("phone1", north, one, w.cloud)
-	w.newApp("phone2", north, two, w.cloud, one)
-	w.newApp("phone3", south, three, w.cloud)
+	w.newApp("phone1", north, one)
+	w.newApp("phone2", north, two, one)
+	w.newApp("phone3", south, three)
+	if c.Faults.Has(Schema) {
+		w.release()
+	}
 	return w
 }
 
-func (w *world) newLine(edge *host) {
-	l := &line{w: w, building: edge.buildings[0]}
-	l.ends = [2]*end{{line: l, host: edge}, {line: l, host: w.cloud}}
-	w.lines = append(w.lines, l)
+// dice are the choices of one step: leaving out another step changes none of them.
+func (w *world) dice(step int) *rand.Rand {
+	return rand.New(rand.NewPCG(w.config.Seed, uint64(step))) //nolint:gosec // a simulation must be repeatable
 }
 
-func (w *world) newApp(name string, building record.ID, servers ...*host) {
-	a := &app{name: name, servers: servers}
-	a.phone = NewPhone(building, record.DerivedID("person", name), signingKey(name), w.stream(name), func() int64 { return w.now + a.skew })
+func (w *world) newLine(edge *host) {
+	w.lines = append(w.lines, &line{w: w, building: edge.buildings[0], edge: edge})
+}
+
+func (w *world) newApp(name string, building record.ID, edges ...*host) {
+	a := &app{name: name, servers: edges}
+	a.phone = NewPhone(building, record.DerivedID("person", name), signingKey(name), w.stream(name), a.clock(w))
 	w.apps = append(w.apps, a)
 }
 
-func (w *world) count(what string)     { w.report.Counts[what]++ }
+func (a *app) clock(w *world) func() int64 { return func() int64 { return w.now + a.skew } }
+
+// server picks whom a phone talks to: one of its edges, or any process of the cloud. It is
+// nil while nobody is in reach.
+func (w *world) server(a *app) *host {
+	h := pick(w, append(slices.Clone(a.servers), w.clouds[0]))
+	if h.isCloud() {
+		h = pick(w, w.clouds)
+	}
+	if a.apart > w.at || !h.reachable() {
+		w.count("not reachable")
+		return nil
+	}
+	return h
+}
+
+// view is what a server shows to an app's person now.
+func (w *world) view(a *app) replica.View {
+	v := replica.View{Node: a.phone.ID(), May: func(k record.Key, _, _ record.Record) bool { return a.may(k) }}
+	if w.config.Without != ViewHash {
+		v.Hash = sha256.Sum256(fmt.Appendf(nil, "%s %d", a.name, a.roles))
+	}
+	return v
+}
+
+// may says what an app's person may see: settings are for managers.
+func (a *app) may(k record.Key) bool { return k.Kind != Setting || a.manager }
+
+// count notes that something happened, where and to whom if that helps a reader.
+func (w *world) count(what string, where ...string) {
+	w.report.Counts[what]++
+	w.trace(what, where...)
+}
+
+func (w *world) trace(what string, where ...string) {
+	if w.config.Trace != nil {
+		w.config.Trace(w.at, strings.Join(append([]string{what}, where...), " "))
+	}
+}
+
 func (w *world) chance(p float64) bool { return w.random.Float64() < p }
 
+// violationsMax keeps a report readable: the first ones tell most.
+const violationsMax = 50
+
 func (w *world) violate(format string, args ...any) {
-	if len(w.report.Violations) < 50 {
-		w.report.Violations = append(w.report.Violations, fmt.Sprintf(format, args...))
+	if len(w.report.Violations) < violationsMax {
+		w.report.Violations = append(w.report.Violations, fmt.Sprintf("step %d: ", w.at)+fmt.Sprintf(format, args...))
 	}
 }
 
@@ -110,6 +168,14 @@ func (w *world) greeted(g replica.Greeting) {
 	if g.Rewound {
 		w.count("rewound")
 	}
+	if g.From == 0 {
+		w.count("from zero")
+	} else {
+		w.count("from cursor")
+	}
+	if len(g.Wants) > 0 {
+		w.count("gap wanted")
+	}
 	if len(g.Forks) > 0 {
 		w.violate("fork of %d replicas", len(g.Forks))
 	}
@@ -122,6 +188,9 @@ func (w *world) alarms(a replica.Applied) {
 	}
 	for _, q := range a.Ack.Quarantined {
 		w.count("quarantined " + q.Code)
+	}
+	if len(a.Wants) > 0 {
+		w.count("gap wanted")
 	}
 }
 
@@ -137,83 +206,16 @@ func (w *world) ticket(b record.ID) record.Key {
 	return w.key(b, Ticket, w.random.IntN(tickets))
 }
 
+func (w *world) tickets(b record.ID) []record.Key {
+	var out []record.Key
+	for n := range tickets {
+		out = append(out, w.key(b, Ticket, n))
+	}
+	return out
+}
+
 func (w *world) key(b record.ID, kind string, n int) record.Key {
-	k := record.Key{Building: b, Kind: kind, ID: record.DerivedID(kind, fmt.Sprint(n))}
-	return k
-}
-
-// write is a local write of a host: fields, sets, facts, and what the tier may not write.
-func (w *world) write(h *host) {
-	b := pick(w, h.buildings)
-	k := w.ticket(b)
-	fields := []string{pick(w, []string{"note", "title", "status", "tags", "priority", "mood"})}
-	switch {
-	case w.chance(.1):
-		k, fields = w.key(b, Message, w.writes), []string{"text"}
-	case w.chance(.15):
-		k, fields = w.key(b, Setting, w.random.IntN(2)), []string{"value"}
-	case w.chance(.3):
-		if extra := pick(w, []string{"note", "title"}); extra != fields[0] {
-			fields = append(fields, extra)
-		}
-	}
-	var before record.Record
-	values := map[string]string{}
-	out, err := h.node.Write(context.Background(), b, []record.Key{k}, func(c replica.Current) (replica.Intent, error) {
-		before = c.Record(k)
-		rw := replica.RecordWrite{Key: k}
-		if old, ok := w.seen[k]; ok && w.chance(.3) {
-			rw.Seen = &old
-		}
-		for _, f := range fields {
-			values[f] = w.value(b, h.name)
-			rw.Fields = append(rw.Fields, w.fieldWrite(f, values[f], before))
-		}
-		if w.chance(.3) {
-			w.seen[k] = before.Context
-		}
-		class := record.Person
-		if w.chance(.2) {
-			class = record.Automation
-		}
-		return replica.Intent{Actor: record.Actor{Class: class, Name: h.name}, Action: "write", Writes: []replica.RecordWrite{rw}}, nil
-	})
-	switch {
-	case err == nil || errors.Is(err, replica.ErrUnsure):
-		w.count("write")
-		for _, f := range fields {
-			w.replaced(before.Siblings(f), out.Records[k].Siblings(f), values[f])
-		}
-	case errors.Is(err, replica.ErrBusy), errors.Is(err, errDisk):
-		w.count("write not taken")
-	case replica.RefusalCode(err) == wire.CodeKindNotYours && h.node.Tier == record.TierEdge && k.Kind == Setting:
-		w.count("kind not yours")
-	default:
-		w.violate("write at %s: %v", h.name, err)
-	}
-}
-
-// replaced notes which values a write took away.
-func (w *world) replaced(before, after []record.Sibling, by string) {
-	for _, s := range before {
-		if o, ok := s.Value.AsText(); ok && !slices.ContainsFunc(after, func(n record.Sibling) bool { return n.CompareIdentity(s) == 0 }) {
-			w.over[o] = append(w.over[o], by)
-		}
-	}
-	if !slices.ContainsFunc(after, func(n record.Sibling) bool { v, _ := n.Value.AsText(); return v == by }) {
-		w.removals[by] = true // of a member of a set: there is no value that could stand
-	}
-}
-
-func (w *world) fieldWrite(field, v string, r record.Record) replica.FieldWrite {
-	members := r.Siblings(field)
-	switch {
-	case field == "tags" && len(members) > 0 && w.chance(.5):
-		return replica.FieldWrite{Field: field, Remove: []record.Value{pick(w, members).Value}}
-	case field == "tags":
-		return replica.FieldWrite{Field: field, Add: []record.Value{record.Text(v)}}
-	}
-	return replica.FieldWrite{Field: field, Value: record.Text(v)}
+	return record.Key{Building: b, Kind: kind, ID: record.DerivedID(kind, fmt.Sprint(n))}
 }
 
 // digested notes what a digest round met.
