@@ -36,6 +36,8 @@ func faultyCommit(t *testing.T, s replica.Store) {
 }
 
 func faultyAnswer(t *testing.T, s replica.Store) {
+	wantError(t, writeOne(t, &Faulty{Store: s, Next: always(OpUpdate, TearCommit)}), replica.ErrUnsure)
+	kept(t, s, 0)
 	wantError(t, writeOne(t, &Faulty{Store: s, Next: always(OpUpdate, LoseAnswer)}), replica.ErrUnsure)
 	kept(t, s, 1)
 }
@@ -47,6 +49,24 @@ func faultyLoad(t *testing.T, s replica.Store) {
 	wantError(t, err, replica.ErrBusy)
 	_, err = (&Faulty{Store: s, Next: always(OpFeed, FailLoad)}).Feed(testContext(t), building1, 0, 1, 1)
 	wantError(t, err, replica.ErrBusy)
+}
+
+// A transaction whose connection is lost keeps nothing, though its caller overlooks it.
+func faultyLine(t *testing.T, s replica.Store) {
+	for _, at := range []Op{OpTxLoad, OpTxSave} {
+		f := &Faulty{Store: s, Next: always(at, DropLine)}
+		err := f.Update(testContext(t), building1, func(tx replica.Tx) error {
+			w := &writer{effects: replica.Effects{State: replica.State{Building: building1}}}
+			if have, err := tx.Load(testContext(t), replica.Need{}); err == nil {
+				w.have, w.effects.State = have, have.State
+			}
+			w.record("ticket", record.DerivedID("t"), "x")
+			_ = tx.Save(testContext(t), w.effects)
+			return nil
+		})
+		wantError(t, err, replica.ErrBusy)
+		kept(t, s, 0)
+	}
 }
 
 func faultyTwice(t *testing.T, s replica.Store) {
