@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,6 +21,45 @@ const crashWriters = 4
 // WriteUntilKilled writes to the store without end and prints a line for each write that
 // was acknowledged. It returns the first error.
 func WriteUntilKilled(ctx context.Context, s replica.Store, acks io.Writer) error {
+	return writeWithoutEnd(ctx, s, acks, func(err error) error { return err })
+}
+
+// Lines that WriteThroughFaults prints beside the acknowledged writes.
+const (
+	LineBusy    = "# busy: "
+	LineResumed = "# resumed"
+)
+
+// WriteThroughFaults is WriteUntilKilled of callers who try again what the store could not
+// take: it says so once, reads meanwhile, and says once when writing goes on. It returns the
+// first error that is not ErrBusy.
+func WriteThroughFaults(ctx context.Context, s replica.Store, acks io.Writer) error {
+	var failed, resumed bool
+	say := func(line string) error {
+		_, err := fmt.Fprintln(acks, line)
+		return err
+	}
+	return writeWithoutEnd(ctx, s, acks, func(err error) error {
+		switch {
+		case err == nil && failed && !resumed:
+			resumed = true
+			return say(LineResumed)
+		case err == nil || failed && errors.Is(err, replica.ErrBusy):
+			return nil
+		case !errors.Is(err, replica.ErrBusy):
+			return err
+		}
+		failed = true
+		if _, err := s.Feed(ctx, building1, 0, 10, 1<<20); err != nil {
+			return fmt.Errorf("read while nothing can be written: %w", err)
+		}
+		return say(LineBusy + strings.ReplaceAll(err.Error(), "\n", " "))
+	})
+}
+
+// writeWithoutEnd asks judge about each outcome, one at a time, and ends with its first
+// error.
+func writeWithoutEnd(ctx context.Context, s replica.Store, acks io.Writer, judge func(error) error) error {
 	var mu sync.Mutex
 	failed, run := make(chan error, crashWriters), rand.Text()
 	for w := range crashWriters {
@@ -30,11 +70,12 @@ func WriteUntilKilled(ctx context.Context, s replica.Store, acks io.Writer) erro
 					t.record("ticket", record.DerivedID(name), strings.Repeat("x", 900))
 					t.event(author, t.effects.State.N, name, t.position())
 				})
+				mu.Lock()
 				if err == nil {
-					mu.Lock()
 					_, err = fmt.Fprintln(acks, name)
-					mu.Unlock()
 				}
+				err = judge(err)
+				mu.Unlock()
 				if err != nil {
 					failed <- err
 					return
@@ -58,6 +99,9 @@ func CheckAcknowledged(t *testing.T, s replica.Store, acks io.Reader) (count int
 	}
 	lines := bufio.NewScanner(acks)
 	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "#") {
+			continue
+		}
 		count++
 		if _, ok := records[record.DerivedID(lines.Text())]; !ok || !events[lines.Text()] {
 			t.Fatalf("acknowledged write %s is gone", lines.Text())

@@ -102,15 +102,24 @@ func (c *conn) close() error {
 
 // discard closes the connection itself, not only its place in the pool.
 func (c *conn) discard() error {
-	if c.c != nil {
-		err := c.c.Raw(func(any) error { return driver.ErrBadConn })
-		if err != nil && !errors.Is(err, driver.ErrBadConn) {
-			return errors.Join(err, c.close())
-		}
+	if c.c == nil {
+		return nil
 	}
-	// The statements went with the connection; closing them again says so, no more.
-	_ = c.close()
-	return nil
+	err := c.c.Raw(func(any) error { return nil })
+	if err == nil {
+		// Before the connection goes: a statement that is closed after it reaches into memory
+		// that the driver gave back, and takes the process with it.
+		for _, s := range c.statements {
+			_ = s.Close() // says again what the transaction already said
+		}
+		err = c.c.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	_ = c.c.Close() // done by then
+	c.c, c.statements = nil, nil
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
+		return nil
+	}
+	return err
 }
 
 // snapshot runs fn on a reading connection, in one snapshot.

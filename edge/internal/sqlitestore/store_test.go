@@ -25,9 +25,13 @@ const childEnv = "ESTATE_SQLITESTORE_CHILD"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(childEnv); path != "" {
-		s, err := Open(context.Background(), path, Options{})
+		err := limitFiles()
+		var s *Store
 		if err == nil {
-			err = storetest.WriteUntilKilled(context.Background(), s, os.Stdout)
+			s, err = Open(context.Background(), path, Options{})
+		}
+		if err == nil {
+			err = storetest.WriteThroughFaults(context.Background(), s, os.Stdout)
 		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
