@@ -43,6 +43,7 @@ type box struct {
 	fault *keyFault
 	boot  record.ID
 	skew  int64
+	sent  []wire.Page // by link
 }
 
 // keyFault is a store that cannot take one record, or nothing at all.

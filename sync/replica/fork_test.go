@@ -132,4 +132,149 @@ func distinct(in []string) []string {
 	return out
 }
 
-var _ = sim.Ticket
+// A fork of a phone's replica, one branch at each server, reaches a third node late. The
+// phone's next push to either side is refused: its app starts a new replica (SPEC R33).
+func TestForkOfAPhone(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	third := l.node("third", record.TierEdge)
+	p := l.phone("ann")
+	l.edit(p, p.Set(ticket(1), "title", "common"))
+	edge.push(p, yes)
+	l.meet(edge, cloud)
+	l.meet(third, cloud)
+	twin := l.phone("ann")
+	twin.State = p.State.Clone()
+	fork := l.edit(p, p.Set(ticket(1), "title", "ours"))
+	l.edit(p, p.Set(ticket(2), "title", "ours"))
+	l.edit(twin, twin.Set(ticket(1), "title", "theirs"))
+	edge.push(p, yes)
+	cloud.push(twin, yes)
+	l.meet(third, cloud) // merges the branch that is not the edge's
+	want(t, "ends", l.meet(edge, cloud), []string{wire.CodeChainFork})
+	l.meet(third, cloud)
+	l.meet(edge, cloud)
+	for _, b := range []*box{edge, cloud, third} {
+		clean(t, b, fork)
+		want(t, "both branches", distinct(values(b.record(ticket(1)), "title")), []string{"ours", "theirs"})
+		want(t, "what only one wrote", distinct(values(b.record(ticket(2)), "title")), []string{"ours"})
+	}
+	same(t, edge, cloud)
+	same(t, third, cloud)
+	l.edit(p, p.Set(ticket(3), "title", "on the old replica"))
+	_, err := edge.tryPush(p, yes, p.Push(fork.Replica, wire.PushItemsMax-1))
+	code(t, err, wire.CodeChainFork)
+}
+
+// An edge cannot make up a fork of another node's chain: the cloud cuts only what it holds
+// two signed branches of (SPEC R33).
+func TestForgedFork(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	evil := l.node("evil", record.TierEdge)
+	at := edge.write(ticket(1), text("title", "true"))
+	l.meet(edge, cloud)
+	l.meet(evil, cloud)
+	e := edge.events(at.Replica)[1]
+	e.EventTime++ // another event 2, with the right link to event 1
+	item, _ := encoded(t, e)
+	h, err := evil.Hello(context.Background(), home, cloud.peer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range h.Held {
+		if h.Held[i].Replica == at.Replica {
+			h.Held[i].Hash, h.Held[i].Fork = record.HashEvent(item.Body), 2
+			h.Held[i].Signed = nil
+		}
+	}
+	g, err := cloud.Greet(context.Background(), home, evil.peer(), h)
+	if err != nil || g.Disputed {
+		t.Fatalf("greeting %+v, %v", g, err)
+	}
+	a := cloud.apply(evil, wire.Page{Events: []wire.EventItem{item}, Heads: []record.Head{record.SignHead(evil.Key, home, at.Replica, 2, record.HashEvent(item.Body))}})
+	want(t, "decided", a.Forked, false)
+	// Nor does its word in an event of its own count.
+	evil.write(ticket(9), text("title", "x"))
+	want(t, "fork", cloud.chain(at.Replica).Fork, 0)
+	edge.write(ticket(1), text("title", "truer"))
+	want(t, "ends", l.meet(edge, cloud), []string{})
+	want(t, "title", values(cloud.record(ticket(1)), "title"), []string{"truer"})
+}
+
+// encoded builds the wire form of an event.
+func encoded(t *testing.T, e record.Event) (wire.EventItem, record.Event) {
+	t.Helper()
+	body, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire.EventItem{Body: body, Replica: e.Replica, N: e.N}, e
+}
+
+// A cloud that was restored from a backup of before the fork learns of it from its own
+// event, which the edges bring back (SPEC R15, R33).
+func TestForkBeforeARewind(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	last := edge.write(ticket(1), text("title", "common"))
+	l.meet(edge, cloud)
+	twin := edge.copyOf("edge")
+	fork := record.Dot{Replica: last.Replica, N: last.N + 1}
+	edge.write(ticket(1), text("title", "ours"))
+	twin.write(ticket(1), text("title", "theirs"))
+	l.meet(edge, cloud)
+	backup := cloud.store.Snapshot()
+	l.meet(twin, cloud)
+	l.meet(edge, cloud)
+	cloud.restore(backup)
+	cloud.write(ticket(2), text("title", "after the restore"))
+	l.meet(twin, cloud)
+	l.meet(edge, cloud)
+	l.meet(twin, cloud)
+	for _, b := range []*box{edge, twin, cloud} {
+		clean(t, b, fork)
+		want(t, "both branches", distinct(values(b.record(ticket(1)), "title")), []string{"ours", "theirs"})
+		want(t, "after", values(b.record(ticket(2)), "title"), []string{"after the restore"})
+	}
+	same(t, edge, cloud)
+	same(t, twin, cloud)
+}
+
+// The cloud's own running replica is copied (SPEC R33).
+func TestForkOfTheCloud(t *testing.T) {
+	for name, longer := range map[string]int{"edge's branch is longer": 3, "as long": 1} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge, cloud := l.pair()
+			last := cloud.write(ticket(1), text("title", "common"))
+			l.meet(edge, cloud)
+			twin := cloud.copyOf("cloud")
+			fork := record.Dot{Replica: last.Replica, N: last.N + 1}
+			setting := record.Key{Building: home, Kind: sim.Setting, ID: record.DerivedID("setting", "1")}
+			for i := range longer {
+				cloud.write(ticket(1+i), text("title", "ours"))
+			}
+			cloud.write(setting, text("value", "ours"))
+			twin.write(ticket(1), text("title", "theirs"))
+			twin.write(setting, text("value", "theirs"))
+			l.meet(edge, cloud)
+			want(t, "ends", l.meet(edge, twin), []string{wire.CodeChainFork})
+			want(t, "both branches", distinct(values(twin.record(ticket(1)), "title")), []string{"ours", "theirs"})
+			want(t, "what an edge may not write", values(twin.record(setting), "value"), []string{"theirs"})
+			t.Log(values(edge.record(setting), "value"), edge.record(setting).Context)
+			l.meet(edge, cloud)
+			t.Log(values(cloud.record(setting), "value"), cloud.record(setting).Context, cloud.chain(fork.Replica))
+			t.Log(values(edge.record(setting), "value"), edge.record(setting).Context, edge.held(cloud), edge.held(edge))
+			l.meet(edge, twin)
+			l.meet(edge, cloud)
+			for _, b := range []*box{edge, twin, cloud} {
+				clean(t, b, fork)
+				want(t, "both branches", distinct(values(b.record(ticket(1)), "title")), []string{"ours", "theirs"})
+				want(t, "both settings", distinct(values(b.record(setting), "value")), []string{"ours", "theirs"})
+			}
+			same(t, edge, cloud)
+			same(t, edge, twin)
+		})
+	}
+}

@@ -159,6 +159,9 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 		if err := p.own(l, e); err != nil {
 			return err
 		}
+		if l.chains[e.row.Replica].beyond(e.row.N) {
+			return refuse(wire.CodeChainFork, "replica %s has two branches from %d on", e.row.Replica, l.chains[e.row.Replica].Fork)
+		}
 		if code := l.admitEvent(e); code != "" {
 			return refuse(code, "transaction %d of replica %s", e.row.N, e.row.Replica)
 		}
