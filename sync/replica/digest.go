@@ -60,7 +60,7 @@ func (n *Node) ReadDigest(ctx context.Context, building, reader record.ID, after
 	if err != nil {
 		return Stretch{}, fmt.Errorf("read feed for digests: %w", err)
 	}
-	s := Stretch{From: after, To: after, Generation: n.Boot()}
+	s := Stretch{From: after, To: after, Generation: n.generation(feed.State)}
 	salt, kinds := SumSalt(s.Generation, reader), map[string]uint64{}
 	for _, item := range feed.Items {
 		s.To = item.Position
@@ -106,6 +106,10 @@ func (n *Node) CheckDigest(ctx context.Context, building record.ID, peer Peer, s
 	}
 	need := Need{Peer: peer.Node, Quarantine: quarantineRetry, HeldBack: keys, Sums: SumNeed{Keys: keys, Salt: SumSalt(sender, n.Boot())}}
 	have, err := n.Store.Load(ctx, building, need)
+	if run := n.generation(have.State); err == nil && run != n.Boot() {
+		need.Sums.Salt = SumSalt(sender, run)
+		have, err = n.Store.Load(ctx, building, need)
+	}
 	if err != nil {
 		return out, fmt.Errorf("load digests: %w", err)
 	}

@@ -22,7 +22,7 @@ func (n *Node) Hello(ctx context.Context, building record.ID, peer Peer) (wire.H
 		return wire.Hello{}, fmt.Errorf("list chains: %w", err)
 	}
 	return wire.Hello{Protocol: wire.Protocol, Schema: n.Schema, Building: building, Node: n.ID(), Tier: n.Tier,
-		Generation: n.Boot(), Time: n.Now() + have.State.ClockOffset, Cursor: have.Cursor, Held: n.held(building, chains)}, nil
+		Generation: n.generation(have.State), Time: n.Now() + have.State.ClockOffset, Cursor: have.Cursor, Held: n.held(building, chains)}, nil
 }
 
 // held lists chains, less those that a successor's card covers whole: a node of many
@@ -124,7 +124,7 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 			need.Waiting = append(need.Waiting, held.Replica) // the peer can fill a gap
 		}
 	}
-	cuts := false
+	cuts, renewed := false, false
 	err = n.step(ctx, building, need, nil, func(l *ledger) error {
 		g = Greeting{Held: map[record.ReplicaID]uint64{}}
 		n.compare(l, &g, peer, h, chains)
@@ -135,11 +135,14 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 			g.From = h.Cursor.Position
 		}
 		g.Wants = append(g.Wants, l.gaps()...)
-		cuts = l.forks.marked || l.uncut()
+		cuts, renewed = l.forks.marked || l.uncut(), l.renewed
 		return nil
 	})
 	if err == nil && cuts {
 		err = n.cut(ctx, building)
+	}
+	if err == nil && renewed {
+		err = refuse(wire.CodeChainFork, "this node's own running replica is copied: it begins anew")
 	}
 	if err == nil {
 		g.Receipts, err = n.untold(ctx, building, peer, h, chains)
@@ -276,7 +279,7 @@ func (n *Node) ReadPage(ctx context.Context, building record.ID, after, until ui
 	if err != nil {
 		return wire.Page{}, fmt.Errorf("read feed: %w", err)
 	}
-	p := wire.Page{From: after, To: after, Generation: n.Boot()}
+	p := wire.Page{From: after, To: after, Generation: n.generation(feed.State)}
 	var replicas []record.ReplicaID
 	cited := map[record.ReplicaID]bool{}
 	for _, item := range feed.Items {

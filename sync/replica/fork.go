@@ -190,6 +190,7 @@ func (l *ledger) fork(r record.ReplicaID, first uint64) bool {
 	}
 	l.state.N, l.state.Head = c.Held, c.Hash
 	if l.state.Boot == l.boot {
+		l.renewed, l.boot = true, record.ID{} // not the run's any more: mint names the new one
 		l.fail(l.mint())
 	}
 	return true

@@ -262,10 +262,7 @@ func TestForkOfTheCloud(t *testing.T) {
 			want(t, "ends", l.meet(edge, twin), []string{wire.CodeChainFork})
 			want(t, "both branches", distinct(values(twin.record(ticket(1)), "title")), []string{"ours", "theirs"})
 			want(t, "what an edge may not write", values(twin.record(setting), "value"), []string{"theirs"})
-			t.Log(values(edge.record(setting), "value"), edge.record(setting).Context)
 			l.meet(edge, cloud)
-			t.Log(values(cloud.record(setting), "value"), cloud.record(setting).Context, cloud.chain(fork.Replica))
-			t.Log(values(edge.record(setting), "value"), edge.record(setting).Context, edge.held(cloud), edge.held(edge))
 			l.meet(edge, twin)
 			l.meet(edge, cloud)
 			for _, b := range []*box{edge, twin, cloud} {

@@ -18,8 +18,9 @@ type ledger struct {
 	node        *Node
 	self        record.ID // the node's id, derived once: it is compared with every value's author
 	building    record.ID
-	boot        record.ID
-	now         int64 // wall clock with the building's offset
+	run         record.ID // of the process
+	boot        record.ID // the store's generation: the run, unless it was found copied
+	now         int64     // wall clock with the building's offset
 	state       State
 	before      State
 	chains      map[record.ReplicaID]*Chain
@@ -36,9 +37,11 @@ type ledger struct {
 	// forks is what is learnt of forked chains, and forked whether any chain that was read is.
 	forks  forks
 	forked bool
-	unread error // why the decision must fail: something was asked for that was not loaded
-	order  []record.Key
-	out    Effects
+	// renewed: the generation is another than the one that this node's hello said.
+	renewed bool
+	unread  error // why the decision must fail: something was asked for that was not loaded
+	order   []record.Key
+	out     Effects
 }
 
 // work is one record of the decision.
@@ -170,6 +173,9 @@ func (l *ledger) mint() error {
 	if l.state.N > 0 {
 		card.Predecessor = record.Dot{Replica: l.state.Replica, N: l.state.N}
 		card.PredecessorHash = l.state.Head
+	}
+	if l.boot != l.run {
+		l.boot = copied(l.run, id)
 	}
 	l.state.Boot, l.state.Replica, l.state.N, l.state.Head = l.boot, id, 0, record.Hash{}
 	_, err = l.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: "card", EventTime: l.now, Card: card}, nil)

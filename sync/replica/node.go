@@ -90,6 +90,22 @@ func (n *Node) PublicKey() ed25519.PublicKey {
 	return public
 }
 
+// generation is the run of the store that peers' cursors go by. A node that finds its own
+// running replica copied begins a new one: the copy has the same run, and other things at
+// the same positions of its feed (SPEC R12, R33).
+func generation(run record.ID, s State) record.ID {
+	if after := copied(run, s.Replica); s.Boot == after {
+		return after
+	}
+	return run
+}
+
+func copied(run record.ID, fresh record.ReplicaID) record.ID {
+	return record.DerivedID("copied", string(run[:]), string(fresh[:]))
+}
+
+func (n *Node) generation(s State) record.ID { return generation(n.Boot(), s) }
+
 // Booter is what a Tx of a store that several processes share offers besides: the run of
 // the store that this transaction is part of (see State.Boot).
 type Booter interface{ Boot() record.ID }
@@ -118,6 +134,7 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 			return err
 		}
 		l := newLedger(n, building, boot, have, keys)
+		l.run, l.boot = boot, generation(boot, have.State)
 		if err := decide(l); err != nil {
 			return err
 		}

@@ -61,9 +61,6 @@ func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p w
 	if len(p.Events) > 2*wire.PageItemsMax || len(p.Records) > 2*wire.PageItemsMax || len(p.Heads) > wire.HeldMax || len(p.Receipts) > wire.HeldMax {
 		return Applied{}, refuse(wire.CodeFrameTooLarge, "page of %d events and %d records", len(p.Events), len(p.Records))
 	}
-	if !p.Reader.IsZero() && p.Reader != n.Boot() {
-		return Applied{}, refuse(wire.CodeFrameUnexpected, "page for an earlier run of this store")
-	}
 	events, codes := decodeEvents(building, p.Events)
 	events, distrusted, err := n.trustCards(ctx, building, events)
 	if err != nil {
@@ -372,6 +369,9 @@ func (a *application) need(records []candidate, open bool) (Need, []record.Repli
 
 // follows holds the page to the cursor: only the end of the contiguous prefix moves it.
 func (a *application) follows(l *ledger) error {
+	if !a.page.Reader.IsZero() && a.page.Reader != l.boot {
+		return refuse(wire.CodeFrameUnexpected, "page for an earlier run of this store")
+	}
 	if a.page.To > 0 && a.page.From > 0 {
 		at := l.cursor
 		if at.Generation != a.page.Generation || at.View != a.page.View || at.Position < a.page.From {

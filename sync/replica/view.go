@@ -29,7 +29,7 @@ type View struct {
 // may not see. A cursor of another generation or view means from zero.
 func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wire.Pull) (wire.Page, error) {
 	after := uint64(0)
-	if pull.Cursor.Generation == n.Boot() && pull.Cursor.View == v.Hash {
+	if pull.Cursor.View == v.Hash {
 		after = pull.Cursor.Position
 	}
 	limit := wire.PageItemsMax
@@ -37,10 +37,14 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 		limit = int(min(pull.Limit, wire.PageItemsMax))
 	}
 	feed, err := n.Store.Feed(ctx, building, after, limit, wire.PageBytesGoal)
+	if err == nil && after > 0 && pull.Cursor.Generation != n.generation(feed.State) {
+		after = 0
+		feed, err = n.Store.Feed(ctx, building, after, limit, wire.PageBytesGoal)
+	}
 	if err != nil {
 		return wire.Page{}, fmt.Errorf("read feed: %w", err)
 	}
-	p := wire.Page{From: after, To: after, Generation: n.Boot(), View: v.Hash, Issuer: n.PublicKey()}
+	p := wire.Page{From: after, To: after, Generation: n.generation(feed.State), View: v.Hash, Issuer: n.PublicKey()}
 	if len(feed.Items) > 0 {
 		p.To = feed.Items[len(feed.Items)-1].Position
 	}
