@@ -48,6 +48,7 @@ func run(ctx context.Context) int {
 		bench.Command(),
 		torture.Command(),
 		crash.Command(),
+		torture.Command(),
 		backup.Command(),
 		backup.RestoreCommand(),
 	)

@@ -90,10 +90,10 @@ func (h *host) ready(page replica.FeedPage, after uint64) replica.FeedPage {
 
 // unlocked lets the positions of a commit be readable later than those of the next ones.
 func (h *host) unlocked(c change) {
-	if h.w.config.Without != PositionLock || !h.w.chance(.3) {
+	if h.w.config.Without != PositionLock || !h.w.chance(.5) {
 		return
 	}
-	until := h.w.at + 1 + h.w.random.IntN(20)
+	until := h.w.at + 1 + h.w.random.IntN(40)
 	for _, row := range c.effects.Records {
 		h.disk.unready[row.Position] = until
 	}
