@@ -168,9 +168,10 @@ func (w *world) pull(a *app, h *host) {
 		return
 	}
 	w.trace("pull", a.name, h.name)
+	p.State.Copies.Retry(h.node.ID())
 	for range pagesMax {
 		view := w.view(a)
-		page, err := h.node.ReadView(context.Background(), p.Building, view, wire.Pull{Cursor: p.State.Cursors[h.node.ID()]})
+		page, err := h.node.ReadView(context.Background(), p.Building, view, p.Pull(h.node.ID()))
 		if err != nil && stumbles(err) {
 			return
 		}
@@ -190,8 +191,48 @@ func (w *world) pull(a *app, h *host) {
 		}
 		w.letGo(a, before)
 		if page.Last {
+			w.giveBack(a, h)
 			return
 		}
 	}
 	w.violate("%s: the pull from %s never ends", a.name, h.name)
+}
+
+// giveBack returns what a server did not send in a whole pass.
+func (w *world) giveBack(a *app, h *host) {
+	p := a.phone
+	for range pagesMax {
+		back, some := p.Return(h.node.ID())
+		if !some || w.config.Without == Seals {
+			return
+		}
+		w.count("return", a.name, h.name)
+		peer := replica.Peer{Node: p.ID(), Tier: record.TierPhone, Person: p.Person}
+		answer, err := h.node.ApplyReturn(context.Background(), p.Building, peer, w.view(a), back)
+		if err != nil && stumbles(err) {
+			w.count("return not taken")
+			return
+		}
+		if err != nil {
+			w.violate("%s returns to %s: %v", a.name, h.name, err)
+			return
+		}
+		for range answer.Restored {
+			w.count("restored by a phone")
+		}
+		for _, r := range answer.Taken.Results {
+			if r.Code != "" {
+				w.count("return refused " + r.Code)
+			}
+			if r.Forget {
+				w.count("return forgotten")
+			}
+		}
+		if !w.healing && w.config.Faults.Has(Network) && w.chance(.15) {
+			w.count("answer lost")
+			return
+		}
+		p.Taken(h.node.ID(), answer.Taken)
+	}
+	w.violate("%s: the return to %s never ends", a.name, h.name)
 }

@@ -67,6 +67,12 @@ func (w *world) newHost(name, keyName string, tier record.Tier, d *disk, buildin
 		Boot: func() record.ID { return h.disk.boot }, Now: h.clock, Random: w.stream("node " + name),
 		Trusted: func(_ context.Context, _, node record.ID, tier record.Tier) (bool, error) {
 			return w.enrolled[node] == tier, nil
+		},
+		Servers: func(_ context.Context, _, node record.ID) (replica.Server, error) {
+			if tier == record.TierEdge && w.enrolled[node] != record.TierCloud {
+				return replica.Server{}, nil // an edge knows itself and the cloud
+			}
+			return replica.Server{Tier: w.enrolled[node], Revoked: w.revoked[node]}, nil
 		}}
 	w.enrolled[h.node.ID()] = tier
 	w.hosts = append(w.hosts, h)

@@ -46,12 +46,14 @@ const (
 	// QuarantineJoin (R14): what is held back joins what is held back already. Off: it takes
 	// its place.
 	QuarantineJoin Rule = "quarantine-join"
+	// Seals (R30): phones return what a server lost. Off: it stays on their screens.
+	Seals Rule = "seals"
 )
 
 // NeededRules lists all rules that can be switched off.
 func NeededRules() []Rule {
 	return []Rule{PositionLock, FreshIdentity, NamedNumbers, ExactRaising, SettledReceipts, ContiguousCursor, AdmissionFirst, SignedNumbers,
-		ViewHash, EchoSession, PageReader, QuarantineJoin}
+		ViewHash, EchoSession, PageReader, QuarantineJoin, Seals}
 }
 
 // ErrRule says that there is no such rule to do without.

@@ -11,6 +11,7 @@ import (
 	"estate/sync/hlc"
 	"estate/sync/record"
 	"estate/sync/replica"
+	"estate/sync/wire"
 )
 
 // HealRounds bounds how many rounds of everybody talking to everybody a healed network may
@@ -21,6 +22,7 @@ const HealRounds = 30
 func (w *world) heal() {
 	w.mend()
 	for _, a := range w.apps {
+		w.shown(a)
 		for _, t := range a.phone.State.Log {
 			for _, d := range t.Details {
 				for _, v := range d.New {
@@ -56,6 +58,26 @@ func (w *world) heal() {
 	if !w.anyHeldBack() { // else judge says what waits
 		w.violate("the healed network never comes to rest")
 	}
+}
+
+// shown notes what an app has on its screen by the word of a server that nobody took away:
+// it is returned (SPEC R30), unless the app is turned away everywhere.
+func (w *world) shown(a *app) {
+	for k, h := range a.phone.State.Copies.Held {
+		for _, item := range h.Items {
+			if r, err := record.Decode(item.Body); err == nil && !a.gone && a.may(k) && !w.revoked[item.Seal.Node] {
+				for _, v := range texts(r) {
+					w.clouds[0].disk.held[v] = true
+				}
+			}
+		}
+	}
+}
+
+// doubted reports whether an app shows something by the word of a node that was revoked
+// since: nobody takes it back, and nobody can say that it is wrong.
+func (w *world) doubted(a *app, k record.Key) bool {
+	return slices.ContainsFunc(a.phone.State.Copies.Held[k].Items, func(i wire.RecordItem) bool { return w.revoked[i.Seal.Node] })
 }
 
 // mend repairs everything that is broken.
@@ -358,14 +380,10 @@ func (w *world) phone(a *app) {
 	if n := len(a.phone.State.Log); n > 0 && !a.gone { // who is turned away never sees what became of it
 		w.violate("outbox: %d transactions of %s never settle", n, a.name)
 	}
-	// What an app saw of a store that was rewound since stays on its screen: until seals
-	// are in force (SPEC R30) it can neither return nor doubt it.
-	c := w.report.Counts
-	ghosts := c["restore edge"]+c["restore cloud"]+c["revoke node"] > 0
 	for k, body := range w.image(w.clouds[0], a.phone.Building).bodies {
 		w.checked(1)
 		shown, err := a.phone.View(k).Encode()
-		if err != nil || a.may(k) && !ghosts && !a.gone && string(shown) != body {
+		if err != nil || a.may(k) && !a.gone && !w.doubted(a, k) && string(shown) != body {
 			w.violate("diverged: %s at %s", k.Kind, a.name)
 		}
 		if _, has := a.phone.State.Records[k]; !a.may(k) && has && a.roles == 0 {
