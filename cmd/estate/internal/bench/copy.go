@@ -103,9 +103,18 @@ func (s *site) copyOnce(ctx context.Context, tables []table) (took time.Duration
 
 func twin(name string) string { return "bench_" + name }
 
-// makeTwin makes an empty table like one of the cloud's.
+// makeTwin makes an empty table like one of the cloud's, its storage settings included.
 func (s *site) makeTwin(ctx context.Context, name string) error {
+	const settings = `SELECT coalesce(array_to_string(reloptions, ', '), '') FROM pg_class WHERE oid = $1::text::regclass`
+	var set string
+	if err := s.db.QueryRow(ctx, settings, name).Scan(&set); err != nil {
+		return err
+	}
 	like, is := pgx.Identifier{twin(name)}.Sanitize(), pgx.Identifier{name}.Sanitize()
-	_, err := s.db.Exec(ctx, "DROP TABLE IF EXISTS "+like+"; CREATE TABLE "+like+" (LIKE "+is+" INCLUDING ALL)")
+	statement := "DROP TABLE IF EXISTS " + like + "; CREATE TABLE " + like + " (LIKE " + is + " INCLUDING ALL)"
+	if set != "" {
+		statement += "; ALTER TABLE " + like + " SET (" + set + ")"
+	}
+	_, err := s.db.Exec(ctx, statement)
 	return err
 }

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	createsFull, createsQuick = 20_000, 400
+	createsFull, createsQuick = 20_000, 200
 	// clients is how many ask at once.
 	clients      = 16
 	goalOfSingle = 0.5

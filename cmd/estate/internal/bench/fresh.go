@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	writesFull, writesQuick = 2000, 50
+	writesFull, writesQuick = 2000, 30
 	// paceFull finds out what the edge can take, paceQuick that it takes something.
-	paceFull, paceQuick = 5000, 200
+	paceFull, paceQuick = 5000, 100
 	goalSeen            = 50.0 // milliseconds
 )
 

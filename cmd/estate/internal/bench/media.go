@@ -37,7 +37,7 @@ func media(ctx context.Context, s *site) error {
 	if err := s.holding(ctx, 1); err != nil {
 		return err
 	}
-	file := document100(s.how.size(mediaFull, mediaQuick))
+	file := pdf(s.how.size(mediaFull, mediaQuick))
 	sum := sha256.Sum256(file)
 	disk, err := s.writeRate(file)
 	if err != nil {
@@ -65,9 +65,9 @@ func media(ctx context.Context, s *site) error {
 	return nil
 }
 
-// document100 is bytes of a type that is taken as it is: a PDF by its first bytes, and
+// pdf is bytes of a type that is taken as it is: by their first bytes a PDF, and
 // noise, which no compression makes smaller.
-func document100(size int) []byte {
+func pdf(size int) []byte {
 	out := make([]byte, size)
 	source := rand.NewChaCha8([32]byte{textSeed})
 	_, _ = source.Read(out) // never fails

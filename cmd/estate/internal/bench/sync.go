@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	recordsFull, recordsQuick = 100_000, 1_000
-	updatesFull, updatesQuick = 10_000, 500
-	eventsFull, eventsQuick   = 20_000, 500
+	recordsFull, recordsQuick = 100_000, 500
+	updatesFull, updatesQuick = 10_000, 250
+	eventsFull, eventsQuick   = 20_000, 250
 	// countEvery is rare enough that asking costs the programs little.
 	countEvery = 100 * time.Millisecond
 )

@@ -109,6 +109,21 @@ func ownTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// load is how many processes wanted a processor in the last minute; zero where the kernel
+// does not say.
+func load() float64 {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	n, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // tree is the time of a process and its children so far, dead ones too, and the memory
 // that they hold now. A process that is gone has none.
 func tree(root int) (cpu time.Duration, rss int64) {
