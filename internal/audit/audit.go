@@ -94,8 +94,15 @@ type Report struct {
 	ExportedAt time.Time
 	Chains     int
 	Events     uint64
-	// Withheld counts events whose values were erased or withheld: their hashes stand.
+	// Withheld counts events without their values that nothing in the file erased: their
+	// hashes stand.
 	Withheld uint64
+	// Erasures are the cloud's events that erase values, as they come in the file. Erased
+	// counts the events without values that they name, Unerased those that have theirs yet:
+	// who exported had not taken the erasure in.
+	Erasures []Erasure
+	Erased   uint64
+	Unerased uint64
 	// Heads and Receipts count signatures that verified, Claims those of other nodes that
 	// hold.
 	Heads    int
@@ -104,6 +111,15 @@ type Report struct {
 	// Unsigned counts events behind the last number that their writer's signature reached
 	// here: they link, and their writer may still sign others.
 	Unsigned uint64
+}
+
+// Erasure is an event that erases the values of others.
+type Erasure struct {
+	Event  record.Dot
+	By     record.Actor
+	At     time.Time
+	Action string
+	Events int // how many it names
 }
 
 func hashText(h record.Hash) string { return hex.EncodeToString(h[:]) }

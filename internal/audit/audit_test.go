@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func TestVerifyHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := audit.Report{Building: home, Node: edge.ID(), ExportedAt: at, Chains: 3, Events: 9, Heads: 3, Receipts: 3, Claims: 3}
-	if report != want {
+	if !reflect.DeepEqual(report, want) {
 		t.Fatalf("report %+v, want %+v", report, want)
 	}
 }

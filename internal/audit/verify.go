@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 
 	"estate/sync/record"
 )
@@ -17,7 +18,7 @@ import (
 // building. It returns the report as far as it came, and a *Broken for the first thing
 // that does not hold; any other error is of the reader.
 func Verify(r io.Reader, claims []Claim) (Report, error) {
-	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]sworn{}, others: claims}
+	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]sworn{}, others: claims, withheld: map[record.Dot]bool{}, erased: map[record.Dot]bool{}}
 	for _, c := range claims {
 		v.claim(sworn{Claim: c})
 	}
@@ -62,7 +63,10 @@ type verifier struct {
 	claimed map[record.ID][]sworn // what must be so, by replica: receipts, heads, cards
 	others  []Claim
 	current record.ID // the chain that is being read
-	ended   bool
+	// withheld are events that lack some value, erased those that the cloud's events name.
+	withheld map[record.Dot]bool
+	erased   map[record.Dot]bool
+	ended    bool
 }
 
 func (v *verifier) broken(format string, args ...any) *Broken {
@@ -174,7 +178,20 @@ func (v *verifier) event(l line) error {
 	if err := v.details(l, e); err != nil {
 		return err
 	}
+	v.erasures(c, e)
 	return v.claims(l, c)
+}
+
+// erasures notes what an event of the cloud's erases; in another's the list counts for
+// nothing.
+func (v *verifier) erasures(c *chain, e record.Event) {
+	if len(e.Erasures) == 0 || c.card.Tier != record.TierCloud {
+		return
+	}
+	for _, d := range e.Erasures {
+		v.erased[d] = true
+	}
+	v.report.Erasures = append(v.report.Erasures, Erasure{Event: e.Dot(), By: e.Actor, At: time.UnixMilli(e.EventTime).UTC(), Action: e.Action, Events: len(e.Erasures)})
 }
 
 // follow holds the chain: numbers without a gap, each event naming the hash before it.
@@ -231,8 +248,8 @@ func (v *verifier) predecessor(l line, card *record.Card) error {
 
 func (v *verifier) details(l line, e record.Event) error {
 	if len(l.Details) == 0 {
-		if len(e.Touches) > 0 {
-			v.report.Withheld++
+		if len(e.Touches)+len(e.Refusals) > 0 {
+			v.withheld[e.Dot()] = true
 		}
 		return nil
 	}
@@ -244,9 +261,26 @@ func (v *verifier) details(l line, e record.Event) error {
 		return v.link(l, "the values beside the event are not those that it hashed: %v", err)
 	}
 	if slices.ContainsFunc(d, record.Detail.Erased) {
-		v.report.Withheld++
+		v.withheld[e.Dot()] = true
 	}
 	return nil
+}
+
+// count says, at the end, why values are missing: an erasure may stand before or behind
+// what it erases.
+func (v *verifier) count() {
+	for dot := range v.withheld {
+		if v.erased[dot] {
+			v.report.Erased++
+		} else {
+			v.report.Withheld++
+		}
+	}
+	for dot := range v.erased {
+		if c := v.chains[dot.Replica]; c != nil && dot.N <= c.n && !v.withheld[dot] {
+			v.report.Unerased++
+		}
+	}
 }
 
 // claims holds what was signed about the event just read.
@@ -299,6 +333,7 @@ func (v *verifier) close() error {
 		}
 	}
 	v.report.Claims = len(v.others)
+	v.count()
 	return nil
 }
 

@@ -76,6 +76,7 @@ func (d *Desk) auditViews(ctx context.Context, building record.ID, f AuditFilter
 		event record.Event
 	}
 	var events []decoded
+	var bare []record.Dot // without values: perhaps erased
 	for _, row := range rows {
 		e, err := record.DecodeEvent(row.Body)
 		if err != nil {
@@ -85,7 +86,17 @@ func (d *Desk) auditViews(ctx context.Context, building record.ID, f AuditFilter
 			continue
 		}
 		events = append(events, decoded{row, e})
+		if len(row.Details) == 0 && len(e.Touches)+len(e.Refusals) > 0 {
+			bare = append(bare, e.Dot())
+		}
 		need.Chains = append(need.Chains, e.Replica)
+		t.names.wantPerson(e.Actor.Person)
+	}
+	erased, err := d.erasures(ctx, building, bare)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range erased.events {
 		t.names.wantPerson(e.Actor.Person)
 	}
 	if err := t.readNames(ctx, need); err != nil {
@@ -97,7 +108,9 @@ func (d *Desk) auditViews(ctx context.Context, building record.ID, f AuditFilter
 		if err != nil && len(e.row.Details) > 0 {
 			return nil, fmt.Errorf("details of event %d of %s: %w", e.row.N, e.row.Replica, err)
 		}
-		out = append(out, d.auditView(t, e.row, e.event, details))
+		view := d.auditView(t, e.row, e.event, details)
+		view.Erased = erased.of(e.event.Dot(), t.names)
+		out = append(out, view)
 	}
 	return out, nil
 }
@@ -113,7 +126,7 @@ func (f AuditFilter) matches(e record.Event) bool {
 
 func (d *Desk) auditView(t *trail, row replica.EventRow, e record.Event, details record.Details) AuditEvent {
 	v := AuditEvent{Replica: e.Replica, N: e.N, Hash: hex.EncodeToString(row.Hash[:]), Where: t.tier(e.Replica), Action: e.Action, Automation: e.Actor.Name,
-		Actor: t.names.person(e.Actor.Person), Stamp: shownTime(e.Stamp.Millis()), EventTime: shownTime(e.EventTime)}
+		Actor: t.names.person(e.Actor.Person), Stamp: shownTime(e.Stamp.Millis()), EventTime: shownTime(e.EventTime), Erases: len(e.Erasures)}
 	if c, ok := t.cards[e.Replica]; ok && c.Card != nil {
 		v.Node = c.Card.Node
 	}

@@ -62,6 +62,9 @@ type AuditEvent struct {
 	EventTime  time.Time      `json:"event_time"`
 	Changes    []AuditChange  `json:"changes,omitempty"`
 	Refusals   []AuditRefusal `json:"refusals,omitempty"`
+	// Erased says who erased the values; Erases counts the transactions that this one erases.
+	Erased *AuditErasure `json:"erased,omitempty"`
+	Erases int           `json:"erases,omitempty"`
 }
 
 // AuditChange is one field that a transaction wrote. Withheld values were erased or belong

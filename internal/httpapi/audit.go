@@ -26,9 +26,37 @@ func (a *API) registerAudit() {
 		}) (*outList[desk.AuditEvent], error) {
 			return listed(a.cfg.Desk.Audit(ctx, c, in.Building, desk.AuditFilter{Kind: in.Kind, ID: in.ID, Person: in.Person}, in.page()))
 		})
+	add(a, operation{id: "erase-audit", method: http.MethodPost, path: audit + "/erasures", tag: tagAudit, summary: "Erase values from the audit, for admins, at the cloud",
+		text: "Values and salts of the transactions go on every node of the building; hashes and links stay, and the audit says who erased them. What records show now is not touched: change it first. A transaction is erased whole. Sent again, nothing is left to do; with next set, send it again with that cursor."},
+		a.eraseAudit)
 	add(a, operation{id: "export-audit", method: http.MethodGet, path: audit + "/export", tag: tagAudit, stream: true,
 		summary: "All chains, cards and heads of a building", text: "JSON lines for managers; estate verify checks the file offline. An answer that is cut off lacks its last line."},
 		a.exportAudit)
+}
+
+// EraseBody asks for an erasure.
+type EraseBody struct {
+	Kind   string          `json:"kind,omitempty" maxLength:"64" doc:"With id: all transactions that touch this record"`
+	ID     record.ID       `json:"id,omitempty,omitzero"`
+	Events []desk.EventRef `json:"events,omitempty" maxItems:"500" doc:"Or these transactions"`
+	Reason string          `json:"reason" enum:"request,order,retention,mistake" doc:"A person's request, an authority's order, the end of a time of retention, or entered by mistake"`
+	Cursor string          `json:"cursor,omitempty" maxLength:"32" doc:"The next of the answer before"`
+}
+
+// inErase is a request for erasure. Sent again it erases nothing more, so it needs no key.
+type inErase struct {
+	InBuilding
+	InKey
+	Body EraseBody
+}
+
+func (a *API) eraseAudit(ctx context.Context, c desk.Caller, in *inErase) (*outBody[desk.Erasure], error) {
+	b := in.Body
+	erasure := desk.NewErasure{Kind: b.Kind, ID: b.ID, Reason: b.Reason, Cursor: b.Cursor}
+	for _, e := range b.Events {
+		erasure.Events = append(erasure.Events, record.Dot{Replica: e.Replica, N: e.N})
+	}
+	return body(a.cfg.Desk.EraseAudit(ctx, c, in.Building, erasure))
 }
 
 func (a *API) exportAudit(ctx context.Context, c desk.Caller, in *InBuilding) (*huma.StreamResponse, error) {

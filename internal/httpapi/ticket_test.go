@@ -231,3 +231,37 @@ func TestEdgesAndAccounts(t *testing.T) {
 		t.Error("a retry made another person")
 	}
 }
+
+// TestEraseAudit: an admin erases what the audit keeps of a record; nobody else does.
+func TestEraseAudit(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ticket := w.report("tenant", "Leak at Mrs Miller's")
+	path := w.in(w.oak, "/audit/erasures")
+	request := map[string]any{"kind": "ticket", "id": ticket.ID, "reason": "request"}
+	for _, who := range []string{"manager", "technician", "tenant"} {
+		w.want(http.StatusForbidden, w.call(who, http.MethodPost, path, request))
+	}
+	w.want(http.StatusNotFound, w.call("neighbour", http.MethodPost, path, request))
+	for name, bad := range map[string]map[string]any{
+		"reason": {"kind": "ticket", "id": ticket.ID, "reason": "she asked"}, "events": {"events": []map[string]any{{"replica": ticket.ID, "n": 0}}, "reason": "request"}, "nothing": {"reason": "request"},
+	} {
+		if got := w.call("operator", http.MethodPost, path, bad); got.StatusCode != http.StatusBadRequest || got.code() != string(problem.InvalidInput) {
+			t.Errorf("%s: %s", name, got.text)
+		}
+	}
+	for _, erased := range []int{1, 0} {
+		var out desk.Erasure
+		w.want(http.StatusOK, w.call("operator", http.MethodPost, path, request)).decode(t, &out)
+		if out.Erased != erased || len(out.Events) != erased {
+			t.Errorf("erasure: %+v, want %d", out, erased)
+		}
+	}
+	got := w.want(http.StatusOK, w.call("manager", http.MethodGet, w.in(w.oak, "/audit?kind=ticket&id="+ticket.ID.String()), nil))
+	if strings.Contains(got.text, "Miller") || !strings.Contains(got.text, `"reason":"request"`) {
+		t.Errorf("audit: %s", got.text)
+	}
+	if got := w.call("tenant", http.MethodGet, w.in(w.oak, "/tickets/"+ticket.ID.String()), nil); !strings.Contains(got.text, "Miller") {
+		t.Errorf("the ticket: %s", got.text)
+	}
+}

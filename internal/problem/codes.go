@@ -13,6 +13,7 @@ const (
 	RateLimited     Code = "rate_limited"
 	Conflict        Code = "conflict"
 	Unavailable     Code = "unavailable"
+	CloudOnly       Code = "cloud_only"
 
 	ContentType      Code = "content_type"
 	NotUTF8          Code = "not_utf8"
@@ -69,6 +70,7 @@ var table = map[Code]row{
 	TooLarge:        {http.StatusRequestEntityTooLarge, "The request is larger than the limit", "Send less at once."},
 	RateLimited:     {http.StatusTooManyRequests, "Too many requests", "Wait for the time in Retry-After and try again."},
 	Conflict:        {http.StatusConflict, "The request conflicts with the current state", "Read the current state and decide again."},
+	CloudOnly:       {http.StatusForbidden, "This is done at the cloud only", "Do it at the cloud; the building follows with the next exchange."},
 	Unavailable:     {http.StatusServiceUnavailable, "The service cannot answer now", "Try again in a few seconds."},
 
 	ContentType:      {http.StatusUnsupportedMediaType, "The body has the wrong content type", "Send JSON with Content-Type: application/json."},

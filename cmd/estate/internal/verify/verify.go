@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"estate/internal/audit"
+	"estate/sync/record"
 )
 
 // Command is `estate verify`.
@@ -59,12 +60,31 @@ func run(out io.Writer, path string, heads []string) error {
 		fmt.Fprintln(out, "  a tail that the exporting node itself cut off shows only with --heads of another node")
 	}
 	if report.Withheld > 0 {
-		fmt.Fprintf(out, "  %d events without their values (erased or withheld); their hashes stand\n", report.Withheld)
+		fmt.Fprintf(out, "  %d events without their values, which were withheld; their hashes stand\n", report.Withheld)
 	}
+	erasures(out, report)
 	if report.Unsigned > 0 {
 		fmt.Fprintf(out, "  %d events behind the last signature of their writer\n", report.Unsigned)
 	}
 	return nil
+}
+
+// erasures prints whose values were erased, by whom and when.
+func erasures(out io.Writer, report audit.Report) {
+	if len(report.Erasures) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "  %d events whose values were erased; their hashes stand\n", report.Erased)
+	for _, e := range report.Erasures {
+		who := "person " + e.By.Person.String()
+		if e.By.Class != record.Person {
+			who = e.By.Name
+		}
+		fmt.Fprintf(out, "    by %s at %s: %d transactions (%s, event %d of replica %s)\n", who, e.At.Format("2006-01-02 15:04:05 MST"), e.Events, e.Action, e.Event.N, e.Event.Replica)
+	}
+	if report.Unerased > 0 {
+		fmt.Fprintf(out, "    %d of them have their values in this file yet: destroy it once it is not needed\n", report.Unerased)
+	}
 }
 
 func readClaims(path string) ([]audit.Claim, error) {
