@@ -253,7 +253,7 @@ func referenceEvent(b []byte) (refEvent, error) {
 		return e, errNotSo
 	}
 	first := e.N == 1
-	ok := e.Version == version && !(first && version == 2) && fixed(16, e.Building, e.Replica, e.Actor.Person) && fixed(32, e.Prev) &&
+	ok := e.Version == version && (!first || version == 1) && fixed(16, e.Building, e.Replica, e.Actor.Person) && fixed(32, e.Prev) &&
 		e.N > 0 && !isZero(e.Building) && !isZero(e.Replica) && first == (e.Card != nil) && first == isZero(e.Prev) &&
 		(e.Actor.Class == 1 || e.Actor.Class == 2) && len(e.Action) <= record.ActionBytesMax && len(e.Touches) <= record.TouchesMax && (!first || len(e.Touches) == 0)
 	for _, t := range e.Touches {
