@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,8 @@ type vectors struct {
 	Details []vector `json:"details"`
 	Derived []vector `json:"derived_ids"`
 	Heads   []vector `json:"heads"`
+	// Receipts are signatures too, over the building and the fields beside them.
+	Receipts []vector `json:"receipts"`
 }
 
 var vectorsFile = filepath.Join("testdata", "vectors.json")
@@ -107,6 +110,12 @@ func buildVectors(t *testing.T) vectors {
 		{"float 1.5", 1.5, record.Float(1.5)}, {"float 0.1", 0.1, record.Float(0.1)}, {"float 100000.5", 100000.5, record.Float(100000.5)},
 		{"whole float", map[string]float64{"float": 21}, record.Float(21)},
 		{"true", true, record.Bool(true)}, {"false", false, record.Bool(false)}, {"id", map[string]any{"bytes": one.String()}, record.IDValue(one)},
+		{"bytes", map[string]any{"bytes_hex": "0001ff"}, record.Bytes([]byte{0, 1, 255})}, {"bytes empty", map[string]any{"bytes_hex": ""}, record.Bytes(nil)},
+		{"largest integer", "9223372036854775807", record.Int(math.MaxInt64)}, {"least integer", "-9223372036854775808", record.Int(math.MinInt64)},
+		{"256", 256, record.Int(256)}, {"65536", 65536, record.Int(65536)}, {"2^32", 1 << 32, record.Int(1 << 32)}, {"minus 257", -257, record.Int(-257)},
+		{"float 1e300", 1e300, record.Float(1e300)}, {"float least half", 5.960464477539063e-08, record.Float(5.960464477539063e-08)}, {"float minus zero", "-0", record.Float(math.Copysign(0, -1))},
+		{"array", []any{1, "a", true}, record.Value{0x83, 0x01, 0x61, 0x61, 0xf5}}, {"array empty", []any{}, record.Value{0x80}},
+		{"map, keys by their bytes", map[string]any{"a": 1, "b": []any{}, "aa": false}, record.Value{0xa3, 0x61, 0x61, 0x01, 0x61, 0x62, 0x80, 0x62, 0x61, 0x61, 0xf4}},
 	} {
 		v.Values = append(v.Values, vector{Name: x.name, Decoded: x.decoded, Hex: hex.EncodeToString(x.value)})
 	}
@@ -118,6 +127,9 @@ func buildVectors(t *testing.T) vectors {
 	}
 	h := record.SignHead(nodeKey(1), two, one, 7, record.Hash{7})
 	v.Heads = append(v.Heads, vector{Name: "head 7", Decoded: map[string]any{"seed": strings.Repeat("01", 32), "building": two, "replica": one, "n": 7, "chain_hash": hex.EncodeToString(h.Hash[:])}, Hex: hex.EncodeToString(h.Signature)})
+	r := record.SignReceipt(nodeKey(1), two, record.Receipt{Replica: one, N: 7, Hash: record.Hash{7}, Settled: 5})
+	v.Receipts = append(v.Receipts, vector{Name: "receipt 7, settled 5", Decoded: map[string]any{"seed": strings.Repeat("01", 32), "issuer": r.Issuer, "building": two, "replica": one, "n": 7, "settled": 5,
+		"chain_hash": hex.EncodeToString(r.Hash[:])}, Hex: hex.EncodeToString(r.Signature)})
 	return v
 }
 

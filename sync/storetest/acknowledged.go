@@ -31,8 +31,8 @@ const (
 )
 
 // WriteThroughFaults is WriteUntilKilled of callers who try again what the store could not
-// take: it says so once, reads meanwhile, and says once when writing goes on. It returns the
-// first error that is not ErrBusy.
+// take, or whose outcome it does not know: it says so once, and once when writing goes on. It
+// returns the first error that is neither ErrBusy nor ErrUnsure, and ends with ctx.
 func WriteThroughFaults(ctx context.Context, s replica.Store, acks io.Writer) error {
 	var failed, resumed bool
 	say := func(line string) error {
@@ -40,19 +40,19 @@ func WriteThroughFaults(ctx context.Context, s replica.Store, acks io.Writer) er
 		return err
 	}
 	return writeWithoutEnd(ctx, s, acks, func(err error) error {
+		refused := errors.Is(err, replica.ErrBusy) || errors.Is(err, replica.ErrUnsure)
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case err == nil && failed && !resumed:
 			resumed = true
 			return say(LineResumed)
-		case err == nil || failed && errors.Is(err, replica.ErrBusy):
+		case err == nil || failed && refused:
 			return nil
-		case !errors.Is(err, replica.ErrBusy):
+		case !refused:
 			return err
 		}
 		failed = true
-		if _, err := s.Feed(ctx, building1, 0, 10, 1<<20); err != nil {
-			return fmt.Errorf("read while nothing can be written: %w", err)
-		}
 		return say(LineBusy + strings.ReplaceAll(err.Error(), "\n", " "))
 	})
 }

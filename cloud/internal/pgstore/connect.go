@@ -41,13 +41,15 @@ func greet(ctx context.Context, c *pgx.Conn) error {
 }
 
 // readBoot derives the run's id from what changes when a server is restarted, restored,
-// promoted or replaced, and when only the tables are made or filled anew under a server that
-// runs on: then the state's table lies in another file.
+// promoted or replaced; when only the tables are made or filled anew under a server that
+// runs on: then the state's table lies in another file; and when the server recovers from the
+// death of one of its processes: then its statistics begin anew, and numbers of transactions
+// that were lost are given out again.
 func readBoot(ctx context.Context, c *pgx.Conn) (record.ID, error) {
 	var cause string
-	err := c.QueryRow(ctx, `SELECT concat_ws('/', s.system_identifier, k.timeline_id, extract(epoch FROM pg_postmaster_start_time()), d.oid,
+	err := c.QueryRow(ctx, `SELECT concat_ws('/', s.system_identifier, k.timeline_id, extract(epoch FROM pg_postmaster_start_time()), extract(epoch FROM a.stats_reset), d.oid,
 		pg_relation_filenode(to_regclass('building_state')))
-		FROM pg_control_system() s, pg_control_checkpoint() k, pg_database d WHERE d.datname = current_database()`).Scan(&cause)
+		FROM pg_control_system() s, pg_control_checkpoint() k, pg_stat_archiver a, pg_database d WHERE d.datname = current_database()`).Scan(&cause)
 	if err != nil {
 		return record.ID{}, fmt.Errorf("read the server's identity: %w", err)
 	}
