@@ -46,7 +46,6 @@ func run(ctx context.Context) int {
 		verify.Command(),
 		enrol.Command(),
 		bench.Command(),
-		torture.Command(),
 		crash.Command(),
 		torture.Command(),
 		backup.Command(),

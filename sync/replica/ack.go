@@ -45,14 +45,36 @@ func (n *Node) ApplyAck(ctx context.Context, building record.ID, peer Peer, a wi
 	if err != nil || len(late) == 0 {
 		return err
 	}
-	return n.CorrectClock(ctx, building, a.Time, late)
+	return n.CorrectClock(ctx, building, peer, a.Time, late)
+}
+
+// lateMax bounds what one greeting corrects; the next one goes on.
+const lateMax = 1000
+
+// correctLate makes good what an upper peer refused for its stamps before this node was
+// stopped in between, or before the answer that it was merged was lost.
+func (n *Node) correctLate(ctx context.Context, building record.ID, peer Peer, upperMillis int64) error {
+	have, err := n.Store.Load(ctx, building, Need{Peer: peer.Node, Quarantine: lateMax})
+	if err != nil {
+		return fmt.Errorf("load what the peer holds back: %w", err)
+	}
+	var late []record.Key
+	for _, q := range have.Quarantine {
+		if q.Theirs && q.Code == wire.CodeClockAhead {
+			late = append(late, q.Key)
+		}
+	}
+	if len(late) == 0 {
+		return nil
+	}
+	return n.CorrectClock(ctx, building, peer, upperMillis, late)
 }
 
 // CorrectClock sets the building's clock to the upper tier's time, restarts its hybrid
 // clock there, and re-issues values of these records that are stamped too far ahead: as
 // new transactions in place of the old ones, author and event time kept. Nothing is
-// restamped (traces t09, t15).
-func (n *Node) CorrectClock(ctx context.Context, building record.ID, upperMillis int64, keys []record.Key) error {
+// restamped (traces t09, t15). What the peer held back is then no longer what counts.
+func (n *Node) CorrectClock(ctx context.Context, building record.ID, peer Peer, upperMillis int64, keys []record.Key) error {
 	slices.SortFunc(keys, record.Key.Compare)
 	keys = slices.Compact(keys)
 	have, err := n.Store.Load(ctx, building, Need{Keys: keys})
@@ -81,6 +103,9 @@ func (n *Node) CorrectClock(ctx context.Context, building record.ID, upperMillis
 	}
 	return n.step(ctx, building, Need{Keys: keys}, nil, func(l *ledger) error {
 		l.setClock(upperMillis)
+		for _, k := range keys {
+			l.out.QuarantineOut = append(l.out.QuarantineOut, QuarantineRow{Key: k, Peer: peer.Node, Theirs: true})
+		}
 		return l.reissue(authors, upperMillis)
 	})
 }

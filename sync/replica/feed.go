@@ -144,6 +144,9 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	if err == nil && renewed {
 		err = refuse(wire.CodeChainFork, "this node's own running replica is copied: it begins anew")
 	}
+	if err == nil && peer.Tier < n.Tier {
+		err = n.correctLate(ctx, building, peer, h.Time)
+	}
 	if err == nil {
 		g.Receipts, err = n.untold(ctx, building, peer, h, chains)
 	}

@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"context"
 	"testing"
 
 	"estate/sync/hlc"
@@ -44,6 +45,44 @@ func TestClockAhead(t *testing.T) {
 	want(t, "quarantine", len(cloud.held(edge))+len(edge.held(cloud)), 0)
 	edge.write(ticket(1), text("note", "right"))
 	want(t, "not refused again", len(edge.send(cloud).Ack.Quarantined), 0)
+}
+
+// SPEC R16: a node that stops between the refusal of its stamps and the correction, or
+// before it hears that the correction was taken, has nothing held back after it greets again.
+func TestClockCorrectionInterrupted(t *testing.T) {
+	for name, interrupt := range map[string]func(edge, cloud *box, refused wire.Ack){
+		"before the correction": func(edge, cloud *box, refused wire.Ack) {
+			edge.fault.busyAfter = 2
+			if err := edge.ApplyAck(context.Background(), home, cloud.peer(), refused); err == nil {
+				edge.lab.t.Fatal("nothing was interrupted")
+			}
+		},
+		"before the answer": func(edge, cloud *box, refused wire.Ack) {
+			if err := edge.ApplyAck(context.Background(), home, cloud.peer(), refused); err != nil {
+				edge.lab.t.Fatal(err)
+			}
+			cloud.apply(edge, edge.read(0, cloud.heldMap()))
+			edge.restart()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge, cloud := l.pair()
+			edge.skew = 3 * 3600_000
+			edge.write(ticket(1), text("note", "fast"))
+			refused := cloud.apply(edge, edge.read(0, nil)).Ack
+			want(t, "refused", refused.Quarantined[0].Code, wire.CodeClockAhead)
+			interrupt(edge, cloud, refused)
+			edge.sync(cloud)
+			same(t, edge, cloud)
+			want(t, "values", values(cloud.record(ticket(1)), "note"), []string{"fast"})
+			if hlc.Ahead(cloud.record(ticket(1)).Siblings("note")[0].Stamp, noon) {
+				t.Fatal("the stamp is still ahead")
+			}
+			want(t, "held back at the edge", len(edge.held(cloud)), 0)
+			want(t, "held back at the cloud", len(cloud.held(edge)), 0)
+		})
+	}
 }
 
 // SPEC R22: what a page shows that the peer holds is no more than what it sent.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 
 	"estate/internal/apiclient"
+	"estate/internal/problem"
 )
 
 // list collects what was found, from many goroutines.
@@ -53,14 +55,16 @@ func newAnswers() *answers { return &answers{count: map[string]int{}, first: map
 
 // note counts an answer. One that says "internal", or has no code at all, is a finding: a
 // program that loses its database must know what to say.
-func (a *answers) note(w *world, where string, err error) {
+func (a *answers) note(w *world, where string, head bool, err error) {
 	key := where + " answered"
 	var refused *apiclient.Error
 	switch {
 	case err == nil:
 	case errors.As(err, &refused):
 		key = fmt.Sprintf("%s refused: %d %s", where, refused.Status, refused.Code)
-		if refused.Status >= 500 && refused.Code != "unavailable" {
+		// An answer to HEAD has no body to hold a code.
+		bare := refused.Code == "" && refused.Status == http.StatusServiceUnavailable && head
+		if refused.Status >= 500 && refused.Code != problem.Unavailable && !bare {
 			w.findings.add("no coded refusal", "%s: %v", where, err)
 		}
 	default:

@@ -125,7 +125,7 @@ func (u *upload) step(ctx context.Context, offset int) (header http.Header, err 
 		send.Set("Content-Type", "application/offset+octet-stream")
 		send.Set("Upload-Offset", strconv.Itoa(offset))
 	}
-	err = u.account.do(ctx, func(c *apiclient.Client) error {
+	err = u.account.ask(ctx, method == http.MethodHead, func(c *apiclient.Client) error {
 		var in any
 		if body != nil {
 			in = bytes.NewReader(body)

@@ -60,10 +60,8 @@ func (r Report) Print(out io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for title, lines := range map[string][]string{"What happened besides": r.Notes} {
-		if len(lines) > 0 {
-			fmt.Fprintf(out, "\n%s:\n  %s\n", title, strings.Join(lines, "\n  "))
-		}
+	if len(r.Notes) > 0 {
+		fmt.Fprintf(out, "\nWhat happened besides:\n  %s\n", strings.Join(r.Notes, "\n  "))
 	}
 	if len(r.Findings) == 0 {
 		_, err := fmt.Fprintf(out, "\nAll %d acknowledged writes were found.\n", r.Acknowledged())

@@ -112,6 +112,11 @@ func (a *account) signedIn(ctx context.Context) (*apiclient.Client, error) {
 
 // do asks once and counts how it ended.
 func (a *account) do(ctx context.Context, call func(*apiclient.Client) error) error {
+	return a.ask(ctx, false, call)
+}
+
+// ask is do, also for HEAD, whose answers have no body.
+func (a *account) ask(ctx context.Context, head bool, call func(*apiclient.Client) error) error {
 	client, err := a.signedIn(ctx)
 	if err == nil {
 		err = call(client)
@@ -119,7 +124,7 @@ func (a *account) do(ctx context.Context, call func(*apiclient.Client) error) er
 	if ctx.Err() != nil {
 		return cmpErr(err, ctx.Err())
 	}
-	a.world.answers.note(a.world, a.server.name, err)
+	a.world.answers.note(a.world, a.server.name, head, err)
 	if apiclient.HasStatus(err, http.StatusUnauthorized) {
 		a.mu.Lock()
 		a.client = nil

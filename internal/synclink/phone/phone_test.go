@@ -240,6 +240,11 @@ func TestRefusals(t *testing.T) {
 		if len(refused) == 0 || refused[0].Code != wire.CodeClockAhead || refused[0].Dot != first || refused[0].Reissued.N == 0 {
 			t.Fatalf("refused %+v", refused)
 		}
+		for _, r := range refused {
+			if r.Code != wire.CodeClockAhead {
+				t.Fatalf("written again, and refused as %s: %+v", r.Code, r)
+			}
+		}
 		for _, s := range w.cloud.stored(leak).Siblings("title") {
 			if ahead := s.Stamp.Millis() - w.cloud.node.Now(); ahead > 1000 {
 				t.Fatalf("stamped %d ms ahead", ahead)

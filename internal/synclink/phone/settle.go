@@ -213,7 +213,13 @@ func (o *Outbox) reissue(now int64, t transaction) error {
 		case len(t.details[i].New) > 0:
 			f.Value = t.details[i].New[0]
 		}
-		changes = append(changes, Change{Kind: touch.Kind, ID: touch.ID, Fields: []replica.FieldWrite{f}})
+		// One change a record: what a change implies is written once.
+		same := func(c Change) bool { return c.Kind == touch.Kind && c.ID == touch.ID }
+		of := slices.IndexFunc(changes, same)
+		if of < 0 {
+			of, changes = len(changes), append(changes, Change{Kind: touch.Kind, ID: touch.ID})
+		}
+		changes[of].Fields = append(changes[of].Fields, f)
 	}
 	dot, err := o.Write(now, t.event.Action, t.event.EventTime, changes...)
 	if err != nil {
