@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -24,6 +25,7 @@ const prefixBytes = 4
 type Codec struct {
 	compress *zstd.Encoder
 	expand   *zstd.Decoder
+	rooms    sync.Pool // of *bytes.Buffer: an idle link holds none
 }
 
 // NewCodec builds a codec.
@@ -42,22 +44,34 @@ func NewCodec() (*Codec, error) {
 // Encode builds a message's frame. It returns wire.ErrTooLarge for one beyond the limit,
 // measured before compression, so that every receiver can expand it.
 func (c *Codec) Encode(m wire.Message) ([]byte, error) {
-	frame, err := wire.Encode(m)
-	if err != nil || len(frame) <= compressOver {
-		return frame, err
-	}
-	t, _, payload, err := wire.Unwrap(frame)
+	payload, err := wire.EncodePayload(m)
 	if err != nil {
 		return nil, err
 	}
-	small := c.compress.EncodeAll(payload, nil)
+	t := wire.TypeOf(m)
+	if len(payload) <= compressOver || len(payload) > wire.FrameBytesMax {
+		return wire.Wrap(t, 0, payload)
+	}
+	room := c.room()
+	defer c.rooms.Put(room)
+	room.Grow(len(payload) / 2)
+	small := c.compress.EncodeAll(payload, room.AvailableBuffer())
 	if len(small) >= len(payload) {
-		return frame, nil
+		return wire.Wrap(t, 0, payload)
 	}
 	return wire.Wrap(t, wire.FlagCompressed, small)
 }
 
-// Decode reads a frame. It returns wire.ErrFrame, wire.ErrTooLarge or wire.ErrUnknown.
+// room is an empty buffer, to be put back once nothing refers to what is in it.
+func (c *Codec) room() *bytes.Buffer {
+	if room, ok := c.rooms.Get().(*bytes.Buffer); ok {
+		room.Reset()
+		return room
+	}
+	return new(bytes.Buffer)
+}
+
+// Decode reads a frame; what it returns shares no memory with it. It returns wire.ErrFrame, wire.ErrTooLarge or wire.ErrUnknown.
 func (c *Codec) Decode(frame []byte) (wire.Message, error) {
 	t, flags, payload, err := wire.Unwrap(frame)
 	if err != nil {
@@ -65,6 +79,7 @@ func (c *Codec) Decode(frame []byte) (wire.Message, error) {
 	}
 	switch flags {
 	case 0:
+		payload = bytes.Clone(payload)
 	case wire.FlagCompressed:
 		payload, err = c.expand.DecodeAll(payload, nil)
 		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) || len(payload) > wire.FrameBytesMax {

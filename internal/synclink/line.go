@@ -1,6 +1,7 @@
 package synclink
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -170,19 +171,10 @@ func (l *line) report(ctx context.Context, e replica.SessionEvent) bool {
 
 func (l *line) receive(ctx context.Context) {
 	for {
-		frame, err := l.readFrame()
-		if err != nil && !errors.Is(err, wire.ErrTooLarge) {
+		event, err := l.next()
+		if err != nil {
 			l.report(ctx, lineLost{err: fmt.Errorf("read: %w", err)})
 			return
-		}
-		l.hooks.frameIn(len(frame))
-		var m wire.Message
-		if err == nil {
-			m, err = l.codec.Decode(frame)
-		}
-		var event replica.SessionEvent = replica.Received{Message: m}
-		if err != nil {
-			event = replica.Garbled{Unknown: errors.Is(err, wire.ErrUnknown), Code: frameCode(err), Detail: err.Error()}
 		}
 		if !l.report(ctx, event) {
 			return
@@ -190,9 +182,8 @@ func (l *line) receive(ctx context.Context) {
 	}
 }
 
-// readFrame reads one binary message within the limit. The socket's own read limit would
-// close without a reason.
-func (l *line) readFrame() ([]byte, error) {
+// next reads a frame as an event of the session. An error is the line's end.
+func (l *line) next() (replica.SessionEvent, error) {
 	if err := l.conn.SetReadDeadline(l.now().Add(readWait)); err != nil {
 		return nil, err
 	}
@@ -200,17 +191,37 @@ func (l *line) readFrame() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	frame, err := io.ReadAll(io.LimitReader(r, wire.FrameBytesMax+1))
-	if err != nil {
-		return nil, err
+	room := l.codec.room()
+	defer l.codec.rooms.Put(room)
+	m, err := l.readMessage(kind, r, room)
+	var broken readError
+	switch {
+	case errors.As(err, &broken):
+		return nil, broken.error
+	case err != nil:
+		return replica.Garbled{Unknown: errors.Is(err, wire.ErrUnknown), Code: frameCode(err), Detail: err.Error()}, nil
 	}
-	if len(frame) > wire.FrameBytesMax {
+	return replica.Received{Message: m}, nil
+}
+
+// readError is one of the socket, not of what came over it.
+type readError struct{ error }
+
+// readMessage reads one binary message within the limit. The socket's own read limit would
+// close without a reason.
+func (l *line) readMessage(kind int, r io.Reader, room *bytes.Buffer) (wire.Message, error) {
+	if _, err := room.ReadFrom(io.LimitReader(r, wire.FrameBytesMax+1)); err != nil {
+		return nil, readError{err}
+	}
+	switch {
+	case room.Len() > wire.FrameBytesMax:
+		l.hooks.frameIn(0)
 		return nil, fmt.Errorf("%w: more than %d bytes", wire.ErrTooLarge, wire.FrameBytesMax)
+	case kind != websocket.BinaryMessage:
+		room.Reset() // decodes as a malformed frame
 	}
-	if kind != websocket.BinaryMessage {
-		return nil, nil // decodes as a malformed frame
-	}
-	return frame, nil
+	l.hooks.frameIn(room.Len())
+	return l.codec.Decode(room.Bytes())
 }
 
 func (l *line) write(ctx context.Context) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"estate/sync/hlc"
 )
@@ -128,11 +129,12 @@ func (e Event) Encode() ([]byte, error) {
 
 // HashEvent is the chain hash over an event's canonical bytes.
 func HashEvent(encoded []byte) Hash {
-	h := sha256.New()
-	h.Write([]byte("estate event v1\x00"))
-	h.Write(encoded)
-	return Hash(h.Sum(nil))
+	var room [hashRoom]byte
+	return sha256.Sum256(append(append(room[:0], "estate event v1\x00"...), encoded...))
 }
+
+// hashRoom holds what is hashed at once for most events and values: it costs no allocation.
+const hashRoom = 2048
 
 // Detail is what one touch (or refusal) hashes: a random salt, the values replaced and the
 // new ones. An erased detail has no salt and no values.
@@ -154,14 +156,13 @@ func HashValues(salt []byte, label string, values []Value) Hash {
 	if len(values) == 0 {
 		return Hash{}
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "estate %s v1\x00", label)
-	h.Write(salt)
+	var room [hashRoom]byte
+	b := append(append(append(room[:0], "estate "...), label...), " v1\x00"...)
+	b = append(b, salt...)
 	for _, v := range values {
-		fmt.Fprintf(h, "%d:", len(v))
-		h.Write(v)
+		b = append(append(strconv.AppendInt(b, int64(len(v)), 10), ':'), v...)
 	}
-	return Hash(h.Sum(nil))
+	return sha256.Sum256(b)
 }
 
 // Labels of HashValues.

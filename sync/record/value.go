@@ -144,6 +144,9 @@ func (v Value) Validate() error {
 	if len(v) == 0 || len(v) > ValueBytesMax {
 		return fmt.Errorf("%w: %d bytes", ErrValue, len(v))
 	}
+	if v.plain() {
+		return nil
+	}
 	var item any
 	if err := valueDecoding.Unmarshal(v, &item); err != nil {
 		return fmt.Errorf("%w: %w", ErrValue, err)
@@ -159,6 +162,28 @@ func (v Value) Validate() error {
 		return fmt.Errorf("%w: not in canonical form", ErrValue)
 	}
 	return nil
+}
+
+// plain reports whether the value is a text, byte string, 64-bit number or boolean in its one
+// form: nearly all are, and need no look inside. What is not plain may be valid all the same.
+func (v Value) plain() bool {
+	r := reader{b: v}
+	switch major, _, _ := parseHead(v); major {
+	case cborUint, cborNegative:
+		r.int()
+	case cborBytes:
+		r.bytes()
+	case cborText:
+		if !utf8.Valid(r.string(cborText)) {
+			return false
+		}
+	case cborSimple:
+		_, ok := v.AsBool()
+		return ok
+	default:
+		return false
+	}
+	return r.done() == nil
 }
 
 // allowed walks a decoded value and refuses what is no field value: null, other simple

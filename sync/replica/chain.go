@@ -20,6 +20,7 @@ type incoming struct {
 // decodeEvents reads the events of a page. What cannot be read keeps its place if the item
 // names it; anything else is reported by code and dropped, for it is no event at all.
 func decodeEvents(building record.ID, items []wire.EventItem) (out []incoming, codes []string) {
+	out = make([]incoming, 0, len(items))
 	for _, item := range items {
 		e, err := record.DecodeEvent(item.Body)
 		if err != nil {

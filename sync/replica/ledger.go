@@ -51,6 +51,9 @@ type work struct {
 	touches []PhoneTouch
 	loaded  []PhoneTouch
 	touched bool // its state or its touches may have changed
+	// taken is a state that is the whole record, and body its canonical form.
+	taken record.Record
+	body  []byte
 }
 
 // lineageMax bounds a walk along cards: a phone that starts a hundred times a day needs
@@ -238,10 +241,30 @@ func (l *ledger) touchOf(k record.Key, field string, replaced []record.Sibling, 
 	return t, d, nil
 }
 
-// join merges a state into a record of the decision.
-func (l *ledger) join(k record.Key, r record.Record) {
+// join merges a state into a record of the decision. body is its canonical form, where that
+// is at hand.
+func (l *ledger) join(k record.Key, r record.Record, body []byte) {
 	w := l.touch(k)
+	first := w.record.IsZero()
 	w.record = merge.Merge(w.record, r, l)
+	w.taken, w.body = record.Record{}, nil
+	if first && len(r.Context.Dots) == 0 && slices.Equal(w.record.Context.Vector, r.Context.Vector) {
+		w.taken, w.body = w.record, body
+	}
+}
+
+// encode writes the record in its canonical form, or takes the form in which it came: most
+// records of a first sync are stored as they were sent.
+func (w *work) encode() ([]byte, error) {
+	if w.body != nil && sameMemory(w.taken.Fields, w.record.Fields) && sameMemory(w.taken.Context.Vector, w.record.Context.Vector) && len(w.record.Context.Dots) == 0 {
+		return w.body, nil
+	}
+	return w.record.Encode()
+}
+
+// sameMemory reports whether two slices are one: what they hold is never changed in place.
+func sameMemory[T any](a, b []T) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
 // observe moves the clock past stamps that were seen.
@@ -290,7 +313,7 @@ func (l *ledger) settle(k record.Key, w *work) error {
 	if w.record.IsZero() {
 		return nil
 	}
-	body, err := w.record.Encode()
+	body, err := w.encode()
 	if err != nil {
 		return fmt.Errorf("record %s: %w", k, err)
 	}

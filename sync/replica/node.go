@@ -184,14 +184,22 @@ func loadRest(ctx context.Context, load loader, building record.ID, read []recor
 	return append(slices.Clone(read), rest...), nil
 }
 
-// keysOf lists the records that an event names.
+// keysOf lists the records that an event names: most touch several fields of one.
 func keysOf(building record.ID, e record.Event) []record.Key {
-	var out []record.Key
-	for _, t := range e.Touches {
-		out = append(out, record.Key{Building: building, Kind: t.Kind, ID: t.ID})
+	return appendKeys(nil, building, &e)
+}
+
+func appendKeys(out []record.Key, building record.ID, e *record.Event) []record.Key {
+	add := func(kind string, id record.ID) {
+		if n := len(out); n == 0 || out[n-1].ID != id || out[n-1].Kind != kind {
+			out = append(out, record.Key{Building: building, Kind: kind, ID: id})
+		}
 	}
-	for _, r := range e.Refusals {
-		out = append(out, record.Key{Building: building, Kind: r.Kind, ID: r.ID})
+	for i := range e.Touches {
+		add(e.Touches[i].Kind, e.Touches[i].ID)
+	}
+	for i := range e.Refusals {
+		add(e.Refusals[i].Kind, e.Refusals[i].ID)
 	}
 	return out
 }

@@ -102,6 +102,9 @@ func decodeRecord(building record.ID, item wire.RecordItem) candidate {
 // trustCards drops cards that name a node which may not act in its tier: a forged edge or
 // cloud. A phone's card proves itself, and its writes are admitted one by one.
 func (n *Node) trustCards(ctx context.Context, building record.ID, in []incoming) (out []incoming, codes []string, err error) {
+	if !slices.ContainsFunc(in, func(e incoming) bool { return e.event.Card != nil }) {
+		return in, nil, nil
+	}
 	self := n.ID()
 	for _, e := range in {
 		if c := e.event.Card; c != nil && c.Tier != record.TierPhone && c.Node != self {
@@ -331,30 +334,42 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 func (a *application) need(records []candidate, open bool) (Need, []record.ReplicaID) {
 	need := Need{Peer: a.peer.Node, Quarantine: quarantineRetry}
 	var chains []record.ReplicaID
-	for _, c := range records {
+	cite := func(r record.ReplicaID) {
+		if n := len(chains); n == 0 || chains[n-1] != r {
+			chains = append(chains, r)
+		}
+	}
+	need.Keys = make([]record.Key, 0, len(records)+len(a.events))
+	for i := range records {
+		c := &records[i]
 		need.Keys, need.HeldBack = append(need.Keys, c.key), append(need.HeldBack, c.key)
-		for _, d := range c.record.Context.Reaches() {
-			chains = append(chains, d.Replica)
+		for _, d := range c.record.Context.Vector {
+			cite(d.Replica)
+		}
+		for _, d := range c.record.Context.Dots {
+			cite(d.Dot.Replica)
 		}
 	}
 	if open {
+		need.Events = make([]record.Dot, 0, 2*len(a.events)+len(a.page.Heads)+len(a.page.Receipts))
 		forkNeeds(eventsOf(a.events), &need, &chains)
 		need.Events = append(need.Events, below(a.events)...)
-		for _, e := range a.events {
-			need.Events = append(need.Events, e.event.Dot())
-			chains = append(chains, e.row.Replica)
-			if card := e.event.Card; card != nil && card.Predecessor.N > 0 {
-				chains = append(chains, card.Predecessor.Replica)
+		for i := range a.events {
+			e := &a.events[i].event
+			need.Events = append(need.Events, e.Dot())
+			cite(e.Replica)
+			if e.Card != nil && e.Card.Predecessor.N > 0 {
+				cite(e.Card.Predecessor.Replica)
 			}
-			need.Keys = append(need.Keys, keysOf(a.building, e.event)...)
+			need.Keys = appendKeys(need.Keys, a.building, e)
 		}
 		for _, h := range a.page.Heads {
 			need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N})
-			chains = append(chains, h.Replica)
+			cite(h.Replica)
 		}
 		for _, r := range a.page.Receipts {
 			need.Events = append(need.Events, record.Dot{Replica: r.Replica, N: r.N})
-			chains = append(chains, r.Replica)
+			cite(r.Replica)
 		}
 	}
 	slices.SortFunc(chains, record.ID.Compare)

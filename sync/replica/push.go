@@ -265,7 +265,7 @@ func (p *push) admitOne(l *ledger, e incoming) wire.PushResult {
 			p.full(e.event, details, k, allowed[k], &result, l)
 			continue
 		}
-		l.join(k, delta)
+		l.join(k, delta, nil)
 		l.observe(delta)
 	}
 	return result

@@ -55,11 +55,11 @@ func claims(code string) bool {
 // have been waiting for somebody to write under it: of such a record only the values count,
 // and what the sender's own numbers cover. The sender's next state brings the rest.
 func (a *application) take(l *ledger, c candidate) {
-	r := c.record
+	r, body := c.record, c.body
 	if c.claims {
-		r.Context = a.honest(l, r)
+		r.Context, body = a.honest(l, r), nil
 	}
-	l.join(c.key, r)
+	l.join(c.key, r, body)
 	l.observe(r)
 }
 

@@ -206,7 +206,7 @@ func (r *returning) once(ctx context.Context, items []*returned) error {
 			codes[at] = i.code
 			if i.code == "" {
 				if codes[at] = r.passes(l, i); codes[at] == "" {
-					l.join(i.key, i.record)
+					l.join(i.key, i.record, nil)
 					l.observe(i.record)
 				}
 			}

@@ -113,12 +113,28 @@ type Pong Ping
 
 // Encode builds an uncompressed frame of a message.
 func Encode(m Message) ([]byte, error) {
-	payload, err := record.Marshal(m)
+	payload, err := EncodePayload(m)
 	if err != nil {
-		return nil, fmt.Errorf("frame %d: %w", m.frameType(), err)
+		return nil, err
 	}
 	return Wrap(m.frameType(), 0, payload)
 }
+
+// EncodePayload builds the body of a message's frame.
+func EncodePayload(m Message) (payload []byte, err error) {
+	if p, ok := m.(Page); ok {
+		payload, err = encodePage(p)
+	} else {
+		payload, err = record.Marshal(m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("frame %d: %w", m.frameType(), err)
+	}
+	return payload, nil
+}
+
+// TypeOf is the type of a message's frame.
+func TypeOf(m Message) Type { return m.frameType() }
 
 // Decode reads an uncompressed frame. It returns ErrFrame, ErrTooLarge or ErrUnknown; an
 // unknown type is safe to skip.
@@ -133,12 +149,16 @@ func Decode(b []byte) (Message, error) {
 	return DecodePayload(t, payload)
 }
 
-// DecodePayload reads the body of a frame of a given type.
+// DecodePayload reads the body of a frame of a given type. A page may share memory with the
+// payload, which must not change afterwards.
 func DecodePayload(t Type, payload []byte) (Message, error) {
 	switch t {
 	case TypeHello:
 		return decode[Hello](payload)
 	case TypePage:
+		if p, ok := decodePage(payload); ok {
+			return p, nil
+		}
 		return decode[Page](payload)
 	case TypeAck:
 		return decode[Ack](payload)
