@@ -97,7 +97,7 @@ func appendEvent(b []byte, e *EventItem) []byte {
 }
 
 func appendRecord(b []byte, r *RecordItem) ([]byte, error) {
-	if r.Seal != nil {
+	if r.Seal != nil || len(r.Tag) > 0 { // a phone's page
 		sealed, err := record.Marshal(r)
 		return append(b, sealed...), err
 	}
@@ -327,7 +327,7 @@ func (r *pageReader) record() (item RecordItem) {
 		case 3:
 			item.Body = r.content(cborBytes)
 		default:
-			r.ok = false // a seal, or a field of a later release
+			r.ok = false // a phone's page, or a field of a later release
 		}
 	})
 	return item

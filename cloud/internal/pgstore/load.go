@@ -20,7 +20,7 @@ const (
 		(SELECT position, body FROM record WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) r`
 	selectTouches = `SELECT k.kind, k.id, t.field, t.replica, t.n, t.covered, t.refused FROM unnest($2::text[], $3::uuid[]) AS k (kind, id), LATERAL
 		(SELECT field, replica, n, covered, refused FROM phone_touch WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) t
-		ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
+		WHERE EXISTS (SELECT FROM phone_touch WHERE building = $1) ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
 	selectHashes = `SELECT k.replica, k.n, e.hash FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n), LATERAL
 		(SELECT hash FROM event WHERE building = $1 AND replica = k.replica AND n = k.n OFFSET 0) e`
 	selectErasures = `SELECT e.replica, e.n, e.by_replica, e.by_n FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n)
@@ -41,7 +41,8 @@ const (
 	selectHeldBack = `SELECT kind, id, theirs, code, detail, since, body FROM quarantine WHERE building = $1 AND peer = $2
 		ORDER BY theirs, since, kind COLLATE "C", id LIMIT $3`
 	selectHeldBackOf = `SELECT q.kind, q.id, q.theirs, q.code, q.detail, q.since, q.body FROM unnest($3::text[], $4::uuid[]) AS k (kind, id)
-		JOIN quarantine q ON q.building = $1 AND q.peer = $2 AND NOT q.theirs AND q.kind = k.kind AND q.id = k.id`
+		JOIN quarantine q ON q.building = $1 AND q.peer = $2 AND NOT q.theirs AND q.kind = k.kind AND q.id = k.id
+		WHERE (SELECT count(*) FROM (SELECT FROM quarantine WHERE building = $1 AND peer = $2 LIMIT $5) listed) >= $5`
 	selectBranches = `SELECT b.replica, b.n, b.hash, b.body, b.details, 0::bigint FROM (SELECT DISTINCT * FROM unnest($2::uuid[], $3::bigint[])) AS k (replica, n)
 		JOIN branch_event b ON b.building = $1 AND b.replica = k.replica AND b.n = k.n ORDER BY b.replica, b.n, b.hash`
 	selectBuildings = `SELECT building FROM building_state WHERE stored ORDER BY building`
@@ -225,7 +226,7 @@ func queuePeer(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 		for i, k := range need.HeldBack {
 			kinds[i], ids[i] = k.Kind, k.ID
 		}
-		query(b, add, selectHeldBackOf, [16]byte(building), [16]byte(need.Peer), kinds, uuids(ids))
+		query(b, add, selectHeldBackOf, [16]byte(building), [16]byte(need.Peer), kinds, uuids(ids), need.Quarantine)
 	}
 }
 
