@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -35,6 +36,10 @@ type line struct {
 	// recheck looks every recheckEvery whether the peer is still welcome. May be nil.
 	recheck      func(ctx context.Context) error
 	recheckEvery time.Duration
+
+	// applying says that a page is being applied: the next is read ahead meanwhile. A line
+	// that brings a single page, as each of a fleet may at once, keeps its bytes only.
+	applying atomic.Bool
 
 	events chan replica.SessionEvent
 	out    *outbox
@@ -201,7 +206,11 @@ func (l *line) next() (replica.SessionEvent, error) {
 	case err != nil:
 		return replica.Garbled{Unknown: errors.Is(err, wire.ErrUnknown), Code: frameCode(err), Detail: err.Error()}, nil
 	}
-	return replica.Received{Message: m}, nil
+	received := replica.Received{Message: m}
+	if p, ok := m.(wire.Page); ok && l.applying.Load() {
+		received.Content = replica.ReadContent(l.building, p)
+	}
+	return received, nil
 }
 
 // readError is one of the socket, not of what came over it.

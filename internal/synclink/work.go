@@ -56,7 +56,9 @@ func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (repli
 		c, err := l.node.CheckDigest(ctx, l.building, l.peer, e.Sender, e.Digest)
 		return replica.DigestChecked(c), err
 	case replica.DoApplyPage:
-		a, err := l.node.ApplyPage(ctx, l.building, l.peer, e.Page)
+		l.applying.Store(true)
+		defer l.applying.Store(false)
+		a, err := l.node.ApplyContent(ctx, l.building, l.peer, e.Page, e.Content)
 		if err != nil {
 			return nil, fmt.Errorf("apply page from %d to %d: %w", e.Page.From, e.Page.To, err)
 		}

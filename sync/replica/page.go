@@ -58,19 +58,23 @@ type candidate struct {
 // (SPEC R14). It returns ErrBusy when the store cannot take anything now, and a Refusal
 // when the page as a whole does not fit.
 func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p wire.Page) (Applied, error) {
+	return n.ApplyContent(ctx, building, peer, p, nil)
+}
+
+// ApplyContent is ApplyPage for a page whose content was read ahead; nil to read it now.
+func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, p wire.Page, content *Content) (Applied, error) {
 	if len(p.Events) > 2*wire.PageItemsMax || len(p.Records) > 2*wire.PageItemsMax || len(p.Heads) > wire.HeldMax || len(p.Receipts) > wire.HeldMax {
 		return Applied{}, refuse(wire.CodeFrameTooLarge, "page of %d events and %d records", len(p.Events), len(p.Records))
 	}
-	events, codes := decodeEvents(building, p.Events)
-	events, distrusted, err := n.trustCards(ctx, building, events)
+	if !content.of(building, p) {
+		content = ReadContent(building, p)
+	}
+	events, distrusted, err := n.trustCards(ctx, building, content.events)
 	if err != nil {
 		return Applied{}, err
 	}
-	candidates := make([]candidate, len(p.Records))
-	for i, item := range p.Records {
-		candidates[i] = decodeRecord(building, item)
-	}
-	a := &application{node: n, building: building, peer: peer, page: p, events: events, alarms: append(codes, distrusted...)}
+	candidates := content.records
+	a := &application{node: n, building: building, peer: peer, page: p, events: events, alarms: slices.Concat(content.codes, distrusted)}
 	if err := a.withCited(ctx, func() error { return a.run(ctx, candidates) }); err != nil {
 		return Applied{}, err
 	}

@@ -49,6 +49,24 @@ func TestStretch(t *testing.T) {
 	want(t, "merged with what the peer does not hold", []uint64{applied.Since, applied.Until}, []uint64{0, 0})
 }
 
+// SPEC R14: a page whose content was read ahead is applied as any other, and so are two that
+// follow each other as one; the content of another page, or building, counts for nothing.
+func TestContentReadAhead(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.write(ticket(1), text("note", "1"))
+	first := edge.read(0, nil)
+	edge.write(ticket(2), text("note", "2"))
+	second := edge.read(first.To, nil)
+	for _, content := range []*replica.Content{replica.ReadContent(home, first), replica.ReadContent(ticket(1).ID, first), replica.ReadContent(home, second), nil} {
+		_, err := cloud.ApplyContent(context.Background(), home, edge.peer(), first, content)
+		want(t, "error", err, nil)
+	}
+	_, err := cloud.ApplyContent(context.Background(), home, edge.peer(), second, replica.ReadContent(home, second))
+	want(t, "error", err, nil)
+	same(t, edge, cloud)
+}
+
 // SPEC R12, SPEC R21: only a page that follows the cursor moves it; after a restart of the
 // sender the cursor means nothing.
 func TestCursor(t *testing.T) {

@@ -167,7 +167,7 @@ func (s *Session) take(event SessionEvent) {
 		s.send(e.Hello)
 	case Received:
 		s.heardAt = s.now
-		s.receive(e.Message)
+		s.receive(e.Message, e.Content)
 	case Garbled:
 		s.heardAt = s.now
 		s.garbled(e)
@@ -220,7 +220,7 @@ func (s *Session) fail(code, format string, args ...any) {
 	s.phase = phaseClosed
 }
 
-func (s *Session) receive(m wire.Message) {
+func (s *Session) receive(m wire.Message, content *Content) {
 	if bye, ok := m.(wire.Bye); ok {
 		if bye.Code != wire.CodeFrameUnknown {
 			s.do(DoClose{Code: bye.Code, Detail: bye.Detail, Remote: true})
@@ -238,7 +238,7 @@ func (s *Session) receive(m wire.Message) {
 	}
 	switch m := m.(type) {
 	case wire.Page:
-		s.pageArrived(m)
+		s.pageArrived(m, content)
 	case wire.Ack:
 		s.ackArrived(m)
 	case wire.Want:

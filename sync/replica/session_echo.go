@@ -60,13 +60,13 @@ const joinMax = 4 << 20
 // joined is the pages at the head of the line that one transaction can take, as one page,
 // and how many they are. Only stretches of the feed join, so what follows from the one is
 // what follows from the other.
-func (i *inbound) joined() (wire.Page, int) {
+func (i *inbound) joined() (queued, int) {
 	out, n := i.queue[0], 1
-	cost := PageCost(out)
+	cost := PageCost(out.Page)
 	for ; n < len(i.queue); n++ {
 		p := i.queue[n]
-		cost += PageCost(p)
-		same := !asked(out) && !asked(p) && p.From == out.To && p.Generation == out.Generation && p.Reader == out.Reader && p.View == out.View
+		cost += PageCost(p.Page)
+		same := !asked(out.Page) && !asked(p.Page) && p.From == out.To && p.Generation == out.Generation && p.Reader == out.Reader && p.View == out.View
 		if !same || cost > joinMax || len(out.Events)+len(p.Events) > 2*wire.PageItemsMax || len(out.Records)+len(p.Records) > 2*wire.PageItemsMax ||
 			len(out.Heads)+len(p.Heads) > wire.HeldMax || len(out.Receipts)+len(p.Receipts) > wire.HeldMax {
 			break
@@ -74,6 +74,7 @@ func (i *inbound) joined() (wire.Page, int) {
 		out.ID, out.To, out.Last = p.ID, p.To, p.Last
 		out.Heads, out.Receipts = slices.Concat(out.Heads, p.Heads), slices.Concat(out.Receipts, p.Receipts)
 		out.Events, out.Records = slices.Concat(out.Events, p.Events), slices.Concat(out.Records, p.Records)
+		out.content = out.content.join(p.content)
 	}
 	return out, n
 }

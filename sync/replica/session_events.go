@@ -13,8 +13,11 @@ type SessionEvent interface{ sessionEvent() }
 // Opened starts the session: the line is open, and this is the hello to send.
 type Opened struct{ Hello wire.Hello }
 
-// Received is a frame of the peer.
-type Received struct{ Message wire.Message }
+// Received is a frame of the peer, and of a page its content where that was read ahead.
+type Received struct {
+	Message wire.Message
+	Content *Content
+}
 
 // Garbled is a frame that did not decode: Unknown for a type of a later release, which is
 // skipped, else Code says why and the session ends.
@@ -136,7 +139,10 @@ type DoCheckDigest struct {
 type DoReadEvents struct{ Want wire.Want }
 
 // DoApplyPage applies a page of the peer, or several that follow each other as one.
-type DoApplyPage struct{ Page wire.Page }
+type DoApplyPage struct {
+	Page    wire.Page
+	Content *Content // nil where it was not read ahead
+}
 
 // DoSaveAck stores what an acknowledgement says.
 type DoSaveAck struct{ Ack wire.Ack }

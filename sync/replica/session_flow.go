@@ -38,7 +38,7 @@ type inbound struct {
 	cursor   uint64 // what this side's hello asked for
 	started  bool
 	end      uint64 // end of the last feed page received
-	queue    []wire.Page
+	queue    []queued
 	applying retry
 	taken    int    // how many pages of the queue are being applied
 	cost     uint64 // of the queue: what the peer has used of its window
@@ -47,6 +47,12 @@ type inbound struct {
 	// questions are the peer's digests, answered one at a time.
 	questions []wire.Digest
 	checking  retry
+}
+
+// queued is a page in line.
+type queued struct {
+	wire.Page
+	content *Content
 }
 
 func newOutbound() outbound {
@@ -106,9 +112,9 @@ func (s *Session) pump() {
 	}
 	if i.applying.ready(s.now) && len(i.queue) > 0 {
 		i.applying.start()
-		var p wire.Page
+		var p queued
 		p, i.taken = i.joined()
-		s.do(DoApplyPage{Page: p})
+		s.do(DoApplyPage{Page: p.Page, Content: p.content})
 	}
 	if o.saving.ready(s.now) && len(o.acks) > 0 {
 		o.saving.start()
@@ -175,7 +181,7 @@ func (s *Session) sendPending() {
 // feed looks the same but is called the last.
 func asked(p wire.Page) bool { return p.From == 0 && p.To == 0 && !p.Last }
 
-func (s *Session) pageArrived(p wire.Page) {
+func (s *Session) pageArrived(p wire.Page, content *Content) {
 	i := &s.in
 	i.cost += PageCost(p)
 	if i.cost > CreditInitial || len(i.queue) >= PagesInFlightMax {
@@ -196,7 +202,7 @@ func (s *Session) pageArrived(p wire.Page) {
 		}
 		i.started, i.end = true, p.To
 	}
-	i.queue = append(i.queue, p)
+	i.queue = append(i.queue, queued{p, content})
 }
 
 // pageApplied acknowledges the pages that were applied together, each by itself; what is to
@@ -205,7 +211,7 @@ func (s *Session) pageApplied(e PageApplied) {
 	o, i := &s.out, &s.in
 	i.applying.done()
 	pages := i.queue[:i.taken]
-	i.queue = i.queue[i.taken:]
+	i.queue = slices.Clone(i.queue[i.taken:]) // what was applied is let go
 	if e.Forked {
 		s.fail(wire.CodeChainFork, "a chain has two branches: each side writes its own again")
 		return
@@ -216,8 +222,8 @@ func (s *Session) pageApplied(e PageApplied) {
 	}
 	cost := uint64(0)
 	for n, p := range pages {
-		cost += PageCost(p)
-		if !asked(p) {
+		cost += PageCost(p.Page)
+		if !asked(p.Page) {
 			i.last = p.Last
 		}
 		ack := wire.Ack{Time: e.Ack.Time}
