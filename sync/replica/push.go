@@ -52,6 +52,9 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 	}
 	if len(receipts) == 1 {
 		out.Receipt = &receipts[0]
+		if out.Beyond, err = n.beyond(ctx, building, receipts[0]); err != nil {
+			return wire.Pushed{}, err
+		}
 	}
 	return out, nil
 }

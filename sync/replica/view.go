@@ -58,7 +58,7 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 		return wire.Page{}, err
 	}
 	p.Last = p.To >= feed.End
-	if p.Receipts, err = n.settled(ctx, building, v.Node, pull.Replicas); err != nil {
+	if err := n.settled(ctx, building, v.Node, pull.Replicas, &p); err != nil {
 		return wire.Page{}, err
 	}
 	if pull.Holds {
@@ -78,31 +78,42 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 
 // settled brings a phone what the cloud last said about its chains: the cloud says it
 // anew, an edge passes on what it was told (SPEC R13).
-func (n *Node) settled(ctx context.Context, building, reader record.ID, chains []record.ReplicaID) ([]record.Receipt, error) {
+func (n *Node) settled(ctx context.Context, building, reader record.ID, chains []record.ReplicaID, p *wire.Page) error {
 	if len(chains) > wire.PullChainsMax {
-		return nil, refuse(wire.CodeFrameTooLarge, "%d chains, limit %d", len(chains), wire.PullChainsMax)
+		return refuse(wire.CodeFrameTooLarge, "%d chains, limit %d", len(chains), wire.PullChainsMax)
 	}
 	if len(chains) == 0 {
-		return nil, nil
+		return nil
 	}
 	have, err := n.Store.Load(ctx, building, Need{Chains: chains})
 	if err != nil {
-		return nil, fmt.Errorf("load receipts: %w", err)
+		return fmt.Errorf("load receipts: %w", err)
 	}
 	chains = slices.DeleteFunc(slices.Clone(chains), func(id record.ReplicaID) bool {
 		c := have.Chains[id]
 		return c.Card == nil || c.Card.Node != reader
 	})
-	if n.Tier == record.TierCloud {
-		return n.receipts(ctx, building, chains)
+	if n.Tier != record.TierCloud {
+		for _, id := range chains {
+			if r := have.Chains[id].Receipt; r != nil {
+				p.Receipts = append(p.Receipts, *r)
+			}
+		}
+		return nil
 	}
-	var out []record.Receipt
-	for _, id := range chains {
-		if r := have.Chains[id].Receipt; r != nil {
-			out = append(out, *r)
+	if p.Receipts, err = n.receipts(ctx, building, chains); err != nil {
+		return err
+	}
+	for _, r := range p.Receipts {
+		b, err := n.beyond(ctx, building, r)
+		if err != nil {
+			return err
+		}
+		if b != nil {
+			p.Beyond = append(p.Beyond, *b)
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // Limits of what a page of a restricted view brings: children come along with their

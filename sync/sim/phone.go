@@ -40,18 +40,19 @@ type PhoneState struct {
 	Copies   replica.Copies
 	Cursors  map[record.ID]wire.Cursor
 	Refusals map[record.FieldDot]string
-	// Decided are transactions on which the cloud's own answer said what became of every
-	// part. It settles them one by one: a cloud that was rewound may never again be able to
-	// settle all that came before.
-	Decided map[record.Dot]bool
+	// Base is where the next replica's lineage goes on, where that is not the last number: a
+	// server lacks numbers after it that this phone has let go of. Zero for none.
+	Base record.Dot
 }
 
 // PhoneChain is what a phone keeps for good of one of its replicas: its links.
 type PhoneChain struct {
-	Events []wire.EventItem // bodies; the details go when the transaction is dropped
+	Events []wire.EventItem // empty where the transaction was let go of; the card stays
+	Hashes []record.Hash
 	Head   record.Head
-	// Settled is up to where the cloud said so.
+	// Settled is up to where the cloud said so, and Beyond what it said of numbers above.
 	Settled uint64
+	Beyond  record.Beyond
 }
 
 // Transaction is one transaction of the outbox.
@@ -64,7 +65,7 @@ type Transaction struct {
 func NewPhone(building, person record.ID, key ed25519.PrivateKey, random io.Reader, now func() int64) *Phone {
 	return &Phone{Building: building, Person: person, Key: key, Random: random, Now: now, State: PhoneState{
 		Chains: map[record.ReplicaID]*PhoneChain{}, Records: map[record.Key]record.Record{}, Cards: map[record.ReplicaID]record.Card{},
-		Cursors: map[record.ID]wire.Cursor{}, Refusals: map[record.FieldDot]string{}, Decided: map[record.Dot]bool{}}}
+		Cursors: map[record.ID]wire.Cursor{}, Refusals: map[record.FieldDot]string{}}}
 }
 
 // ID is the phone's node id.
@@ -81,11 +82,12 @@ func (s PhoneState) Clone() PhoneState {
 	s.Log = slices.Clone(s.Log)
 	s.Chains = maps.Clone(s.Chains)
 	for r, c := range s.Chains {
-		s.Chains[r] = &PhoneChain{Events: slices.Clone(c.Events), Head: c.Head, Settled: c.Settled}
+		b := *c
+		b.Events, b.Hashes = slices.Clone(c.Events), slices.Clone(c.Hashes)
+		s.Chains[r] = &b
 	}
 	s.Records, s.Cards, s.Cursors, s.Refusals = maps.Clone(s.Records), maps.Clone(s.Cards), maps.Clone(s.Cursors), maps.Clone(s.Refusals)
 	s.Proofs, s.Copies = s.Proofs.Clone(), s.Copies.Clone()
-	s.Decided = maps.Clone(s.Decided)
 	return s
 }
 
@@ -165,6 +167,9 @@ func (p *Phone) mint(now int64) error {
 			card.Predecessor, card.PredecessorHash = record.Dot{Replica: r, N: s.N}, s.Head
 		}
 	}
+	if b := s.Base; b.N > 0 {
+		card.Predecessor, card.PredecessorHash, s.Base = b, s.Chains[b.Replica].Hashes[b.N-1], record.Dot{}
+	}
 	s.Replica, s.N, s.Head = id, 0, record.Hash{}
 	s.Cards[id] = *card
 	_, err = p.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: "card", EventTime: now, Card: card}, nil, now)
@@ -194,7 +199,7 @@ func (p *Phone) append(e record.Event, details record.Details, now int64) (recor
 		c = &PhoneChain{}
 		s.Chains[e.Replica] = c
 	}
-	c.Events = append(c.Events, item)
+	c.Events, c.Hashes = append(c.Events, item), append(c.Hashes, s.Head)
 	c.Head = record.SignHead(p.Key, p.Building, e.Replica, e.N, s.Head)
 	s.Log = append(s.Log, Transaction{Event: e, Details: details})
 	return e.Dot(), nil
@@ -267,24 +272,45 @@ func (p *Phone) forget(keys []record.Key) {
 	}
 }
 
-// Answer is what the phone pushes next to a server that wants events of its chain.
+// Answer is what the phone pushes next to a server that wants events of its chain. Where it
+// has let go of them, what it writes from now on goes under a replica that does not stand on
+// them (SPEC R13).
 func (p *Phone) Answer(w wire.Want) (wire.Push, bool) {
 	c := p.State.Chains[w.Replica]
 	if c == nil || w.From == 0 || w.To > uint64(len(c.Events)) {
 		return wire.Push{}, false
+	}
+	if len(c.Events[w.From-1].Body) == 0 {
+		p.leave(record.Dot{Replica: w.Replica, N: w.From - 1})
+		return wire.Push{}, false
+	}
+	for n := w.From; n <= w.To; n++ {
+		if len(c.Events[n-1].Body) == 0 {
+			w.To = n - 1
+		}
 	}
 	push := wire.Push{Head: c.Head, Transactions: slices.Clone(c.Events[w.From-1 : w.To])}
 	p.prove(&push)
 	return push, true
 }
 
-// Pushed takes a server's answer. Only the cloud's settles: its word on each transaction,
-// and its receipt for those that came to it by an edge.
+// leave starts a new replica at the next write, on the last number that a server holds of an
+// unbroken chain.
+func (p *Phone) leave(last record.Dot) {
+	s := &p.State
+	lost := s.Replica == last.Replica
+	for r := s.Replica; !lost && !r.IsZero(); {
+		r = s.Cards[r].Predecessor.Replica
+		lost = r == last.Replica
+	}
+	if lost && (s.Base.N == 0 || last.Compare(s.Base) < 0) {
+		s.Base, s.Replica = last, record.ReplicaID{}
+	}
+}
+
+// Pushed takes a server's answer. Only the cloud's settles.
 func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey) error {
 	for _, r := range a.Results {
-		if tier == record.TierCloud {
-			p.State.Decided[r.Dot] = true
-		}
 		for _, part := range r.Refused {
 			p.State.Refusals[record.FieldDot{Field: part.Kind + "/" + part.ID.String() + "/" + part.Field, Dot: r.Dot}] = part.Code
 		}
@@ -297,6 +323,12 @@ func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey
 	}
 	if c := p.State.Chains[a.Receipt.Replica]; c != nil && tier == record.TierCloud {
 		c.Settled = max(c.Settled, a.Receipt.Settled)
+		if b := a.Beyond; b != nil {
+			if err := b.Verify(p.Building, public); err != nil {
+				return fmt.Errorf("settled beyond: %w", err)
+			}
+			c.Beyond = *b
+		}
 	}
 	p.drop()
 	return nil
@@ -341,7 +373,8 @@ func (p *Phone) Pulled(from record.ID, page wire.Page) error {
 // that were refused.
 func (p *Phone) drop() {
 	p.State.Log = slices.DeleteFunc(p.State.Log, func(t Transaction) bool {
-		if t.Event.N > p.State.Chains[t.Event.Replica].Settled && !p.State.Decided[t.Event.Dot()] {
+		c := p.State.Chains[t.Event.Replica]
+		if t.Event.N > c.Settled && !c.Beyond.Has(t.Event.N) {
 			return false
 		}
 		for _, touch := range t.Event.Touches {
@@ -349,6 +382,9 @@ func (p *Phone) drop() {
 			if p.mine(t.Event, k)(touch.Field) && !merge.Covers(p.State.Records[k].Context, touch.Field, t.Event.Dot(), p) {
 				return false
 			}
+		}
+		if t.Event.Card == nil {
+			c.Events[t.Event.N-1] = wire.EventItem{}
 		}
 		return true
 	})

@@ -30,6 +30,7 @@ type sample struct {
 func messages() []sample {
 	head := record.Head{Replica: one, N: 7, Hash: record.Hash{7}, Signature: bytes.Repeat([]byte{9}, 64)}
 	receipt := record.Receipt{Issuer: two, Replica: one, N: 7, Hash: record.Hash{7}, Settled: 5, Signature: bytes.Repeat([]byte{9}, 64)}
+	beyond := record.Beyond{Issuer: two, Replica: one, Spans: []record.Span{{From: 7, To: 9}}, Signature: bytes.Repeat([]byte{9}, 64)}
 	cursor := wire.Cursor{Generation: one, View: record.Hash{3}, Position: 42}
 	events := []wire.EventItem{{Body: []byte{1, 2}, Details: []byte{3}}, {Body: []byte{4}}}
 	return []sample{
@@ -37,7 +38,7 @@ func messages() []sample {
 			Held: []wire.Held{{Replica: one, N: 7, Hash: record.Hash{7}, Signed: &head, Receipted: 5, Settled: 4}}}},
 		{"page", wire.Page{ID: 4, From: 10, To: 20, Last: true, Heads: []record.Head{head}, Events: events,
 			Records:  []wire.RecordItem{{Kind: "ticket", ID: one, Body: []byte{5}, Seal: &wire.Seal{Node: two, Time: 6, Signature: []byte{7}}}, {Kind: "unit", ID: two, Body: []byte{6}, Tag: []byte{4}}},
-			Receipts: []record.Receipt{receipt}, View: record.Hash{3}, Generation: two, Reader: one, Vouched: []record.Receipt{receipt}, Issuer: []byte{8}, Forget: [][]byte{{1, 2}}}},
+			Receipts: []record.Receipt{receipt}, View: record.Hash{3}, Generation: two, Reader: one, Vouched: []record.Receipt{receipt}, Issuer: []byte{8}, Forget: [][]byte{{1, 2}}, Beyond: []record.Beyond{beyond}}},
 		{"ack", wire.Ack{Page: 4, To: 20, Quarantined: []wire.Quarantined{{Kind: "ticket", ID: one, Code: wire.CodeContextUnsigned}}, Receipts: []record.Receipt{receipt}, Time: 8}},
 		{"want", wire.Want{Replica: one, From: 3, To: 9}},
 		{"credit", wire.Credit{Bytes: 1 << 20}},
@@ -45,7 +46,7 @@ func messages() []sample {
 		{"pong", wire.Pong{ID: 1, Time: 2}},
 		{"push", wire.Push{ID: 5, Head: head, Transactions: events, Heads: []record.Head{head}, Cards: []wire.Vouched{{Card: events[0], Issuer: []byte{8}, Receipt: receipt}}}},
 		{"pushed", wire.Pushed{ID: 5, Results: []wire.PushResult{{Dot: record.Dot{Replica: one, N: 3}, Refused: []wire.RefusedPart{{Kind: "ticket", ID: one, Field: "note", Code: wire.CodeFieldForbidden}}}},
-			Receipt: &receipt, Wants: []wire.Want{{Replica: one, From: 3}}, Time: 8}},
+			Receipt: &receipt, Wants: []wire.Want{{Replica: one, From: 3}}, Time: 8, Beyond: &beyond}},
 		{"digest", wire.Digest{ID: 6, Kinds: []string{"ticket", "unit"}, Items: []wire.DigestItem{{Kind: 0, ID: one, Sum: wire.Sum{1, 2}}, {Kind: 1, ID: two, Sum: wire.Sum{3}}}}},
 		{"digested", wire.Digested{ID: 6, Same: []byte{0b10}}},
 		{"pull", wire.Pull{Cursor: cursor, Limit: 100, Holds: true}},

@@ -128,6 +128,9 @@ type Page struct {
 	Issuer  []byte           `cbor:"13,keyasint,omitempty"`
 	// Forget are the marks of records that the reader may not see, or no more (SPEC R29).
 	Forget [][]byte `cbor:"14,keyasint,omitempty"`
+	// Beyond are the cloud's statements on the receiver's transactions that are settled above
+	// a number that is not (SPEC R13).
+	Beyond []record.Beyond `cbor:"15,keyasint,omitempty"`
 }
 
 // Ack confirms that a page is on disk at the receiver.
@@ -193,6 +196,8 @@ type Pushed struct {
 	Receipt *record.Receipt `cbor:"3,keyasint,omitempty"`
 	Wants   []Want          `cbor:"4,keyasint,omitempty"`
 	Time    int64           `cbor:"5,keyasint,omitempty"`
+	// Beyond is the cloud's word on transactions above a number that it cannot settle.
+	Beyond *record.Beyond `cbor:"6,keyasint,omitempty"`
 }
 
 // PushResult says what became of one transaction: nothing refused means admitted whole.
