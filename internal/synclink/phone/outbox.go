@@ -200,6 +200,10 @@ func (o *Outbox) mint(now int64) error {
 		card.Predecessor = record.Dot{Replica: o.state.replica, N: o.state.n}
 		card.PredecessorHash = o.state.head
 	}
+	if hash, known := o.state.hashes[o.state.base]; known {
+		card.Predecessor, card.PredecessorHash = o.state.base, hash
+	}
+	o.state.base = record.Dot{}
 	o.state.replica, o.state.n, o.state.head = id, 0, record.Hash{}
 	o.state.cards[id] = *card
 	o.minted = true

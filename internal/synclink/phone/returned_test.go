@@ -184,3 +184,45 @@ func TestSettledOutOfView(t *testing.T) {
 		t.Fatalf("the cloud shows %q", w.cloud.title(leak))
 	}
 }
+
+// SPEC R13: a phone lets go of transactions, the cloud is restored from before them, and
+// what they wrote left the phone's view: nobody has them any more. What the phone writes
+// after is settled all the same.
+func TestSettledBeyondAGap(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	staff, d := w.install("staff", "tess", tess), w.install("phone", "tom", tom)
+	first, last := record.DerivedID("ticket", "first"), record.DerivedID("ticket", "last")
+	d.report(first, "first")
+	d.exchange(w.cloud)
+	backup := w.cloud.store.Snapshot()
+	d.report(leak, "leak")
+	d.exchange(w.cloud)
+	staff.exchange(w.cloud)
+	staff.write(leak, replica.FieldWrite{Field: "unit", Value: record.IDValue(record.DerivedID("unit", "b"))}, replica.FieldWrite{Field: "reporter", Value: record.IDValue(tess)})
+	staff.exchange(w.cloud)
+	d.exchange(w.cloud)
+	w.cloud = w.serveFrom("cloud", record.TierCloud, backup)
+	dot := d.report(last, "last")
+	d.exchange(w.cloud)
+	if kept, unsettled := d.kept(); kept != 0 || unsettled != 0 {
+		t.Fatalf("keeps %d, %d unsettled", kept, unsettled)
+	}
+	var missing int
+	d.app.Look(func(o *phone.Outbox) { missing = len(o.Missing()) })
+	if missing != 1 {
+		t.Fatalf("%d gaps reported", missing)
+	}
+	after := record.DerivedID("ticket", "after")
+	next := d.report(after, "after")
+	if next.Replica == dot.Replica {
+		t.Fatal("it goes on under the replica with the gap")
+	}
+	d.exchange(w.cloud)
+	if kept, _ := d.kept(); kept != 0 || w.cloud.title(after) != "after" || w.cloud.title(last) != "last" {
+		t.Fatalf("keeps %d, the cloud shows %q and %q", kept, w.cloud.title(last), w.cloud.title(after))
+	}
+	if c := w.cloud.stored(after).Context; c.Entry(next.Replica) != next.N {
+		t.Fatalf("its entry is not raised: %+v", c)
+	}
+}

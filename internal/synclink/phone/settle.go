@@ -161,11 +161,19 @@ func (o *Outbox) TakePushed(server string, now int64, p wire.Pushed) error {
 			return err
 		}
 	}
+	if p.Beyond != nil {
+		if err := o.takeBeyond(*p.Beyond); err != nil {
+			return err
+		}
+	}
 	for _, w := range p.Wants {
-		// Once each: what this phone has let go of, the cloud has.
+		// Once each: what this phone has let go of, the cloud has, or nobody any more.
 		if _, again := known.asked[w]; !again && known.upTo[w.Replica] >= w.From && w.From > 0 {
 			known.asked[w] = struct{}{}
 			known.upTo[w.Replica] = w.From - 1
+		}
+		if !slices.ContainsFunc(o.state.transactions, func(t transaction) bool { return t.event.Replica == w.Replica && t.event.N == w.From }) {
+			o.leave(w)
 		}
 	}
 	if len(late) > 0 && p.Time > 0 {
@@ -261,6 +269,61 @@ func (o *Outbox) TakeReceipt(server string, r record.Receipt) error {
 	return nil
 }
 
+// takeBeyond takes the cloud's statement on transactions above a number that it lacks.
+func (o *Outbox) takeBeyond(b record.Beyond) error {
+	if b.Issuer != record.NodeID(o.config.Cloud) {
+		return nil
+	}
+	if err := b.Verify(o.config.Building, o.config.Cloud); err != nil {
+		return &replica.Refusal{Code: wire.CodeBadSignature, Detail: err.Error()}
+	}
+	for i, t := range o.state.transactions {
+		if t.event.Replica == b.Replica && b.Has(t.event.N) {
+			o.state.transactions[i].settled = true
+		}
+	}
+	return nil
+}
+
+// leave ends the use of a replica of which a server lacks numbers that this phone has let
+// go of. The next write begins another, whose lineage goes on at the last number before
+// them: there its entries can be raised (SPEC R8), whatever became of the gap.
+func (o *Outbox) leave(w wire.Want) {
+	if w.From < 2 || !o.standsOn(w.Replica) {
+		return
+	}
+	if !slices.Contains(o.state.missing, w) && len(o.state.missing) < missingMax {
+		o.state.missing = append(o.state.missing, w)
+	}
+	last := record.Dot{Replica: w.Replica, N: w.From - 1}
+	if o.state.base.N == 0 || last.Compare(o.state.base) < 0 {
+		o.state.base = last
+	}
+	o.minted = false
+}
+
+// missingMax bounds the list of gaps for the status screen.
+const missingMax = 100
+
+// standsOn reports whether the next write would be in the lineage of a replica.
+func (o *Outbox) standsOn(id record.ReplicaID) bool {
+	next := o.state.replica
+	if o.state.base.N > 0 {
+		next = o.state.base.Replica
+	}
+	for !next.IsZero() {
+		if next == id {
+			return true
+		}
+		next = o.state.cards[next].Predecessor.Replica
+	}
+	return false
+}
+
+// Missing lists numbers of own replicas that some server asked for and this phone no longer
+// has: events that may be lost for good.
+func (o *Outbox) Missing() []wire.Want { return slices.Clone(o.state.missing) }
+
 // TakePage merges a page of a server's view and lets go of transactions that the cloud
 // has settled and that what was pulled covers. It reports whether there was more.
 func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err error) {
@@ -298,6 +361,11 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 	}
 	for _, r := range p.Receipts {
 		if err := o.TakeReceipt(server, r); err != nil {
+			return false, err
+		}
+	}
+	for _, b := range p.Beyond {
+		if err := o.takeBeyond(b); err != nil {
 			return false, err
 		}
 	}
