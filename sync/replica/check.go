@@ -19,6 +19,10 @@ func (a *application) check(l *ledger, c candidate) string {
 		return wire.CodeChainFork
 	}
 	if a.peer.Tier <= l.node.Tier {
+		// Of what is written under the running replica nobody knows more than this node.
+		if slices.ContainsFunc(numbers(c.record), func(d record.Dot) bool { return l.live(d.Replica) && d.N > l.state.N }) {
+			return wire.CodeChainFork
+		}
 		return ""
 	}
 	kind, known := l.node.Rules.Kind(c.key.Kind)

@@ -43,7 +43,7 @@ type box struct {
 	fault *keyFault
 	boot  record.ID
 	skew  int64
-	sent  []wire.Page // by link
+	taken []takenPage // by link, each for this box
 }
 
 // keyFault is a store that cannot take one record, or nothing at all.
@@ -81,6 +81,12 @@ func (f keyFaultTx) Save(ctx context.Context, e replica.Effects) error {
 		}
 	}
 	return f.Tx.Save(ctx, e)
+}
+
+// takenPage is a page that a link brought a box.
+type takenPage struct {
+	from *box
+	page wire.Page
 }
 
 func newLab(t *testing.T) *lab {

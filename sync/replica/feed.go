@@ -193,12 +193,15 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		if c.Fork > 0 {
 			held.Receipted = min(held.Receipted, c.Fork-1)
 		}
-		if c.beyond(held.N + 1) {
+		if c.beyond(held.N) {
 			g.Held[held.Replica] = ^uint64(0) // all of it that counts
 			continue
 		}
 		known, ok := l.known[record.Dot{Replica: held.Replica, N: held.N}]
 		short := held.N > c.Held && l.live(held.Replica) // somebody else writes under it
+		if next, ok := l.next(c, l.waiting[held.Replica]); ok && peer.Tier < n.Tier && next.Prev != c.Hash {
+			short = true // the upper side's next event follows another one than is held here
+		}
 		if ok && known != held.Hash || c.Held == held.N && c.Held > 0 && c.Hash != held.Hash || short {
 			n.dispute(l, g, peer, c, held)
 			continue
@@ -208,6 +211,9 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			continue
 		}
 		g.Held[held.Replica] = held.N
+		if c.beyond(held.N + 1) {
+			g.Held[held.Replica] = ^uint64(0)
+		}
 		l.receipted(c, peer, held.N)
 		// Less than a receipt, or less of its own chain than others hold: a rewound store.
 		g.Rewound = g.Rewound || held.Receipted > c.Held || n.short(c, peer, held.N)

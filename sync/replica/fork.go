@@ -17,9 +17,9 @@ import (
 //	disputed ──events below, heads──▶ decided ──▶ marked ──▶ records cut ──▶ events beside ──▶ done
 //	 (the session holds its records)   (cloud)    (Fork)     (in portions)   (in portions)     (Cut)
 //
-// The cloud decides, on two signed branches that it holds itself. Everybody else believes
-// its word: in a hello, or as the event that says so. Of its own chains a node is believed
-// by all.
+// The cloud decides, on two signed branches that it holds itself, and every node for its own
+// chains. The others believe the cloud's word, and everybody's on his own chains: in a
+// hello, or as the event that says so.
 
 // forkWindow is how many events below a difference are looked at at once: one answer to a
 // want. A longer branch takes a few more.
@@ -45,7 +45,7 @@ type forks struct {
 	conflicts map[record.ReplicaID]*conflict
 	proven    map[record.ReplicaID]bool // a head contradicts what is held
 	marked    bool
-	decided   bool // on evidence of this decision
+	ends      bool // the session is to begin anew: a fork was decided here, or is to be by its hellos
 }
 
 // beyond reports whether a number lies where its chain has two branches.
@@ -70,6 +70,9 @@ func (l *ledger) differs(in incoming) string {
 	}
 	if n <= c.n {
 		before, held := l.known[record.Dot{Replica: r, N: n - 1}]
+		if end := l.chain(r); n == end.Held+1 {
+			before, held = end.Hash, true
+		}
 		c.n, c.root = n, held && before == in.event.Prev
 	}
 	c.other[n] = in.row
@@ -78,13 +81,12 @@ func (l *ledger) differs(in incoming) string {
 }
 
 // judge looks at what differs once events and heads of a page are in. Where both branches
-// are signed, the cloud decides, or asks for what lies below; the others wait for its word.
-// It returns the replicas of which nothing of this page may be merged.
-func (l *ledger) judge(out *Applied) map[record.ReplicaID]bool {
-	suspects := map[record.ReplicaID]bool{}
-	for r := range l.forks.proven {
-		suspects[r] = true
-	}
+// are signed, the cloud decides, or asks for what lies below; so does an edge for its own
+// chains. For others it ends the session, so that its hellos say what differs: the pages
+// that follow must not be merged. It returns the replicas of which nothing of this page may
+// be.
+func (l *ledger) judge(out *Applied, feed bool) map[record.ReplicaID]bool {
+	suspects := maps.Clone(l.forks.proven)
 	for r := range l.forks.conflicts {
 		suspects[r] = true
 	}
@@ -98,7 +100,12 @@ func (l *ledger) judge(out *Applied) map[record.ReplicaID]bool {
 		if at == nil {
 			at = &conflict{n: c.Held + 1}
 		}
-		if l.node.Tier != record.TierCloud || !l.forks.proven[r] && !l.signedRun(c, at) {
+		own := c.Card != nil && c.Card.Node == l.self
+		if l.node.Tier != record.TierCloud && !own {
+			l.forks.ends = l.forks.ends || c.Signed != nil && c.Signed.N >= min(at.n, c.Held)
+			continue
+		}
+		if l.node.Tier == record.TierCloud && !l.forks.proven[r] && !l.signedRun(c, at) {
 			continue
 		}
 		if at.root {
@@ -106,6 +113,7 @@ func (l *ledger) judge(out *Applied) map[record.ReplicaID]bool {
 			delete(suspects, r) // what is beyond is held back for the fork itself
 			continue
 		}
+		l.forks.ends = l.forks.ends || feed
 		if at.n > 2 {
 			out.Wants = append(out.Wants, window(r, at.n-1))
 		}
@@ -160,7 +168,7 @@ func (l *ledger) decide(r record.ReplicaID, first uint64) {
 	if !l.fork(r, first) {
 		return
 	}
-	l.forks.decided = true
+	l.forks.ends = true
 	if err := l.announce(r, first); err != nil {
 		l.fail(err)
 	}
@@ -317,15 +325,15 @@ func loadForks(ctx context.Context, load loader, have *Have) error {
 func (n *Node) dispute(l *ledger, g *Greeting, peer Peer, c *Chain, held wire.Held) {
 	g.Forks = append(g.Forks, held.Replica)
 	at := min(held.N, c.Held)
-	own := c.Card != nil && c.Card.Node == n.ID()
 	switch {
 	case c.Card == nil:
-	case peer.Tier < n.Tier && (own || c.Signed != nil && c.Signed.N >= at):
+	case peer.Tier < n.Tier && c.Card.Node == l.self:
+		g.Disputed = true
+		g.Wants = append(g.Wants, window(held.Replica, min(held.N, c.Held+1)))
+	case peer.Tier < n.Tier && c.Signed != nil && c.Signed.N >= at:
 		g.Disputed = true
 		offer := window(held.Replica, at)
-		if !own {
-			offer.To = c.Signed.N
-		}
+		offer.To = c.Signed.N
 		g.Offers = append(g.Offers, offer)
 	case n.Tier == record.TierCloud && held.Signed != nil && held.Signed.N >= at && held.Signed.Verify(l.building, c.Card.PublicKey) == nil:
 		g.Disputed = true

@@ -65,7 +65,7 @@ func (e *linkEnd) perform(other *linkEnd, effect replica.SessionEffect) {
 	switch d := effect.(type) {
 	case replica.DoSend:
 		if p, ok := d.Message.(wire.Page); ok {
-			b.sent = append(b.sent, p)
+			other.box.taken = append(other.box.taken, takenPage{b, p})
 		}
 		other.in = append(other.in, d.Message)
 		return

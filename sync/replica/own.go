@@ -38,7 +38,10 @@ func (l *ledger) disowned(c *Chain, in incoming) string {
 	switch {
 	case card == nil || card.Node != l.self:
 		return ""
-	case in.row.Replica == l.state.Replica && l.state.Boot == l.boot:
+	case l.live(in.row.Replica):
+		if l.ownSigned == nil || l.ownSigned[in.row.Replica] >= in.row.N {
+			return l.differs(in) // somebody else writes under it
+		}
 		return wire.CodeChainFork
 	case l.ownSigned != nil && l.ownSigned[in.row.Replica] < in.row.N:
 		return wire.CodeContextUnsigned

@@ -33,8 +33,8 @@ type Applied struct {
 	Held map[record.ReplicaID]uint64
 	// Alarms are codes that an operator must see, such as chain_fork.
 	Alarms []string
-	// Forked says that this node decided on a fork and did its part of the remedy: the peer
-	// learns of it best by a new hello.
+	// Forked says that this node decided on a fork and did its part of the remedy, or that it
+	// found one that its peer must decide on: a new hello tells.
 	Forked bool
 }
 
@@ -317,7 +317,7 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 		}
 		if p.open {
 			out.Wants = append(out.Wants, l.gaps()...)
-			out.Forked = l.forks.decided
+			out.Forked = l.forks.ends
 		}
 		a.cuts = a.cuts || l.forks.marked || l.uncut()
 		if p.close {
@@ -417,7 +417,7 @@ func (a *application) open(l *ledger, out *Applied) {
 			out.Alarms = append(out.Alarms, code)
 		}
 	}
-	a.suspects = l.judge(out)
+	a.suspects = l.judge(out, a.page.To > 0)
 	for _, r := range a.page.Receipts {
 		if code := l.admitReceipt(r, a.peer); code != "" {
 			out.Alarms = append(out.Alarms, code)
