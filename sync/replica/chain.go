@@ -116,7 +116,7 @@ func (l *ledger) extend(c *Chain, in incoming) string {
 		c.Card = in.event.Card
 	}
 	if c.Signed != nil && c.Signed.N == in.row.N && c.Signed.Hash != in.row.Hash {
-		return wire.CodeChainFork
+		return l.differs(in)
 	}
 	in.row.Position = l.position()
 	l.out.Events = append(l.out.Events, in.row)
@@ -170,7 +170,8 @@ func (l *ledger) admitHead(h record.Head) string {
 		return ""
 	}
 	known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]
-	if ok && h.N <= c.Held && known != h.Hash || c.Held == h.N && c.Hash != h.Hash || h.N > c.Held && l.live(h.Replica) {
+	if ok && h.N <= c.Held && known != h.Hash || c.Held == h.N && c.Hash != h.Hash || h.N > c.Held && l.live(h.Replica) ||
+		c.Signed != nil && c.Signed.N == h.N && c.Signed.Hash != h.Hash {
 		l.forks.proven[h.Replica] = true
 		return wire.CodeChainFork
 	}

@@ -97,6 +97,11 @@ func (l *ledger) judge(out *Applied, feed bool) map[record.ReplicaID]bool {
 	}
 	for _, r := range slices.SortedFunc(maps.Keys(suspects), record.ID.Compare) {
 		c, at := l.chain(r), l.forks.conflicts[r]
+		if at == nil && l.live(r) && l.forks.proven[r] {
+			l.decide(r, c.Held+1) // somebody else writes under it
+			delete(suspects, r)
+			continue
+		}
 		if at == nil {
 			at = &conflict{n: c.Held + 1}
 		}

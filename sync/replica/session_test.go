@@ -168,11 +168,12 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	case "opened":
 		return replica.Opened{Hello: wire.Hello{Protocol: w.protocol(), Node: named("self"), Tier: record.TierEdge, Cursor: wire.Cursor{Position: w.number("cursor")}}}
 	case "greeted":
-		return replica.Greeted{From: w.number("from"), Held: w.chains("held"), Wants: w.wants("wants"), Receipts: make([]record.Receipt, w.number("receipts"))}
+		return replica.Greeted{From: w.number("from"), Held: w.chains("held"), Wants: w.wants("wants"), Receipts: make([]record.Receipt, w.number("receipts")),
+			Disputed: w.has("disputed"), Offers: w.wants("offers")}
 	case "read":
 		return replica.PageRead{Page: page(w)}
 	case "applied":
-		return replica.PageApplied{Echoes: w.numbers("echoes"), Since: w.number("since"), Until: w.number("until"), Wants: w.wants("wants"), Held: w.chains("held")}
+		return replica.PageApplied{Echoes: w.numbers("echoes"), Since: w.number("since"), Until: w.number("until"), Wants: w.wants("wants"), Held: w.chains("held"), Forked: w.has("forked")}
 	case "digests":
 		return replica.DigestRead{Stretch: stretch(w)}
 	case "checked":
