@@ -76,7 +76,9 @@ func TestKilledBackendLosesNothing(t *testing.T) {
 		t.Fatal("nothing was written after the server's recovery")
 	}
 	stop()
-	<-ended
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
 	acks.mu.Lock()
 	defer acks.mu.Unlock()
 	t.Logf("%d acknowledged writes survived", storetest.CheckAcknowledged(t, s, &acks.text))
