@@ -128,7 +128,6 @@ func (s *site) fill(ctx context.Context, b *box, count int) (float64, error) {
 	if err := errors.Join(err, link.Wait()); err != nil {
 		return 0, fmt.Errorf("%w (%d are there, the link is %+v)", err, now.events-before.events, b.uplink.Status(context.WithoutCancel(ctx)))
 	}
-	s.boxed += count
 	return perSecond(count, took), s.drained(ctx)
 }
 

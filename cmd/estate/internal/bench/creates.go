@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"estate/internal/apiclient"
-	"estate/internal/lab/stack"
 )
 
 const (
@@ -77,22 +76,6 @@ func (s *site) createAt(ctx context.Context, end string, people []*apiclient.Cli
 		s.add(plain("creates: CPU of PostgreSQL for each", each(all["PostgreSQL"].cpu), "µs"))
 	}
 	return t, nil
-}
-
-// drained waits until both ends list every ticket.
-func (s *site) drained(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
-	defer cancel()
-	for _, end := range []*apiclient.Client{s.atEdge[0], s.atCloud[0]} {
-		err := stack.PollEvery(ctx, firstSyncLook, "both ends to list every ticket", func() (bool, error) {
-			have, err := end.CountTickets(ctx, s.edge.Place.ID)
-			return have >= len(s.written)+s.boxed, err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // singleRows is the limit of the machine: one row of a record's size in a transaction of

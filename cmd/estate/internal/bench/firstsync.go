@@ -9,14 +9,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"estate/internal/desk"
 	"estate/internal/lab/stack"
 )
 
-const (
-	// firstSyncLook is rare enough that counting costs the edge little.
-	firstSyncLook = 200 * time.Millisecond
-	stopTimeout   = 15 * time.Second
-)
+const stopTimeout = 15 * time.Second
 
 // firstSync replaces the box: a new edge of the building takes everything from the cloud.
 func firstSync(ctx context.Context, s *site) error {
@@ -76,10 +73,36 @@ func (s *site) filled(ctx context.Context, count int) (took time.Duration, err e
 	if err := s.knownAtEdge(ctx); err != nil {
 		return 0, err
 	}
-	err = stack.PollEvery(ctx, firstSyncLook, "the new edge to hold everything", func() (bool, error) {
-		have, err := s.atEdge[0].CountTickets(ctx, s.edge.Place.ID)
+	if err := s.drained(ctx); err != nil {
+		return 0, err
+	}
+	// Events come before their tickets: those of the last page may be missing.
+	err = stack.PollEvery(ctx, countEvery, "the new edge to list every ticket", func() (bool, error) {
 		took = time.Since(began)
+		have, err := s.atEdge[0].CountTickets(ctx, s.edge.Place.ID)
 		return have >= count, err
 	})
 	return took, err
+}
+
+// drained waits until the edge and the cloud hold the same events. It asks for their
+// numbers, not for lists: a list costs the edge more than the tickets that it waits for.
+func (s *site) drained(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, growthTimeout)
+	defer cancel()
+	return stack.PollEvery(ctx, countEvery, "both ends to hold the same", func() (bool, error) {
+		at, err := s.stored(ctx)
+		if err != nil {
+			return false, err
+		}
+		var edge desk.SyncState
+		if err := s.atEdge[0].Get(ctx, "/buildings/"+s.edge.Place.ID.String()+"/sync", &edge); err != nil {
+			return false, err
+		}
+		var held int64
+		for _, chain := range edge.Chains {
+			held += int64(chain.Held)
+		}
+		return held == at.events, nil
+	})
 }

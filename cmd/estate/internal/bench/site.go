@@ -33,8 +33,6 @@ type site struct {
 	words           []string
 	// written are the tickets made so far.
 	written []record.ID
-	// boxed is how many tickets came from boxes without a disk.
-	boxed int
 	// next counts on, so that no two tickets are alike.
 	next int
 	// empty is the rate of the first reconciliation, when there was nothing yet, and
@@ -108,7 +106,7 @@ func (s *site) knownAtEdge(ctx context.Context) error {
 		}
 		client := at.With(one.Token()).From(home(i))
 		err = stack.PollEvery(ctx, countEvery, "the edge to know "+person(i), func() (bool, error) {
-			_, err := client.CountTickets(ctx, s.edge.Place.ID)
+			_, err := client.Units(ctx, s.edge.Place.ID)
 			return err == nil, nil
 		})
 		if err != nil {
