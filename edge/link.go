@@ -69,7 +69,7 @@ func newLink(b *building, enrolment local.Enrolment) (*link, error) {
 			// No node but the cloud exchanges whole buildings, and it is this box that calls.
 			return replica.Peer{}, record.ID{}, problem.New(problem.TokenInvalid, "")
 		},
-		Phones: &synclink.Phones{Node: b.node, Person: l.person, Rights: l.rights, Bind: b.desk.BindPhone},
+		Phones: &synclink.Phones{Node: b.node, Person: l.person, Rights: l.rights, Bind: b.desk.BindPhone, Limit: synclink.NewPhoneLimit(time.Now)},
 		Hooks:  synclink.Hooks{Alarm: l.alarm}})
 	return l, err
 }

@@ -23,6 +23,9 @@ type caller struct {
 	peer     replica.Peer
 	building record.ID
 	person   record.ID
+	// bound says that the phone of the hello is registered for the person, and revoked that
+	// it was: it may still return what it was served, and gets nothing.
+	bound, revoked bool
 }
 
 func (c caller) isPhone() bool { return !c.person.IsZero() }
@@ -85,6 +88,11 @@ func (s *Server) identify(r *http.Request) (caller, error) {
 	person, err := s.config.Phones.Person(r)
 	if err == nil && person.IsZero() {
 		err = problem.New(problem.Unauthenticated, "")
+	}
+	if limit := s.config.Phones.Limit; err == nil && limit != nil {
+		if wait, ok := limit.Take(person.String()); !ok {
+			err = problem.Wrap(problem.RateLimited, &auth.RetryAfter{Wait: wait}, "too many exchanges")
+		}
 	}
 	return caller{person: person}, err
 }
@@ -176,6 +184,13 @@ func (x *exchange) servePhone(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("look up rights: %w", err)
 	}
+	// A hello is a claim: what belongs to one phone alone goes to who is registered for it.
+	err = phones.Bind(ctx, x.caller.building, x.caller.person, x.caller.peer.Node, nil)
+	x.caller.bound, x.caller.revoked = err == nil, problem.HasCode(err, problem.NodeRevoked)
+	var p *problem.Problem
+	if err != nil && !errors.As(err, &p) {
+		return fmt.Errorf("look up phone: %w", err)
+	}
 	if err := x.greet(ctx); err != nil {
 		return err
 	}
@@ -221,6 +236,7 @@ func (x *exchange) push(ctx context.Context, admit replica.Admit, p wire.Push) e
 	if err := phones.Bind(ctx, x.caller.building, x.caller.person, peer.Node, peer.PublicKey); err != nil {
 		return fmt.Errorf("bind phone: %w", err)
 	}
+	x.caller.bound = true
 	pushed, err := phones.Node.ApplyPush(ctx, x.caller.building, peer, admit, p)
 	if err != nil {
 		return fmt.Errorf("apply push: %w", err)
@@ -271,7 +287,12 @@ func (x *exchange) pull(ctx context.Context, p wire.Pull) error {
 	if err != nil {
 		return fmt.Errorf("look up rights: %w", err)
 	}
-	view.Node = x.caller.peer.Node
+	if x.caller.revoked {
+		return problem.New(problem.NodeRevoked, "")
+	}
+	if x.caller.bound {
+		view.Node = x.caller.peer.Node
+	}
 	page, err := x.server.config.Phones.Node.ReadView(ctx, x.caller.building, view, p)
 	if err != nil {
 		return fmt.Errorf("read view: %w", err)

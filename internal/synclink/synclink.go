@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"time"
 
+	"estate/internal/auth"
 	"estate/sync/record"
 	"estate/sync/replica"
 	"estate/sync/wire"
@@ -89,6 +90,21 @@ type Phones struct {
 	// another's. The key is nil where this push carries no card; then the node must be
 	// bound already.
 	Bind func(ctx context.Context, building, person, node record.ID, public ed25519.PublicKey) error
+	// Limit bounds the exchanges of one person; nil for no bound. See NewPhoneLimit.
+	Limit *auth.Limiter
+}
+
+// A person's phones may exchange this often: a first pull of a large building is some
+// hundred pages at once, and no person taps faster after that.
+const (
+	phoneEvery   = 50 * time.Millisecond
+	phoneBurst   = 1000
+	phoneKeysMax = 100_000
+)
+
+// NewPhoneLimit is the bound that servers use.
+func NewPhoneLimit(now func() time.Time) *auth.Limiter {
+	return auth.NewLimiter(phoneEvery, phoneBurst, phoneKeysMax, now)
 }
 
 // Hooks are told what happens, for metrics and alarms. Each may be nil; they must return

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"estate/internal/auth"
 	"estate/internal/problem"
 	"estate/internal/synclink"
 	"estate/internal/synclink/phone"
@@ -60,8 +61,11 @@ type town struct {
 	edge  *server
 	mu    sync.Mutex
 	bound map[record.ID]record.ID // node → person
-	roles map[record.ID]schema.Viewer
-	clock atomic.Int64 // milliseconds added to the phones' time
+	limit *auth.Limiter           // of the servers that are started from now on; nil for none
+	// revoked are phones whose access ended.
+	revoked map[record.ID]bool
+	roles   map[record.ID]schema.Viewer
+	clock   atomic.Int64 // milliseconds added to the phones' time
 }
 
 func setup(t *testing.T) *town {
@@ -103,7 +107,7 @@ func (w *town) serveFrom(name string, tier record.Tier, store *memstore.Store) *
 		Authenticate: func(*http.Request) (replica.Peer, record.ID, error) {
 			return replica.Peer{}, record.ID{}, problem.New(problem.TokenInvalid, "")
 		},
-		Phones: &synclink.Phones{Node: s.node, Person: w.person, Rights: w.rights, Bind: w.bind},
+		Phones: &synclink.Phones{Node: s.node, Person: w.person, Rights: w.rights, Bind: w.bind, Limit: w.limit},
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -158,6 +162,9 @@ func (w *town) rights(_ context.Context, b, person record.ID) (replica.Admit, re
 func (w *town) bind(_ context.Context, _, person, node record.ID, key ed25519.PublicKey) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.revoked[node] {
+		return problem.New(problem.NodeRevoked, "")
+	}
 	owner, known := w.bound[node]
 	if !known && key == nil {
 		return problem.New(problem.NodeUnknown, "")
