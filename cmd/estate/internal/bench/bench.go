@@ -31,6 +31,8 @@ type options struct {
 	records int
 	// growth is how many tickets make the building large; zero for the bench's own.
 	growth int
+	// edges are the sizes of the fleet; none for the bench's own.
+	edges []int
 	// only names the parts to run; empty for all.
 	only []string
 }
@@ -79,6 +81,8 @@ func Command() *cobra.Command {
 	}
 	add("freshness", "From a write or a sensor's message at the edge to a dashboard at the cloud", freshness).
 		Flags().StringVar(&how.publisher, "publisher", "", "the program that speaks for the sensors, such as mosquitto_pub")
+	add("fleet", "What a thousand edges cost while nothing happens, and how they come back all at once", fleet).
+		Flags().IntSliceVar(&how.edges, "edges", nil, "sizes of the fleet, rising (default 1000,5000, or 20,40 with --quick)")
 	sync := add("sync", "How fast an edge and the cloud reconcile, beside COPY and PouchDB", runSync).Flags()
 	sync.StringSliceVar(&how.only, "only", nil, "parts to run: "+strings.Join(partNames(), ", ")+" (default all)")
 	sync.IntVar(&how.records, "records", 0, "tickets in the backlog (default 100000, 500 with --quick)")

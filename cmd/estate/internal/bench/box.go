@@ -62,11 +62,9 @@ func (s *site) newBox(ctx context.Context) (*box, error) {
 	if err != nil {
 		return nil, err
 	}
-	asked := key.EnrolRequest(code, auth.IssuerCloud)
-	var known enrolment
-	err = cloud.Post(ctx, "/edges/enrol", map[string]any{"code": asked.Code.Reveal(), "node": asked.Node, "public_key": []byte(asked.Public), "signature": asked.Signature}, &known)
+	known, err := enrolKey(ctx, cloud, key, code)
 	if err != nil {
-		return nil, fmt.Errorf("enrol another box: %w", err)
+		return nil, err
 	}
 	store, boot := memstore.New(), record.DerivedID("box", key.ID().String())
 	b := &box{node: &replica.Node{Key: key.Replication(), Tier: record.TierEdge, Rules: schema.Default(), Store: store, Boot: func() record.ID { return boot },
