@@ -110,6 +110,15 @@ func (n *Node) generation(s State) record.ID { return generation(n.Boot(), s) }
 // the store that this transaction is part of (see State.Boot).
 type Booter interface{ Boot() record.ID }
 
+// runOf asks the transaction before the node: the node may have to ask the store, and
+// whoever holds a connection of a pool must not wait for another.
+func (n *Node) runOf(tx Tx) record.ID {
+	if b, ok := tx.(Booter); ok {
+		return b.Boot()
+	}
+	return n.Boot()
+}
+
 // step runs one decision in a transaction: load what it needs, decide, save. chains lists
 // the replicas whose chains the decision needs once the first load is known.
 // after, if given, looks at the closed decision.
@@ -119,10 +128,7 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 		if err != nil {
 			return fmt.Errorf("load: %w", err)
 		}
-		boot := n.Boot()
-		if b, ok := tx.(Booter); ok {
-			boot = b.Boot()
-		}
+		boot := n.runOf(tx)
 		if err := loadForks(ctx, tx.Load, &have); err != nil {
 			return err
 		}
