@@ -43,8 +43,6 @@ import (
 
 // Sizes and times that no operator needs to set.
 const (
-	// bootWait bounds the question which run of the database this is.
-	bootWait = 2 * time.Second
 	// noticeWait is what keeping a notice may take: the link goes on without it.
 	noticeWait = 2 * time.Second
 	// databaseWait is how long a start waits for a database that recovers, databaseAgainFirst
@@ -126,7 +124,7 @@ func (c *Cloud) build(ctx context.Context) error {
 		return err
 	}
 	table := schema.Default()
-	c.node = &replica.Node{Key: k.node, Tier: record.TierCloud, Rules: table, Store: c.store, Boot: c.boot, Random: rand.Reader,
+	c.node = &replica.Node{Key: k.node, Tier: record.TierCloud, Rules: table, Store: c.store, Boot: c.store.Boot, Random: rand.Reader,
 		Now: func() int64 { return c.cfg.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted, Servers: c.servers}
 	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
 	if c.words, err = auth.NewPasswords(auth.HashesAtOnceDefault, rand.Reader); err != nil {
@@ -148,18 +146,6 @@ func (c *Cloud) build(ctx context.Context) error {
 		return err
 	}
 	return c.bootstrap(ctx)
-}
-
-// boot is the run of the database; zero while it cannot be asked, which makes peers start
-// from zero and is always safe.
-func (c *Cloud) boot() record.ID {
-	ctx, cancel := context.WithTimeout(context.Background(), bootWait)
-	defer cancel()
-	id, err := c.store.Boot(ctx)
-	if err != nil {
-		return record.ID{}
-	}
-	return id
 }
 
 // trusted says whether a card's node is genuine: this cloud, or an edge that was ever

@@ -26,7 +26,7 @@ import (
 const bootKey = "estate boot"
 
 // greet prepares each new connection of the pool.
-func greet(ctx context.Context, c *pgx.Conn) error {
+func (s *Store) greet(ctx context.Context, c *pgx.Conn) error {
 	// An acknowledged write must survive power loss; a server's default may say otherwise.
 	_, err := c.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`)
 	if err != nil {
@@ -37,6 +37,7 @@ func greet(ctx context.Context, c *pgx.Conn) error {
 		return err
 	}
 	c.PgConn().CustomData()[bootKey] = boot
+	s.boot.Store(&boot)
 	return nil
 }
 

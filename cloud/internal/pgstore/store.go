@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,6 +59,10 @@ type Store struct {
 	stop     context.CancelFunc
 	stopped  chan struct{}
 
+	// boot is the server's run as the latest connection found it. No connection outlives the
+	// run in which it was made, and nothing is read or written without one.
+	boot atomic.Pointer[record.ID]
+
 	mu     sync.Mutex
 	queues map[record.ID]*groupcommit.Queue[*group]
 }
@@ -83,12 +88,13 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	}
 	config.ConnConfig.RuntimeParams["lock_timeout"] = lockTimeout
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleTimeout
-	config.AfterConnect = greet
+	s := &Store{log: options.Log, stopped: make(chan struct{}), queues: map[record.ID]*groupcommit.Queue[*group]{}}
+	config.AfterConnect = s.greet
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	s := &Store{log: options.Log, pool: pool, stopped: make(chan struct{}), queues: map[record.ID]*groupcommit.Queue[*group]{}}
+	s.pool = pool
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	first, err := s.prepare(ctx, projection.Tables(options.Kinds))
@@ -160,16 +166,8 @@ func (s *Store) Watch(building record.ID) (moved <-chan struct{}, stop func()) {
 	return s.watchers.Add(building)
 }
 
-// Boot is the server's present run: State.Boot of a write made now. It changes when the
-// server restarts, is restored or promoted, or when another database takes this one's place.
-func (s *Store) Boot(ctx context.Context) (record.ID, error) {
-	var boot record.ID
-	err := s.pool.AcquireFunc(ctx, func(c *pgxpool.Conn) (err error) {
-		boot, err = readBoot(ctx, c.Conn())
-		return err
-	})
-	if err != nil {
-		return boot, fmt.Errorf("read the server's boot: %w", translate(err))
-	}
-	return boot, nil
-}
+// Boot is the run of the server that this process is connected to: State.Boot of a write
+// made now. It changes when the server restarts, is restored or promoted, or when another
+// database takes this one's place, and it waits for no connection: pages are marked with it
+// while all connections are busy.
+func (s *Store) Boot() record.ID { return *s.boot.Load() } // Open has made a connection
