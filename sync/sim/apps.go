@@ -184,7 +184,11 @@ func (w *world) pull(a *app, h *host) {
 			return
 		}
 		w.received(a, page)
+		for i := range page.Receipts {
+			h.settled(p.Building, &page.Receipts[i])
+		}
 		before := p.State.Log
+		p.Told(page.Receipts, w.clouds[0].public())
 		if err := p.Pulled(h.node.ID(), page); err != nil {
 			w.violate("%s: %v", a.name, err)
 			return

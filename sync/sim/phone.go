@@ -249,9 +249,9 @@ func (p *Phone) own(d record.Dot) (record.Head, wire.EventItem, bool) {
 	return c.Head, c.Events[0], true
 }
 
-// Pull asks a server for its next page.
+// Pull asks a server for its next page, and for what the cloud said of the open chains.
 func (p *Phone) Pull(server record.ID) wire.Pull {
-	return wire.Pull{Cursor: p.State.Cursors[server], Holds: len(p.State.Copies.Held) > 0}
+	return wire.Pull{Cursor: p.State.Cursors[server], Holds: len(p.State.Copies.Held) > 0, Replicas: p.Outbox()}
 }
 
 // Return is the next message of records that a server seems to have lost.
@@ -321,9 +321,9 @@ func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey
 	if err := a.Receipt.Verify(p.Building, public); err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
-	if c := p.State.Chains[a.Receipt.Replica]; c != nil && tier == record.TierCloud {
-		c.Settled = max(c.Settled, a.Receipt.Settled)
-		if b := a.Beyond; b != nil {
+	if tier == record.TierCloud {
+		p.settle(*a.Receipt)
+		if c, b := p.State.Chains[a.Receipt.Replica], a.Beyond; c != nil && b != nil {
 			if err := b.Verify(p.Building, public); err != nil {
 				return fmt.Errorf("settled beyond: %w", err)
 			}
@@ -332,6 +332,21 @@ func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey
 	}
 	p.drop()
 	return nil
+}
+
+func (p *Phone) settle(r record.Receipt) {
+	if c := p.State.Chains[r.Replica]; c != nil {
+		c.Settled = max(c.Settled, r.Settled)
+	}
+}
+
+// Told takes the receipts of a page: only the cloud's word settles, whoever passes it on.
+func (p *Phone) Told(receipts []record.Receipt, cloud ed25519.PublicKey) {
+	for _, r := range receipts {
+		if r.Verify(p.Building, cloud) == nil {
+			p.settle(r)
+		}
+	}
 }
 
 // Pulled takes a page of the phone's view.
