@@ -80,7 +80,7 @@ func (s hostStore) Feed(ctx context.Context, building record.ID, after uint64, l
 	if s.h.down {
 		return replica.FeedPage{}, errDown
 	}
-	page, err := s.h.disk.store.Feed(ctx, building, after, min(limit, pageItems), bytesMax)
+	page, err := s.h.disk.store.Feed(ctx, building, after, min(limit, s.h.w.pageItems()), bytesMax)
 	return s.h.ready(page, after), err
 }
 
