@@ -59,10 +59,10 @@ func (f Faults) Split() []Faults {
 
 // String names the kinds, in the form that ParseFaults reads.
 func (f Faults) String() string {
-	switch f {
-	case 0:
+	if f == 0 {
 		return "none"
-	case AllFaults():
+	}
+	if f == AllFaults() {
 		return "all"
 	}
 	var out []string

@@ -24,19 +24,27 @@ func needed() map[sim.Rule]struct {
 	}
 	lost := []string{"lost:"}
 	return map[sim.Rule]want{
-		sim.PositionLock:     {7, 20, 300, sim.Network, []string{"lost:", "diverged:"}},
-		sim.FreshIdentity:    {1, 20, 300, sim.Network | sim.RestoreEdge | sim.CloneEdge, lost},
-		sim.NamedNumbers:     {1, 20, 300, sim.Network | sim.RestoreEdge | sim.CloneEdge, lost},
+		sim.PositionLock:     {11, 20, 300, sim.Network, []string{"lost:", "diverged:"}},
+		sim.FreshIdentity:    {4, 20, 300, sim.Network | sim.RestoreEdge | sim.CloneEdge, lost},
+		sim.NamedNumbers:     {4, 20, 300, sim.Network | sim.RestoreEdge | sim.CloneEdge, lost},
 		sim.ExactRaising:     {10, 40, 300, sim.Network, lost},
-		sim.SettledReceipts:  {1, 100, 300, sim.Network, lost},
-		sim.ContiguousCursor: {34, 100, 300, sim.Network, []string{"lost:", "diverged:"}},
-		sim.AdmissionFirst:   {5, 40, 300, sim.Network | sim.Refuse, lost},
-		sim.SignedNumbers:    {15, 60, 300, sim.Network | sim.Forge, lost},
-		sim.ViewHash:         {13, 60, 300, sim.Network | sim.Roles, []string{"diverged:"}},
-		sim.EchoSession:      {13, 60, 300, sim.Network | sim.RestoreEdge, []string{"lost:", "diverged:"}},
-		sim.PageReader:       {86, 100, 300, sim.Network | sim.RestoreEdge | sim.RestoreCloud, []string{"lost:", "diverged:"}},
-		sim.QuarantineJoin:   {1, 100, 300, sim.Network | sim.RestoreEdge | sim.BadRecord, lost},
+		sim.ContiguousCursor: {87, 60, 300, sim.Network, []string{"lost:", "diverged:"}},
+		sim.AdmissionFirst:   {8, 40, 300, sim.Network | sim.Refuse, lost},
+		sim.SignedNumbers:    {18, 60, 300, sim.Network | sim.Forge, lost},
+		sim.ViewHash:         {20, 60, 300, sim.Network | sim.Roles, []string{"diverged:"}},
+		sim.EchoSession:      {3, 60, 300, sim.Network | sim.RestoreEdge | sim.RestoreCloud | sim.CloneEdge | sim.ClonePhone, []string{"lost:", "diverged:"}},
 		sim.Seals:            {1, 20, 300, sim.Network | sim.RestoreEdge | sim.RestoreCloud, []string{"lost:", "diverged:"}},
+	}
+}
+
+// masked are rules without which no run lost anything in some hundred seeds: what a phone was
+// shown it returns (SPEC R30), and a rewound edge is offered everything (R15). That they are
+// needed is shown by a test of package replica instead.
+func masked() map[sim.Rule]string {
+	return map[sim.Rule]string{
+		sim.SettledReceipts: "TestSettled",
+		sim.PageReader:      "TestPageForAnEarlierRun",
+		sim.QuarantineJoin:  "TestQuarantineJoins",
 	}
 }
 
@@ -44,8 +52,11 @@ func needed() map[sim.Rule]struct {
 // or reveal something that they do not with it.
 func TestEachRuleIsNeeded(t *testing.T) {
 	t.Parallel()
-	wants := needed()
+	wants, others := needed(), masked()
 	for _, rule := range sim.NeededRules() {
+		if others[rule] != "" {
+			continue
+		}
 		t.Run(string(rule), func(t *testing.T) {
 			t.Parallel()
 			want, ok := wants[rule]
@@ -58,7 +69,10 @@ func TestEachRuleIsNeeded(t *testing.T) {
 				if err == nil || !slices.ContainsFunc(want.finds, func(what string) bool { return found(report, what) }) {
 					continue
 				}
-				t.Logf("%s finds: %s", c.Replay(), strings.Join(report.Violations[:1], ""))
+				i := slices.IndexFunc(report.Violations, func(v string) bool {
+					return slices.ContainsFunc(want.finds, func(what string) bool { return strings.Contains(v, what) })
+				})
+				t.Logf("%s finds: %s", c.Replay(), report.Violations[i])
 				c.Without = ""
 				if _, err := sim.Run(c); err != nil {
 					t.Fatalf("with the rule kept: %v", err)

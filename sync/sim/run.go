@@ -128,6 +128,26 @@ func (w *world) move() {
 		}
 	}
 	w.halves = slices.DeleteFunc(w.halves, func(l *line) bool { return !l.open })
+	w.glance(l)
+}
+
+// glance has a phone look at its edge while the line behind it is at work: what the cloud
+// has of a page and what it has not yet is when its word is easily more than it holds.
+func (w *world) glance(l *line) {
+	a := pick(w, w.apps)
+	if !w.chance(.2) || !l.open || l.ends[0] == nil || l.ends[1] == nil || !slices.Contains(a.servers, l.edge) || a.apart > w.at || !l.edge.reachable() {
+		return
+	}
+	w.push(a, l.edge)
+	l.ends[0].notice()
+	for _, e := range []*end{l.ends[1], l.ends[0], l.ends[0]} {
+		if l.open && len(e.in) > 0 {
+			e.deliver()
+		}
+	}
+	if l.edge.reachable() {
+		w.pull(a, l.edge)
+	}
 }
 
 func (w *world) snapshot() {

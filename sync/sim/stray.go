@@ -32,7 +32,10 @@ func (w *world) late() {
 	if len(w.strays) == 0 {
 		return
 	}
-	s := pick(w, w.strays)
+	w.deliverLate(pick(w, w.strays))
+}
+
+func (w *world) deliverLate(s stray) {
 	if w.revoked[s.from.node.ID()] || w.revoked[s.to.node.ID()] || !s.to.reachable() {
 		return
 	}

@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
 	"estate/sync/record"
+	"estate/sync/replica"
 )
 
 // trouble is one fault. Which one is drawn first, whether it is wanted is asked then.
@@ -169,12 +171,32 @@ func (w *world) clocks() {
 
 func (w *world) restoreEdge() {
 	h := pick(w, w.hosts)
+	for _, o := range w.hosts { // rather one of which something is held back: it may be nowhere else
+		if !o.isCloud() && w.heldBackOf(o) {
+			h = o
+		}
+	}
 	if h.isCloud() || len(h.snapshots) == 0 {
 		return
 	}
 	w.count("restore edge", h.name)
 	h.use(pick(w, h.snapshots).clone())
 	h.start()
+	w.overtaken(h)
+}
+
+func (w *world) heldBackOf(h *host) bool {
+	have, err := w.clouds[0].disk.store.Load(context.Background(), h.buildings[0], replica.Need{Peer: h.node.ID(), Quarantine: 1})
+	return err == nil && len(have.Quarantine) > 0
+}
+
+// overtaken delivers pages that were on their way to a host when it was restored.
+func (w *world) overtaken(h *host) {
+	for _, s := range slices.Clone(w.strays) {
+		if s.to == h && w.config.Faults.Has(Network) && w.chance(.3) {
+			w.deliverLate(s)
+		}
+	}
 }
 
 // restoreCloud puts an old database under the cloud's processes; at times they never notice

@@ -202,7 +202,15 @@ func (w *world) acked(a wire.Ack) {
 	}
 }
 
+// ticket picks one; one that some store cannot take attracts writes, for that is where two
+// states of a record are held back.
 func (w *world) ticket(b record.ID) record.Key {
+	draw := w.chance(.4)
+	for _, h := range w.hosts {
+		if draw && h.bad.Building == b {
+			return h.bad
+		}
+	}
 	return w.key(b, Ticket, w.random.IntN(tickets))
 }
 
