@@ -70,9 +70,35 @@ func (l *ledger) admitEvent(in incoming) string {
 	}
 	if in.row.N != c.Held+1 || in.unreadable {
 		l.wait(in)
+		l.pass(c)
 		return ""
 	}
 	return l.link(c, in)
+}
+
+// pass links an event of a newer release that this node cannot read: the next one follows
+// its hash, and a head that the node signed covers both. Its content is used by nobody here.
+// A phone's chain waits, for what its events name decides what may be raised (SPEC R8, R17).
+func (l *ledger) pass(c *Chain) {
+	waiting := l.waiting[c.Replica]
+	i := slices.IndexFunc(waiting, func(r EventRow) bool { return r.N == c.Held+1 })
+	j := slices.IndexFunc(waiting, func(r EventRow) bool { return r.N == c.Held+2 })
+	if i < 0 || j < 0 || c.beyond(c.Held+2) || c.Card == nil || c.Card.Tier == record.TierPhone || c.Signed == nil || c.Signed.N < c.Held+2 {
+		return
+	}
+	row := waiting[i]
+	_, readable := record.DecodeEvent(row.Body)
+	next, err := record.DecodeEvent(waiting[j].Body)
+	if readable == nil || err != nil || next.Prev != row.Hash {
+		return
+	}
+	in := incoming{row: waiting[j], event: next}
+	l.waiting[c.Replica] = slices.DeleteFunc(slices.Clone(waiting), func(r EventRow) bool { return r.N == row.N || r.N == row.N+1 })
+	row.Position = l.position()
+	l.out.Events = append(l.out.Events, row)
+	c.Held, c.Hash = row.N, row.Hash
+	l.changed(c.Replica)
+	_ = l.link(c, in) // an alarm of what follows shows with the event itself
 }
 
 func (l *ledger) wait(in incoming) {
@@ -181,6 +207,7 @@ func (l *ledger) admitHead(h record.Head) string {
 	if c.Signed == nil || h.N > c.Signed.N {
 		c.Signed = &h
 		l.changed(h.Replica)
+		l.pass(c)
 	}
 	return ""
 }
