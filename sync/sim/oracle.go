@@ -198,6 +198,7 @@ func (w *world) judge() {
 			w.waits(h, b)
 		}
 		w.lost(b, cloud, audit)
+		w.erased(b)
 	}
 	for _, h := range w.hosts {
 		held, err := h.disk.store.Buildings(context.Background())

@@ -62,6 +62,7 @@ func (w *world) write(h *host) {
 			w.replaced(before.Siblings(f), out.Records[k].Siblings(f), values[f])
 			w.acknowledge(h, values[f], err == nil)
 		}
+		w.erase(h, b)
 	case stumbles(err):
 		w.count("write not taken")
 	case code == wire.CodeKindNotYours && h.node.Tier == record.TierEdge && k.Kind == Setting:
