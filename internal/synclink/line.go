@@ -18,9 +18,10 @@ import (
 	"estate/sync/wire"
 )
 
-// line is one WebSocket between two nodes. Its goroutines: one reader, one writer, one
-// worker per direction of pages, one for digests, one that saves acknowledgements, a watcher of the own
-// feed, and the loop, which alone touches the session and never waits for any of them.
+// line is one WebSocket between two nodes. The loop alone touches the session and never
+// waits for anybody; a reader waits for the peer. Whatever else is to be done (a page to
+// read or apply, an acknowledgement to save, messages to write) has a goroutine only while
+// there is something to do, so that an idle line costs two: a cloud has thousands.
 type line struct {
 	node     Node
 	watch    Watch
@@ -41,12 +42,9 @@ type line struct {
 	// that brings a single page, as each of a fleet may at once, keeps its bytes only.
 	applying atomic.Bool
 
-	events chan replica.SessionEvent
-	out    *outbox
-	read   chan replica.SessionEffect
-	apply  chan replica.SessionEffect
-	digest chan replica.SessionEffect
-	save   chan replica.SessionEffect
+	events  chan replica.SessionEvent
+	out     *outbox
+	running sync.WaitGroup
 }
 
 // ending says why a line ended.
@@ -62,35 +60,25 @@ type ending struct {
 func (l *line) run(ctx context.Context, stop <-chan replica.Stopped) ending {
 	l.events = make(chan replica.SessionEvent)
 	l.out = newOutbox()
-	l.digest = make(chan replica.SessionEffect, 2) // one of each sort
-	l.read, l.apply, l.save = make(chan replica.SessionEffect, 1), make(chan replica.SessionEffect, 1), make(chan replica.SessionEffect, 1)
 	ctx, cancel := context.WithCancel(ctx)
-	var running sync.WaitGroup
-	written := make(chan struct{})
-	running.Go(func() { l.receive(ctx) })
-	running.Go(func() { defer close(written); l.write(ctx) })
-	for _, effects := range []chan replica.SessionEffect{l.read, l.apply, l.digest, l.save} {
-		running.Go(func() { l.work(ctx, effects) })
-	}
-	running.Go(func() { l.follow(ctx) })
-	if l.recheck != nil {
-		running.Go(func() { l.recheckLoop(ctx) })
-	}
+	l.running.Go(func() { l.receive(ctx) })
 	end := l.loop(ctx, stop)
-	l.out.close()
-	l.awaitWritten(ctx, written)
+	if l.out.close() {
+		l.running.Go(func() { l.write(ctx) })
+	}
+	l.awaitWritten(ctx)
 	cancel()
 	_ = l.conn.Close() // ends the reader; what mattered was acknowledged above it
-	running.Wait()
+	l.running.Wait()
 	return end
 }
 
 // awaitWritten gives the goodbye a moment to leave.
-func (l *line) awaitWritten(ctx context.Context, written <-chan struct{}) {
+func (l *line) awaitWritten(ctx context.Context) {
 	timer := time.NewTimer(closeWait)
 	defer timer.Stop()
 	select {
-	case <-written:
+	case <-l.out.written:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -104,6 +92,14 @@ func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end endin
 	}
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
+	moved, unwatch := l.watch(l.building)
+	defer unwatch()
+	var recheck <-chan time.Time
+	if l.recheck != nil {
+		t := time.NewTicker(l.recheckEvery)
+		defer t.Stop()
+		recheck = t.C
+	}
 	start := l.now()
 	event := replica.SessionEvent(replica.Opened{Hello: hello})
 	for {
@@ -120,17 +116,12 @@ func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end endin
 				end.code, end.detail = closed.Code, closed.Detail
 				return end
 			}
-			if !l.start(e) {
+			if !l.start(ctx, e) {
 				end.code, end.detail = wire.CodeTooManyInFlight, "the other side does not read its answers"
 				return end
 			}
 		}
-		select {
-		case event = <-l.events:
-		case <-ticker.C:
-			event = replica.Ticked{}
-		case event = <-stop:
-		case <-ctx.Done():
+		if event, err = l.await(ctx, ticker.C, moved, recheck, stop); err != nil {
 			return end
 		}
 		if lost, ok := event.(lineLost); ok {
@@ -146,21 +137,37 @@ type lineLost struct {
 	err error
 }
 
-// start hands an effect to who does it; each takes at most one at a time, so nothing
-// waits here.
-func (l *line) start(e replica.SessionEffect) bool {
-	switch e := e.(type) {
-	case replica.DoSend:
-		return l.out.put(e.Message)
-	case replica.DoGreet, replica.DoReadPage, replica.DoReadEvents:
-		l.read <- e
-	case replica.DoReadDigest, replica.DoCheckDigest:
-		l.digest <- e
-	case replica.DoApplyPage:
-		l.apply <- e
-	case replica.DoSaveAck:
-		l.save <- e
+// await waits for what happens next. It fails once ctx has ended.
+func (l *line) await(ctx context.Context, tick <-chan time.Time, moved <-chan struct{}, recheck <-chan time.Time, stop <-chan replica.Stopped) (replica.SessionEvent, error) {
+	for {
+		select {
+		case event := <-l.events:
+			return event, nil
+		case <-tick:
+			return replica.Ticked{}, nil
+		case <-moved:
+			return replica.FeedMoved{}, nil
+		case <-recheck:
+			l.running.Go(func() { l.welcome(ctx) })
+		case event := <-stop:
+			return event, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+}
+
+// start has an effect done; the session asks for one of a sort at a time, so nothing waits
+// here and few run at once. It fails where too much waits for a peer that does not read.
+func (l *line) start(ctx context.Context, e replica.SessionEffect) bool {
+	if send, ok := e.(replica.DoSend); ok {
+		ok, idle := l.out.put(send.Message)
+		if idle {
+			l.running.Go(func() { l.write(ctx) })
+		}
+		return ok
+	}
+	l.running.Go(func() { l.work(ctx, e) })
 	return true
 }
 
@@ -233,22 +240,23 @@ func (l *line) readMessage(kind int, r io.Reader, room *bytes.Buffer) (wire.Mess
 	return l.codec.Decode(room.Bytes())
 }
 
+// write writes what waits and ends; after the goodbye it closes the socket in order.
 func (l *line) write(ctx context.Context) {
 	for {
-		messages, open := l.out.take()
+		messages, last, ok := l.out.take()
+		if !ok {
+			return
+		}
 		for _, m := range messages {
 			if err := l.writeMessage(m); err != nil {
+				l.out.end()
 				l.report(ctx, lineLost{err: fmt.Errorf("write: %w", err)})
 				return
 			}
 		}
-		if !open {
+		if last {
 			_ = l.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), l.now().Add(closeWait))
-			return
-		}
-		select {
-		case <-l.out.wake:
-		case <-ctx.Done():
+			l.out.end()
 			return
 		}
 	}
@@ -274,34 +282,9 @@ func (l *line) writeMessage(m wire.Message) error {
 	return l.conn.WriteMessage(websocket.BinaryMessage, frame)
 }
 
-// follow reports that the own feed moved.
-func (l *line) follow(ctx context.Context) {
-	moved, stop := l.watch(l.building)
-	defer stop()
-	for {
-		select {
-		case <-moved:
-			if !l.report(ctx, replica.FeedMoved{}) {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (l *line) recheckLoop(ctx context.Context) {
-	ticker := time.NewTicker(l.recheckEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if err := l.recheck(ctx); err != nil && unwelcome(err) {
-				l.report(ctx, stoppedFor(err))
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
+// welcome looks whether the peer still is.
+func (l *line) welcome(ctx context.Context) {
+	if err := l.recheck(ctx); err != nil && unwelcome(err) {
+		l.report(ctx, stoppedFor(err))
 	}
 }

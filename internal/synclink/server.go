@@ -69,7 +69,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 		return nil, err
 	}
 	return &Server{config: c, codec: codec, lines: map[lineKey]*live{}, upgrader: websocket.Upgrader{
-		HandshakeTimeout: writeWait,
+		HandshakeTimeout: writeWait, WriteBufferPool: &sync.Pool{}, // an idle line holds none
 		// Nodes are no browsers: a request with an Origin header is a page's.
 		CheckOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "" },
 	}}, nil
@@ -130,14 +130,22 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return // the upgrader has answered
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
-	defer cancel()
 	own := &live{stop: make(chan replica.Stopped, 1), cancel: cancel}
 	key := lineKey{building, peer.Node}
 	if !s.enter(key, own) {
+		cancel()
 		_ = conn.Close() // shutting down: the edge tries another process
 		return
 	}
+	// The request is over: what it took is free while the line lives, for days perhaps.
+	go s.serveLine(ctx, key, own, conn, peer)
+}
+
+// serveLine runs a line to its end.
+func (s *Server) serveLine(ctx context.Context, key lineKey, own *live, conn *websocket.Conn, peer replica.Peer) {
+	defer own.cancel()
 	defer s.leave(key, own)
+	building := key.building
 	l := &line{node: s.config.Node, watch: s.config.Watch, building: building, peer: peer, codec: s.codec, hooks: s.config.Hooks, log: s.config.Log, now: s.config.Now, conn: conn}
 	if s.config.Revoked != nil {
 		l.recheckEvery = s.config.RecheckEvery

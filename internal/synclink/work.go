@@ -11,26 +11,17 @@ import (
 	"estate/sync/wire"
 )
 
-// work does one sort of effects, one after the other, and reports each.
-func (l *line) work(ctx context.Context, effects <-chan replica.SessionEffect) {
-	for {
-		select {
-		case e := <-effects:
-			event, err := l.perform(ctx, e)
-			if err != nil {
-				failed := failure(e, err)
-				if !failed.Busy && ctx.Err() == nil {
-					l.log.ErrorContext(ctx, "link effect failed", slog.String("building", l.building.String()), slog.String("peer", l.peer.Node.String()), slog.Any("error", err))
-				}
-				event = failed
-			}
-			if !l.report(ctx, event) {
-				return
-			}
-		case <-ctx.Done():
-			return
+// work does one effect and reports it.
+func (l *line) work(ctx context.Context, e replica.SessionEffect) {
+	event, err := l.perform(ctx, e)
+	if err != nil {
+		failed := failure(e, err)
+		if !failed.Busy && ctx.Err() == nil {
+			l.log.ErrorContext(ctx, "link effect failed", slog.String("building", l.building.String()), slog.String("peer", l.peer.Node.String()), slog.Any("error", err))
 		}
+		event = failed
 	}
+	l.report(ctx, event)
 }
 
 func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (replica.SessionEvent, error) {
