@@ -59,6 +59,7 @@ type Cloud struct {
 	lines   *lines
 	changed watch.Set // who waits for a building's edges to change
 	reports *auth.Limiter
+	outage  auth.Outage // of what edges ask for beside the link
 	blobs   media.BlobStore
 	uploads *media.Uploads
 	jobs    *projector

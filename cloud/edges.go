@@ -176,9 +176,10 @@ func (c *Cloud) followFleet(ctx context.Context) {
 // serveState takes an edge's report of itself.
 func (c *Cloud) serveState(w http.ResponseWriter, r *http.Request) {
 	if err := c.takeReport(w, r); err != nil {
-		auth.Refuse(w, r, err, c.cfg.Log)
+		c.outage.Refuse(w, r, err, c.cfg.Log)
 		return
 	}
+	c.outage.Over(r.Context(), c.cfg.Log)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.WriteString(w, "{}\n") // an edge that has gone reports again

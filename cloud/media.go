@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"estate/internal/attach"
-	"estate/internal/auth"
 	"estate/internal/media"
 	"estate/internal/problem"
 	"estate/sync/record"
@@ -56,6 +55,8 @@ func (c *Cloud) serveBlob(w http.ResponseWriter, r *http.Request) {
 		return media.ServeBlob(w, r, c.blobs, hash, "application/octet-stream")
 	}()
 	if err != nil {
-		auth.Refuse(w, r, err, c.cfg.Log)
+		c.outage.Refuse(w, r, err, c.cfg.Log)
+		return
 	}
+	c.outage.Over(r.Context(), c.cfg.Log)
 }

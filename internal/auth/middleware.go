@@ -2,12 +2,8 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"log/slog"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"estate/internal/problem"
@@ -45,6 +41,7 @@ type Verifier func(ctx context.Context, access Secret) (Identity, error)
 // person's name and no token reaches an access log. A subprotocol that carries a token is
 // taken out of the request before the next handler sees it.
 func Middleware(verify Verifier, log *slog.Logger) func(http.Handler) http.Handler {
+	var outage Outage
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			token, found, err := BearerToken(r)
@@ -56,9 +53,10 @@ func Middleware(verify Verifier, log *slog.Logger) func(http.Handler) http.Handl
 				id, err = verify(r.Context(), token)
 			}
 			if err != nil {
-				Refuse(w, r, err, log)
+				outage.Refuse(w, r, err, log)
 				return
 			}
+			outage.Over(r.Context(), log)
 			next.ServeHTTP(w, withoutToken(WithIdentity(r.Context(), id), r))
 		})
 	}
@@ -121,36 +119,4 @@ func withoutToken(ctx context.Context, r *http.Request) *http.Request {
 		out.Header.Set(subprotocolHeader, strings.Join(kept, ", "))
 	}
 	return out
-}
-
-// Refuse answers a request whose caller could not be established: a JSON problem, with
-// WWW-Authenticate (RFC 6750) at 401 and Retry-After where the error names a wait. What is
-// not a problem is logged and not shown.
-func Refuse(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
-	p := problem.From(err)
-	if p.Err != nil && p.Status() >= http.StatusInternalServerError {
-		log.ErrorContext(r.Context(), "verify caller", slog.Any("error", err))
-	}
-	h := w.Header()
-	switch {
-	case p.Code == problem.Unauthenticated:
-		h.Set("WWW-Authenticate", `Bearer realm="estate"`)
-	case p.Status() == http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="estate", error="invalid_token", error_description="`+string(p.Code)+`"`)
-	}
-	var retry *RetryAfter
-	if errors.As(err, &retry) {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(retry.Wait.Seconds()))))
-	}
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(p.Status())
-	body := struct {
-		Code    problem.Code `json:"code"`
-		Message string       `json:"message"`
-		Remedy  string       `json:"remedy"`
-	}{p.Code, p.Message(), p.Remedy()}
-	if err := json.NewEncoder(w).Encode(body); err != nil {
-		log.DebugContext(r.Context(), "caller gone before the answer", slog.Any("error", err))
-	}
 }

@@ -8,9 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -111,6 +113,36 @@ func TestRefuse(t *testing.T) {
 	auth.Refuse(w, r, problem.Wrap(problem.RateLimited, &auth.RetryAfter{Wait: 1500 * time.Millisecond}, ""), slog.New(slog.DiscardHandler))
 	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "2" {
 		t.Errorf("rate limited: %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+	}
+}
+
+// TestOutageIsLoggedOnce: while the database is away, every caller is told, and the log is
+// told when it begins and when it ends.
+func TestOutageIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	away := true
+	h := auth.Middleware(func(context.Context, auth.Secret) (auth.Identity, error) {
+		if away {
+			return auth.Identity{}, fmt.Errorf("look up: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
+		}
+		return auth.Identity{}, nil
+	}, slog.New(slog.NewTextHandler(&log, nil)))(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	ask := func(want int) {
+		t.Helper()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer x")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%d %s, want %d", w.Code, w.Body, want)
+		}
+	}
+	for _, away = range []bool{false, true, true, true, false, false, true, true} {
+		ask(map[bool]int{true: http.StatusServiceUnavailable, false: http.StatusOK}[away])
+	}
+	if began, ended := strings.Count(log.String(), "refused"), strings.Count(log.String(), "verified again"); began != 2 || ended != 1 {
+		t.Errorf("two outages, of which one ended, are logged as %d and %d:\n%s", began, ended, log.String())
 	}
 }
 

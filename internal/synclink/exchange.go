@@ -58,9 +58,10 @@ func (s *Server) serveExchange(w http.ResponseWriter, r *http.Request) {
 		err = s.deadlines(w)
 	}
 	if err != nil {
-		auth.Refuse(w, r, err, s.config.Log)
+		s.outage.Refuse(w, r, err, s.config.Log)
 		return
 	}
+	s.outage.Over(r.Context(), s.config.Log)
 	x := &exchange{server: s, caller: who, body: http.MaxBytesReader(w, r.Body, bodyBytesMax)}
 	if err := x.run(r.Context()); err != nil {
 		x.bye(r.Context(), err)

@@ -41,6 +41,7 @@ type Server struct {
 	config   ServerConfig
 	codec    *Codec
 	upgrader websocket.Upgrader
+	outage   auth.Outage
 
 	mu      sync.Mutex
 	lines   map[lineKey]*live
@@ -122,9 +123,10 @@ func (l *live) end(why replica.Stopped) {
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	peer, building, err := s.config.Authenticate(r)
 	if err != nil {
-		auth.Refuse(w, r, err, s.config.Log)
+		s.outage.Refuse(w, r, err, s.config.Log)
 		return
 	}
+	s.outage.Over(r.Context(), s.config.Log)
 	conn, err := s.upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return // the upgrader has answered

@@ -40,6 +40,8 @@ type Gate struct {
 	Client    func(r *http.Request) string
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	outage auth.Outage
 }
 
 // EnrolRequest is a new box's request on the wire.
@@ -77,6 +79,7 @@ func (g *Gate) ServeEnrol(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return EnrolAnswer{}, err
 		}
+		g.outage.Over(ctx, g.Log)
 		out := EnrolAnswer{Building: row.Building, Server: g.Server, CloudNode: NodeKey{PublicKey: g.NodeKey}, Time: g.Now().UnixMilli()}
 		for _, k := range g.TokenKeys {
 			out.TokenKeys = append(out.TokenKeys, TokenKey{Issuer: k.Issuer, PublicKey: k.Public})
@@ -121,6 +124,7 @@ func (g *Gate) ServeSession(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return SessionAnswer{}, err
 		}
+		g.outage.Over(ctx, g.Log)
 		t, err := g.Sessions.Open(ctx, auth.NodeProof{Node: in.Node, Nonce: in.Nonce, Signature: in.Signature}, edge.Public)
 		if err != nil {
 			return SessionAnswer{}, err
@@ -184,7 +188,7 @@ func serve[In, Out any](g *Gate, w http.ResponseWriter, r *http.Request, answer 
 	}
 	out, err := answer(r.Context(), in)
 	if err != nil {
-		auth.Refuse(w, r, err, g.Log)
+		g.outage.Refuse(w, r, err, g.Log)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
