@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"estate/sync/merge"
 	"estate/sync/record"
 )
 
@@ -73,8 +72,6 @@ func (n *Node) beyond(ctx context.Context, building record.ID, r record.Receipt)
 // isSettled reports whether every part of a transaction is in its record here, or refused.
 func (l *ledger) isSettled(e record.Event) bool {
 	return !slices.ContainsFunc(e.Touches, func(t record.Touch) bool {
-		w := l.work(record.Key{Building: l.building, Kind: t.Kind, ID: t.ID})
-		refused := slices.ContainsFunc(w.touches, func(p PhoneTouch) bool { return p.Refused && p.Field == t.Field && p.Dot == e.Dot() })
-		return !refused && !merge.Covers(w.record.Context, t.Field, e.Dot(), l)
+		return l.isOpen(record.Key{Building: l.building, Kind: t.Kind, ID: t.ID}, t.Field, e.Dot())
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 
-	"estate/sync/hlc"
 	"estate/sync/merge"
 	"estate/sync/record"
 	"estate/sync/wire"
@@ -32,6 +31,9 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 	}
 	push.events = events
 	if push.cards, err = n.newCards(ctx, building, peer, p.Cards, p.Heads); err != nil {
+		return wire.Pushed{}, err
+	}
+	if err := push.waiting(ctx); err != nil {
 		return wire.Pushed{}, err
 	}
 	need, err := push.need(ctx)
@@ -69,6 +71,7 @@ type push struct {
 	events   []incoming
 	heads    []record.Head // of replicas whose numbers the transactions replace
 	cards    []incoming    // of such replicas that this node does not know yet
+	held     []incoming    // of earlier pushes, that waited for a record whose rights theirs share
 	refused  []refusal
 }
 
@@ -82,6 +85,9 @@ func (p *push) need(ctx context.Context) (Need, error) {
 	need := Need{Waiting: []record.ReplicaID{p.head.Replica}, Events: []record.Dot{{Replica: p.head.Replica, N: p.head.N}}}
 	for _, e := range p.events {
 		need.Events = append(need.Events, e.event.Dot())
+		need.Keys = append(need.Keys, keysOf(p.building, e.event)...)
+	}
+	for _, e := range p.held {
 		need.Keys = append(need.Keys, keysOf(p.building, e.event)...)
 	}
 	for _, h := range p.heads {
@@ -120,32 +126,6 @@ func (p *push) chains() []record.ReplicaID {
 	return out
 }
 
-// parents finds the records whose rights the pushed ones share: as the transactions say,
-// and as stored.
-func (p *push) parents(ctx context.Context, keys []record.Key) ([]record.Key, error) {
-	var out []record.Key
-	have, err := p.node.Store.Load(ctx, p.building, Need{Keys: keys})
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range keys {
-		stored := have.Records[k].Record
-		states := []record.Record{stored}
-		for _, e := range p.events {
-			if d, err := record.DecodeDetails(e.row.Details); err == nil {
-				delta := record.Delta(e.event, d, k, func(string) bool { return true })
-				states = append(states, merge.Merge(stored, delta, merge.NoLineage{}), merge.Merge(states[len(states)-1], delta, merge.NoLineage{}))
-			}
-		}
-		for _, state := range states {
-			if parent, ok := p.node.Rules.Parent(k, state); ok {
-				out = append(out, parent)
-			}
-		}
-	}
-	return out, nil
-}
-
 func (p *push) apply(l *ledger, out *wire.Pushed) error {
 	p.refused = nil
 	if c := l.chains[p.head.Replica]; c != nil && c.Card != nil && c.Card.Node != p.peer.Node {
@@ -168,8 +148,8 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 		if code := l.admitEvent(e); code != "" {
 			return refuse(code, "transaction %d of replica %s", e.row.N, e.row.Replica)
 		}
-		out.Results = append(out.Results, p.admitOne(l, e))
 	}
+	p.admitAll(l, out)
 	if code := l.admitHead(p.head); code != "" {
 		return refuse(code, "head %d of replica %s", p.head.N, p.head.Replica)
 	}
@@ -231,11 +211,13 @@ func (p *push) room(l *ledger) error {
 	return nil
 }
 
-func (p *push) admitOne(l *ledger, e incoming) wire.PushResult {
-	result := wire.PushResult{Dot: e.event.Dot(), Refused: []wire.RefusedPart{}}
+// admitOne decides on the parts of a transaction. What waits for another record is neither
+// admitted nor refused.
+func (p *push) admitOne(l *ledger, e incoming) (result wire.PushResult, waits bool) {
+	result = wire.PushResult{Dot: e.event.Dot(), Refused: []wire.RefusedPart{}}
 	if e.unreadable {
 		result.Refused = append(result.Refused, wire.RefusedPart{Code: wire.CodeEventMalformed})
-		return result
+		return result, false
 	}
 	details, err := record.DecodeDetails(e.row.Details)
 	if err != nil {
@@ -249,6 +231,10 @@ func (p *push) admitOne(l *ledger, e incoming) wire.PushResult {
 			values = details[i].New
 		}
 		code, earlier := p.judge(l, e.event, k, t, values, len(details) > 0)
+		if code == undecided {
+			waits = true
+			continue
+		}
 		if code != "" {
 			result.Refused = append(result.Refused, wire.RefusedPart{Kind: t.Kind, ID: t.ID, Field: t.Field, Code: code})
 			if !earlier {
@@ -271,7 +257,7 @@ func (p *push) admitOne(l *ledger, e incoming) wire.PushResult {
 		l.join(k, delta, nil)
 		l.observe(delta)
 	}
-	return result
+	return result, waits
 }
 
 // full refuses what a record at its limit has no room for: it may not fail what else the
@@ -286,85 +272,6 @@ func (p *push) full(e record.Event, details record.Details, k record.Key, fields
 			p.refuse(l, e, k, t.Field, wire.CodeRecordFull, details[i].New)
 		}
 	}
-}
-
-// judge decides on one field of a transaction. Admitted by one authority is admitted, and
-// who knows of a refusal before deciding follows it (SPEC R7).
-func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, values []record.Value, detailed bool) (code string, earlier bool) {
-	w := l.work(k)
-	if merge.Covers(w.record.Context, t.Field, e.Dot(), l) {
-		return "", false
-	}
-	for _, known := range w.touches {
-		if known.Refused && known.Field == t.Field && known.Dot == e.Dot() {
-			return wire.CodeFieldForbidden, true
-		}
-	}
-	kind, ok := l.node.Rules.Kind(k.Kind)
-	if !ok {
-		return wire.CodeKindUnknown, false
-	}
-	if !kind.EdgeWrites {
-		return wire.CodeKindNotYours, false // its records are the cloud's alone, wherever a phone pushes
-	}
-	rule, ok := l.node.Rules.Field(k.Kind, t.Field)
-	if !ok {
-		return wire.CodeFieldUnknown, false
-	}
-	switch {
-	case !detailed || !t.New.IsZero() && len(values) == 0:
-		return wire.CodeEventMalformed, false // the values that the event hashed did not come
-	case repeated(e, t):
-		return wire.CodeEventMalformed, false // its values would share one dot, and nobody could remove one
-	case e.Actor.Class != record.Person:
-		return wire.CodeFieldForbidden, false
-	case hlc.Ahead(e.Stamp, l.now):
-		return wire.CodeClockAhead, false
-	case rule.Policy.Kind == merge.Set && len(values) > 1:
-		return wire.CodeSetManyElements, false
-	case rule.Policy.Kind != merge.Set && len(values) > 1:
-		return wire.CodeValueInvalid, false
-	case kind.Immutable && (len(w.record.Siblings(t.Field)) > 0 || len(t.Replaced) > 0):
-		return wire.CodeImmutable, false
-	}
-	return p.admit(k, t.Field, values, w.record, p.parent(l, e, k, w.record)), false
-}
-
-// parent is the record whose rights the one at hand shares: the stored one's parent, for
-// nobody gives himself rights by naming another; the proposed one's only where there is
-// none yet.
-func (p *push) parent(l *ledger, e record.Event, k record.Key, stored record.Record) record.Record {
-	pk, ok := l.node.Rules.Parent(k, stored)
-	if !ok {
-		pk, ok = l.node.Rules.Parent(k, p.proposed(l, e, k, stored))
-	}
-	if w := l.records[pk]; ok && w != nil { // else it is none of those that the transaction was read for
-		return w.record
-	}
-	return record.Record{}
-}
-
-// repeated reports whether an event touches a field more than once.
-func repeated(e record.Event, t record.Touch) bool {
-	n := 0
-	for _, o := range e.Touches {
-		if o.Field == t.Field && o.ID == t.ID && o.Kind == t.Kind {
-			n++
-		}
-	}
-	return n > 1
-}
-
-// proposed is the record as it would be with the whole transaction, to find its parent.
-func (p *push) proposed(l *ledger, e record.Event, k record.Key, current record.Record) record.Record {
-	for _, in := range p.events {
-		if in.event.Dot() == e.Dot() {
-			if d, err := record.DecodeDetails(in.row.Details); err == nil {
-				return merge.Merge(current, record.Delta(e, d, k, func(string) bool { return true }), l)
-			}
-		}
-	}
-	return current
 }
 
 func (p *push) refuse(l *ledger, e record.Event, k record.Key, field, code string, values []record.Value) {
