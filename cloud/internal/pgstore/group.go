@@ -33,6 +33,7 @@ type group struct {
 	state    replica.State
 	stored   bool
 	xid      string
+	chains   map[record.ReplicaID]replica.Chain // as they stand here, as far as calls asked or saved
 	waiting  []statement
 	moved    bool
 	mark     int   // how many of the waiting statements are of earlier calls
@@ -112,6 +113,7 @@ func (s *Store) attempt(building record.ID, calls []*groupcommit.Call[*group]) e
 		}
 		if err != nil {
 			g.state, g.waiting, g.moved = state, g.waiting[:min(waiting, len(g.waiting))], moved
+			g.chains = nil // the call may have changed what is remembered
 		}
 	}
 	return g.commit(calls)

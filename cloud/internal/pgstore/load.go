@@ -3,6 +3,8 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -69,6 +71,10 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	if err := need.Check(g.building); err != nil {
 		return have, err
 	}
+	asked := need
+	if g.remembered(need.Chains, have.Chains) {
+		need.Chains = nil
+	}
 	b := &pgx.Batch{}
 	queueNeed(b, g.building, need, &have)
 	if b.Len() == 0 {
@@ -77,7 +83,44 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	if err := g.send(b); err != nil {
 		return have, fmt.Errorf("load: %w", translate(err))
 	}
+	if len(asked.Chains) > 0 {
+		g.remember(slices.Collect(maps.Values(have.Chains)))
+	}
 	return have, nil
+}
+
+// remembered answers for chains and their ancestors from what this transaction read or wrote
+// before: calls that share it nearly all ask for the chain that they extend. It reports
+// whether it could answer for all of them.
+func (g *group) remembered(ids []record.ReplicaID, into map[record.ReplicaID]replica.Chain) bool {
+	found := map[record.ReplicaID]replica.Chain{}
+	for _, id := range ids {
+		for !id.IsZero() {
+			if _, ok := found[id]; ok {
+				break
+			}
+			c, ok := g.chains[id]
+			if !ok {
+				return false
+			}
+			found[id] = c
+			id = record.ReplicaID{}
+			if c.Card != nil {
+				id = c.Card.Predecessor.Replica
+			}
+		}
+	}
+	maps.Copy(into, found)
+	return true
+}
+
+func (g *group) remember(chains []replica.Chain) {
+	if g.chains == nil {
+		g.chains = map[record.ReplicaID]replica.Chain{}
+	}
+	for _, c := range chains {
+		g.chains[c.Replica] = c
+	}
 }
 
 // snapshot runs a batch of queries in one snapshot and one round trip.

@@ -47,14 +47,18 @@ const (
 // Load implements replica.Store.
 func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need) (have replica.Have, err error) {
 	err = s.snapshot(ctx, "load", func(c *conn) error {
-		have, err = c.load(building, need)
+		state, err := c.state(building)
+		if err == nil {
+			have, err = c.load(building, need, state)
+		}
 		return err
 	})
 	return have, err
 }
 
-func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error) {
+func (c *conn) load(building record.ID, need replica.Need, state replica.State) (replica.Have, error) {
 	have := replica.Have{
+		State:   state,
 		Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
 		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
@@ -62,10 +66,6 @@ func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error)
 	}
 	if err := need.Check(building); err != nil {
 		return have, err
-	}
-	var err error
-	if have.State, err = c.state(building); err != nil {
-		return have, fmt.Errorf("state: %w", err)
 	}
 	if err := c.loadKeys(building, need.Keys, have); err != nil {
 		return have, err
@@ -84,9 +84,11 @@ func (c *conn) load(building record.ID, need replica.Need) (replica.Have, error)
 			return have, fmt.Errorf("peer %s: %w", need.Peer, err)
 		}
 	}
-	if have.Branches, err = c.loadBranches(building, need.Branches); err != nil {
+	branches, err := c.loadBranches(building, need.Branches)
+	if err != nil {
 		return have, fmt.Errorf("branches: %w", err)
 	}
+	have.Branches = branches
 	return have, nil
 }
 

@@ -48,6 +48,7 @@ type transaction struct {
 	tables   map[string]tableText
 	// broken is the first Save that failed: a caller that overlooks it keeps nothing.
 	broken error
+	state  *replica.State // as it stands in this transaction, once it was read or saved
 }
 
 // Load implements replica.Tx.
@@ -55,13 +56,24 @@ func (t *transaction) Load(ctx context.Context, need replica.Need) (replica.Have
 	if err := ctx.Err(); err != nil {
 		return replica.Have{}, fmt.Errorf("%w: load: %w", replica.ErrBusy, err)
 	}
-	return t.conn.load(t.building, need)
+	if t.state == nil {
+		s, err := t.conn.state(t.building)
+		if err != nil {
+			return replica.Have{}, fmt.Errorf("state: %w", err)
+		}
+		t.state = &s
+	}
+	return t.conn.load(t.building, need, *t.state)
 }
 
 // Save implements replica.Tx.
 func (t *transaction) Save(ctx context.Context, e replica.Effects) error {
 	err := t.save(ctx, e)
 	t.broken = cmp.Or(t.broken, err)
+	t.state = nil
+	if err == nil {
+		t.state = &e.State
+	}
 	return err
 }
 
