@@ -20,6 +20,7 @@ var errPanicked = errors.New("groupcommit: call panicked")
 type Call[T any] struct {
 	ctx      context.Context //nolint:containedctx // the caller waits on it; it lives no longer than Do
 	fn       func(T) error
+	hint     any
 	err      error
 	panicked any
 	lead     chan struct{}
@@ -41,6 +42,9 @@ func (c *Call[T]) Try(tx T) (err error) {
 	}
 	return c.fn(tx)
 }
+
+// Hint is what the caller told of the call.
+func (c *Call[T]) Hint() any { return c.hint }
 
 // Failed reports whether the last Try returned an error.
 func (c *Call[T]) Failed() bool { return c.err != nil }
@@ -65,7 +69,12 @@ type Queue[T any] struct {
 // ends while it still waits leaves with the context's error; once its batch runs, it waits
 // for the outcome.
 func (q *Queue[T]) Do(ctx context.Context, fn func(T) error) error {
-	c := &Call[T]{ctx: ctx, fn: fn, lead: make(chan struct{}, 1), done: make(chan struct{})}
+	return q.DoFor(ctx, nil, fn)
+}
+
+// DoFor is Do with a hint for Run of what fn is about to do.
+func (q *Queue[T]) DoFor(ctx context.Context, hint any, fn func(T) error) error {
+	c := &Call[T]{ctx: ctx, fn: fn, hint: hint, lead: make(chan struct{}, 1), done: make(chan struct{})}
 	q.mu.Lock()
 	if q.busy {
 		q.waiting = append(q.waiting, c)

@@ -123,7 +123,7 @@ func (n *Node) runOf(tx Tx) record.ID {
 // the replicas whose chains the decision needs once the first load is known.
 // after, if given, looks at the closed decision.
 func (n *Node) step(ctx context.Context, building record.ID, need Need, chains []record.ReplicaID, decide func(*ledger) error, after ...func(*ledger)) error {
-	return n.Store.Update(ctx, building, func(tx Tx) error {
+	return n.update(ctx, building, need, func(tx Tx) error {
 		have, err := tx.Load(ctx, need)
 		if err != nil {
 			return fmt.Errorf("load: %w", err)
@@ -156,6 +156,13 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 		}
 		return tx.Save(ctx, effects)
 	})
+}
+
+func (n *Node) update(ctx context.Context, building record.ID, need Need, fn func(Tx) error) error {
+	if s, ok := n.Store.(Foreseer); ok && need.Peer.IsZero() {
+		return s.UpdateFor(ctx, building, need, fn) // a page, which names a peer, is a transaction's worth by itself
+	}
+	return n.Store.Update(ctx, building, fn)
 }
 
 type loader func(context.Context, Need) (Have, error)

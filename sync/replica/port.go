@@ -45,6 +45,12 @@ type Store interface {
 	Watch(building record.ID) (moved <-chan struct{}, stop func())
 }
 
+// Foreseer is what a store offers besides that can read for several calls at once.
+type Foreseer interface {
+	// UpdateFor is Update of a fn that loads need first.
+	UpdateFor(ctx context.Context, building record.ID, need Need, fn func(Tx) error) error
+}
+
 // Tx is one transaction under the building's lock.
 type Tx interface {
 	// Load reads current state. Reads see what this transaction saved.

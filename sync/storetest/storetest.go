@@ -28,7 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) replica.Store) {
 		"Waiting": waiting, "Branches": branches, "Erasures": erasures, "EventsRange": eventsRange, "FeedOrder": feedOrder, "FeedPaging": feedPaging, "LargePage": largePage,
 		"LargeRecord": largeRecord, "Cancelled": cancelled, "CancelledWithin": cancelledWithin, "Watch": watches,
 		"FollowFeed": followFeed, "FeedSnapshot": feedSnapshot, "PartialFailure": partialFailure, "OneBadOfMany": oneBadOfMany, "LikeMemory": likeMemory,
-		"FaultyCommit": faultyCommit, "FaultyAnswer": faultyAnswer, "FaultyLoad": faultyLoad, "FaultyTwice": faultyTwice, "FaultyLine": faultyLine,
+		"Foreseen": foreseen, "FaultyCommit": faultyCommit, "FaultyAnswer": faultyAnswer, "FaultyLoad": faultyLoad, "FaultyTwice": faultyTwice, "FaultyLine": faultyLine,
 		"NodeUnderFault": nodeUnderFault,
 	} {
 		t.Run(name, func(t *testing.T) {

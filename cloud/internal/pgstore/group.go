@@ -16,7 +16,7 @@ import (
 
 // A group is one transaction in which several callers write to one building:
 //
-//	BEGIN, lock the building's row            one round trip
+//	BEGIN, lock the building's row, read ahead one round trip
 //	call 1: Load                              one round trip for each Load that needs rows
 //	        Save                              none: its statements wait
 //	call 2: Load                              sends what waits, then reads
@@ -33,6 +33,7 @@ type group struct {
 	state    replica.State
 	stored   bool
 	xid      string
+	ahead    ahead
 	chains   map[record.ReplicaID]replica.Chain // as they stand here, as far as calls asked or saved
 	waiting  []statement
 	moved    bool
@@ -93,14 +94,14 @@ func (s *Store) commit(building record.ID, batch []*groupcommit.Call[*group]) er
 func (s *Store) attempt(building record.ID, calls []*groupcommit.Call[*group]) error {
 	ctx, cancel := context.WithTimeout(context.Background(), updateTimeout)
 	defer cancel()
-	g, release, err := s.begin(ctx, building)
+	g, release, err := s.begin(ctx, building, foresee(calls))
 	if err != nil {
 		return fmt.Errorf("%w: lock building %s: %w", replica.ErrBusy, building, err)
 	}
 	defer release()
 	for _, call := range calls {
-		state, waiting, moved := g.state, len(g.waiting), g.moved
-		g.mark, g.sent, g.broken = waiting, false, nil
+		state, moved := g.state, g.moved
+		g.mark, g.sent, g.broken = len(g.waiting), false, nil
 		err := call.Try(g)
 		if g.aborted && lostConnection(g.broken) {
 			return translate(g.broken)
@@ -112,8 +113,8 @@ func (s *Store) attempt(building record.ID, calls []*groupcommit.Call[*group]) e
 			return g.rollBack(calls)
 		}
 		if err != nil {
-			g.state, g.waiting, g.moved = state, g.waiting[:min(waiting, len(g.waiting))], moved
-			g.chains = nil // the call may have changed what is remembered
+			g.state, g.waiting, g.moved = state, g.waiting[:g.mark], moved // what was before the call, if it was not sent
+			g.forget()
 		}
 	}
 	return g.commit(calls)
@@ -121,14 +122,14 @@ func (s *Store) attempt(building record.ID, calls []*groupcommit.Call[*group]) e
 
 // begin opens the transaction and locks the building, on another connection if the first
 // turns out to be a dead one of before a restart.
-func (s *Store) begin(ctx context.Context, building record.ID) (*group, func(), error) {
+func (s *Store) begin(ctx context.Context, building record.ID, keys []record.Key) (*group, func(), error) {
 	for retried := false; ; retried = true {
 		c, err := s.pool.Acquire(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
 		g := &group{store: s, conn: c.Conn(), ctx: ctx, building: building, state: replica.State{Building: building}}
-		if err = g.lock(); err == nil {
+		if err = g.lock(keys); err == nil {
 			return g, c.Release, nil // a connection inside a transaction is closed by the pool
 		}
 		dead := c.Conn().IsClosed()
@@ -141,17 +142,19 @@ func (s *Store) begin(ctx context.Context, building record.ID) (*group, func(), 
 	}
 }
 
-func (g *group) lock() error {
+func (g *group) lock(keys []record.Key) error {
 	found := false
 	b := &pgx.Batch{}
 	b.Queue(beginStatement)
 	g.queueLock(b, &found)
+	g.queueAhead(b, keys)
 	if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil || found {
 		return err
 	}
 	b = &pgx.Batch{}
 	b.Queue(firstStatement, [16]byte(g.building), [16]byte{})
 	g.queueLock(b, &found)
+	g.queueAhead(b, keys)
 	return g.conn.SendBatch(g.ctx, b).Close()
 }
 

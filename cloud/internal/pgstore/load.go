@@ -32,6 +32,10 @@ const (
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unnest($2::uuid[])
 		UNION SELECT c.predecessor FROM line JOIN chain c ON c.building = $1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
 		SELECT ` + chainColumns + ` FROM line JOIN chain c ON c.building = $1 AND c.replica = line.replica`
+	// ownLineage is that of the replica under which the building was last written.
+	ownLineage = `WITH RECURSIVE line (replica) AS (SELECT replica FROM building_state WHERE building = $1
+		UNION SELECT c.predecessor FROM line JOIN chain c ON c.building = $1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
+		SELECT ` + chainColumns + ` FROM line JOIN chain c ON c.building = $1 AND c.replica = line.replica`
 	eventColumns  = `e.replica, e.n, e.hash, e.body, e.details, e.position`
 	selectEvents  = `SELECT ` + eventColumns + ` FROM event e WHERE e.building = $1 AND e.replica = $2 AND e.n BETWEEN $3 AND $4 ORDER BY e.n LIMIT $5`
 	selectWaiting = `SELECT e.replica, e.n, e.hash, e.body, e.details, e.position FROM unnest($2::uuid[]) AS k (replica), LATERAL
@@ -75,6 +79,9 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	if g.remembered(need.Chains, have.Chains) {
 		need.Chains = nil
 	}
+	if g.foreseen(need.Keys, &have) {
+		need.Keys = nil
+	}
 	b := &pgx.Batch{}
 	queueNeed(b, g.building, need, &have)
 	if b.Len() == 0 {
@@ -84,43 +91,9 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 		return have, fmt.Errorf("load: %w", translate(err))
 	}
 	if len(asked.Chains) > 0 {
-		g.remember(slices.Collect(maps.Values(have.Chains)))
+		g.rememberChains(slices.Collect(maps.Values(have.Chains)))
 	}
 	return have, nil
-}
-
-// remembered answers for chains and their ancestors from what this transaction read or wrote
-// before: calls that share it nearly all ask for the chain that they extend. It reports
-// whether it could answer for all of them.
-func (g *group) remembered(ids []record.ReplicaID, into map[record.ReplicaID]replica.Chain) bool {
-	found := map[record.ReplicaID]replica.Chain{}
-	for _, id := range ids {
-		for !id.IsZero() {
-			if _, ok := found[id]; ok {
-				break
-			}
-			c, ok := g.chains[id]
-			if !ok {
-				return false
-			}
-			found[id] = c
-			id = record.ReplicaID{}
-			if c.Card != nil {
-				id = c.Card.Predecessor.Replica
-			}
-		}
-	}
-	maps.Copy(into, found)
-	return true
-}
-
-func (g *group) remember(chains []replica.Chain) {
-	if g.chains == nil {
-		g.chains = map[record.ReplicaID]replica.Chain{}
-	}
-	for _, c := range chains {
-		g.chains[c.Replica] = c
-	}
 }
 
 // snapshot runs a batch of queries in one snapshot and one round trip.

@@ -55,7 +55,7 @@ func (g *group) Save(ctx context.Context, e replica.Effects) error {
 	}
 	g.waiting = append(g.waiting, statements...)
 	g.state, g.stored = e.State, true
-	g.remember(e.Chains)
+	g.remember(e)
 	g.moved = g.moved || len(e.Records)+len(e.Events) > 0
 	return nil
 }

@@ -131,11 +131,16 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // Update implements replica.Store.
 func (s *Store) Update(ctx context.Context, building record.ID, fn func(replica.Tx) error) error {
+	return s.update(ctx, building, nil, fn)
+}
+
+// update runs fn, of which it is known that it will read these records first.
+func (s *Store) update(ctx context.Context, building record.ID, keys []record.Key, fn func(replica.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: update: %w", replica.ErrBusy, err)
 	}
 	ran := false
-	err := s.queue(building).Do(ctx, func(g *group) error {
+	err := s.queue(building).DoFor(ctx, keys, func(g *group) error {
 		ran = true
 		if err := fn(g); err != nil {
 			return err
