@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -15,6 +16,11 @@ import (
 // it may be on its way, by the other server or after its author's clock was set right. It
 // never leaves this package.
 const undecided = "undecided"
+
+// standing is the judgement on a value that the same app has given the field already and
+// that still is all it holds: it counts as admitted and adds nothing. It never leaves this
+// package.
+const standing = "standing"
 
 // parentWaitMax is how old a transaction grows before the cloud refuses it for a record that
 // never came: longer than any edge is expected to stay without a link, so that by then the
@@ -149,6 +155,8 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 		return wire.CodeSetManyElements, false
 	case rule.Policy.Kind != merge.Set && len(values) > 1:
 		return wire.CodeValueInvalid, false
+	case kind.Immutable && p.stands(l, rule, w.record.Siblings(t.Field), t, values):
+		return standing, false
 	case kind.Immutable && (len(w.record.Siblings(t.Field)) > 0 || len(t.Replaced) > 0):
 		return wire.CodeImmutable, false
 	}
@@ -157,7 +165,22 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 	if code == wire.CodeRecordForbidden && absent && !p.overdue(l, e) {
 		code = undecided
 	}
+	if code == wire.CodeFieldForbidden && p.stands(l, rule, w.record.Siblings(t.Field), t, values) {
+		code = standing
+	}
 	return code, false
+}
+
+// stands reports whether a write replaces nothing and gives a field the one value that this
+// app gave it already: written again because another server refused the first for its stamp.
+func (p *push) stands(l *ledger, rule FieldRule, siblings []record.Sibling, t record.Touch, values []record.Value) bool {
+	if rule.Policy.Kind == merge.Set || len(values) != 1 || len(t.Replaced) > 0 || len(siblings) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(siblings, func(s record.Sibling) bool {
+		card, ok := l.Card(s.Dot.Replica)
+		return !ok || card.Node != p.peer.Node || s.Class != record.Person || !bytes.Equal(s.Value, values[0])
+	})
 }
 
 // overdue reports whether the cloud waits no longer for the record that a transaction names.

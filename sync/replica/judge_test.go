@@ -152,3 +152,91 @@ func TestParentForAnotherPerson(t *testing.T) {
 	}
 	want(t, "decided for another", edge.record(messageKey("1")).IsZero(), true)
 }
+
+// twoClocks is an edge that goes ahead, as the phone does, and admits what the cloud refuses
+// for its stamp.
+func twoClocks(t *testing.T, puts ...sim.Put) (l *lab, edge, cloud *box, p *sim.Phone) {
+	t.Helper()
+	l = newLab(t)
+	edge, cloud = l.pair()
+	edge.skew = 2 * hlc.AheadMax
+	p = l.phone("phone")
+	p.State.Offset = 2 * hlc.AheadMax
+	l.edit(p, puts...)
+	edge.push(p, yes)
+	want(t, "refused at the cloud", cloud.push(p, yes).Results[1].Refused[0].Code, wire.CodeClockAhead)
+	p.State.Offset, p.State.Stamp = 0, hlc.At(l.now)
+	return l, edge, cloud, p
+}
+
+// SPEC R7, SPEC R16: what an app writes again, because a server refused its stamp, is no
+// second write where another server had admitted it.
+func TestWrittenAgainWhereItStands(t *testing.T) {
+	for name, c := range map[string]struct {
+		put  sim.Put
+		code string
+	}{
+		"a fact":                           {sim.Put{Key: messageKey("1"), Field: "text"}, ""},
+		"not the author's to change later": {sim.Put{Key: ticket(1), Field: "title"}, wire.CodeFieldForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.put.Values = []record.Value{record.Text("hello")}
+			l, edge, cloud, p := twoClocks(t, c.put)
+			l.edit(p, c.put)
+			once := func(_ record.Key, f string, _ []record.Value, r, _ record.Record) string {
+				if len(r.Siblings(f)) > 0 {
+					return c.code
+				}
+				return ""
+			}
+			for _, b := range []*box{edge, cloud} {
+				results := b.push(p, once).Results
+				want(t, "told", len(results[len(results)-1].Refused), 0)
+				want(t, "text", values(b.record(c.put.Key), c.put.Field), []string{"hello"})
+			}
+			edge.skew = 0
+			edge.sync(cloud)
+			edge.sync(cloud)
+			same(t, edge, cloud)
+			for _, v := range values(edge.record(c.put.Key), c.put.Field) {
+				want(t, "text", v, "hello")
+			}
+			cloud.pull(p)
+			want(t, "outbox", len(p.State.Log), 0)
+		})
+	}
+}
+
+// SPEC R7: another value, another app's, and one that would take something away are second
+// writes.
+func TestWrittenAgainIsTheSame(t *testing.T) {
+	hello, other := record.Text("hello"), record.Text("other")
+	for name, c := range map[string]struct {
+		again record.Value
+		by    string
+		takes bool
+	}{
+		"another value":      {other, "phone", false},
+		"another app's":      {hello, "thief", false},
+		"with a replacement": {hello, "phone", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge := l.node("edge", record.TierEdge)
+			p, q := l.phone("phone"), l.phone(c.by)
+			first := l.edit(p, p.Set(messageKey("1"), "text", "hello"))
+			edge.push(p, yes)
+			if c.by == "phone" {
+				q = p
+			}
+			put := sim.Put{Key: messageKey("1"), Field: "text", Values: []record.Value{c.again}}
+			if c.takes {
+				put.Replaced = []record.Sibling{{Dot: first, Value: hello}}
+			}
+			l.edit(q, put)
+			results := edge.push(q, yes).Results
+			want(t, "told", results[len(results)-1].Refused[0].Code, wire.CodeImmutable)
+			want(t, "text", edge.record(messageKey("1")).Siblings("text")[0].Dot, first)
+		})
+	}
+}

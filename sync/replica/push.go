@@ -235,6 +235,9 @@ func (p *push) admitOne(l *ledger, e incoming) (result wire.PushResult, waits bo
 			waits = true
 			continue
 		}
+		if code == standing {
+			details[i].New, code = nil, "" // decoded for this look alone
+		}
 		if code != "" {
 			result.Refused = append(result.Refused, wire.RefusedPart{Kind: t.Kind, ID: t.ID, Field: t.Field, Code: code})
 			if !earlier {
