@@ -14,10 +14,10 @@ import (
 
 // without changes what a decision reads.
 func (t *hostTx) without(have *replica.Have) {
-	switch rule := t.h.w.config.Without; {
-	case rule == FreshIdentity:
+	switch t.h.w.config.Without { //nolint:exhaustive // the others are broken elsewhere
+	case FreshIdentity:
 		have.State.Boot = t.h.disk.boot
-	case rule == ExactRaising:
+	case ExactRaising:
 		for k, touches := range have.Touches {
 			var refused []replica.PhoneTouch
 			for _, p := range touches {
@@ -27,7 +27,7 @@ func (t *hostTx) without(have *replica.Have) {
 			}
 			have.Touches[k] = refused
 		}
-	case rule == NamedNumbers:
+	case NamedNumbers:
 		if t.loaded == nil {
 			t.loaded = map[record.ReplicaID]replica.Chain{}
 		}

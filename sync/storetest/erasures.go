@@ -29,7 +29,9 @@ func erasures(t *testing.T, s replica.Store) {
 		}
 	})
 	later := record.Dot{Replica: other, N: 10}
-	mustUpdate(t, s, building1, func(w *writer) { w.effects.Erasures = []replica.Erasure{{Dot: dot(2), By: later}, {Dot: dot(3), By: later}} })
+	mustUpdate(t, s, building1, func(w *writer) {
+		w.effects.Erasures = []replica.Erasure{{Dot: dot(2), By: later}, {Dot: dot(3), By: later}}
+	})
 
 	details := func(building record.ID) map[uint64]string {
 		rows, err := s.Events(testContext(t), building, from, 1, 100, 100)

@@ -254,7 +254,6 @@ func heldBack(t *testing.T, s replica.Store) {
 		t.Fatalf("none was asked for, got %v", got)
 	}
 	mustUpdate(t, s, building1, func(w *writer) { w.effects.QuarantineOut = []replica.QuarantineRow{row(1, 0, false)} })
-	got = mustLoad(t, s, building1, replica.Need{Peer: peer, Quarantine: 9}).Quarantine
 	got = mustLoad(t, s, building1, replica.Need{Peer: peer, Quarantine: 1, HeldBack: []record.Key{row(1, 0, true).Key, row(2, 0, false).Key}}).Quarantine
 	equal(t, "of a key whose own is not held back", got, []replica.QuarantineRow{row(2, 10, false)})
 	mustUpdate(t, s, building1, func(w *writer) {
