@@ -31,6 +31,7 @@ type line struct {
 	hooks    Hooks
 	log      *slog.Logger
 	now      func() time.Time
+	clock    func() time.Time // the node's, told in pings and pongs
 	conn     *websocket.Conn
 	// status is told after each step; it must not block. May be nil.
 	status func(replica.SessionStatus)
@@ -42,6 +43,7 @@ type line struct {
 	// that brings a single page, as each of a fleet may at once, keeps its bytes only.
 	applying atomic.Bool
 
+	began   time.Time // when the session's time began
 	events  chan replica.SessionEvent
 	out     *outbox
 	running sync.WaitGroup
@@ -60,6 +62,7 @@ type ending struct {
 func (l *line) run(ctx context.Context, stop <-chan replica.Stopped) ending {
 	l.events = make(chan replica.SessionEvent)
 	l.out = newOutbox()
+	l.began = l.now()
 	ctx, cancel := context.WithCancel(ctx)
 	l.running.Go(func() { l.receive(ctx) })
 	end := l.loop(ctx, stop)
@@ -100,11 +103,9 @@ func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end endin
 		defer t.Stop()
 		recheck = t.C
 	}
-	start := l.now()
 	event := replica.SessionEvent(replica.Opened{Hello: hello})
 	for {
-		// One millisecond after zero, so that "at zero" means "never".
-		effects := session.Step(l.now().Sub(start).Milliseconds()+1, event)
+		effects := session.Step(l.elapsed(), event)
 		status := session.Status()
 		end.streamed = end.streamed || status.Streaming
 		end.synced = end.synced || status.Synced
@@ -130,6 +131,9 @@ func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end endin
 		}
 	}
 }
+
+// elapsed is the session's time: one millisecond after zero, so that "at zero" means "never".
+func (l *line) elapsed() int64 { return l.now().Sub(l.began).Milliseconds() + 1 }
 
 // lineLost is the reader's last word; it never reaches the session.
 type lineLost struct {
@@ -265,10 +269,10 @@ func (l *line) write(ctx context.Context) {
 func (l *line) writeMessage(m wire.Message) error {
 	switch p := m.(type) {
 	case wire.Ping:
-		p.Time = l.now().UnixMilli()
+		p.Time = l.clock().UnixMilli()
 		m = p
 	case wire.Pong:
-		p.Time = l.now().UnixMilli()
+		p.Time = l.clock().UnixMilli()
 		m = p
 	}
 	frame, err := l.codec.Encode(m)

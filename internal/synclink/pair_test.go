@@ -115,7 +115,7 @@ func (p *pair) perform(i int, effect replica.SessionEffect) replica.SessionEvent
 		event = replica.DigestChecked(c)
 	case replica.DoApplyPage:
 		var a replica.Applied
-		a, err = s.node.ApplyPage(ctx, building, peer, e.Page)
+		a, err = s.node.ApplyContent(ctx, building, peer, e.Page, nil)
 		if err == nil && len(a.Alarms)+len(a.Ack.Quarantined) > 0 {
 			p.t.Fatalf("side %d holds back an honest page: %+v", i, a)
 		}
@@ -123,6 +123,9 @@ func (p *pair) perform(i int, effect replica.SessionEffect) replica.SessionEvent
 	case replica.DoSaveAck:
 		err = s.node.ApplyAck(ctx, building, peer, e.Ack)
 		event = replica.AckSaved{}
+	case replica.DoFollow:
+		err = s.node.FollowClock(ctx, building, peer, e.Time)
+		event = replica.Followed{}
 	}
 	if err != nil {
 		if !s.busy {

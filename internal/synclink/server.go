@@ -32,8 +32,10 @@ type ServerConfig struct {
 	// Phones serves phones; nil serves none.
 	Phones *Phones
 	Now    func() time.Time
-	Log    *slog.Logger
-	Hooks  Hooks
+	// Clock is the node's time, which lower tiers follow (SPEC R16); nil means Now.
+	Clock func() time.Time
+	Log   *slog.Logger
+	Hooks Hooks
 }
 
 // Server answers nodes and phones. It is safe for concurrent use.
@@ -64,6 +66,9 @@ func NewServer(c ServerConfig) (*Server, error) {
 	}
 	if c.RecheckEvery <= 0 {
 		c.RecheckEvery = recheckEvery
+	}
+	if c.Clock == nil {
+		c.Clock = c.Now
 	}
 	codec, err := NewCodec()
 	if err != nil {
@@ -148,7 +153,7 @@ func (s *Server) serveLine(ctx context.Context, key lineKey, own *live, conn *we
 	defer own.cancel()
 	defer s.leave(key, own)
 	building := key.building
-	l := &line{node: s.config.Node, watch: s.config.Watch, building: building, peer: peer, codec: s.codec, hooks: s.config.Hooks, log: s.config.Log, now: s.config.Now, conn: conn}
+	l := &line{node: s.config.Node, watch: s.config.Watch, building: building, peer: peer, codec: s.codec, hooks: s.config.Hooks, log: s.config.Log, now: s.config.Now, clock: s.config.Clock, conn: conn}
 	if s.config.Revoked != nil {
 		l.recheckEvery = s.config.RecheckEvery
 		l.recheck = func(ctx context.Context) error { return s.config.Revoked(ctx, building, peer.Node) }

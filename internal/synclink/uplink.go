@@ -255,7 +255,7 @@ func (u *Uplink) socket(ctx context.Context) ending {
 	}
 	start := u.config.Now()
 	l := &line{node: u.config.Node, watch: u.config.Watch, building: u.config.Building, peer: u.config.Peer, codec: u.codec,
-		hooks: u.hooks(), log: u.config.Log, now: u.config.Now, conn: conn,
+		hooks: u.hooks(), log: u.config.Log, now: u.config.Now, clock: u.config.Now, conn: conn,
 		status: func(s replica.SessionStatus) { u.followSession(start, s) }}
 	u.config.Hooks.opened(u.config.Building, u.config.Peer.Node)
 	end := l.run(ctx, nil)

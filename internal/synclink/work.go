@@ -55,6 +55,9 @@ func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (repli
 		}
 		l.hooks.alarms(l.building, l.peer.Node, a.Alarms)
 		return a.Event(), nil
+	case replica.DoFollow:
+		// The store may have been busy since the answer came.
+		return replica.Followed{}, l.node.FollowClock(ctx, l.building, l.peer, e.Time+l.elapsed()-e.At)
 	case replica.DoSaveAck:
 		return replica.AckSaved{}, l.node.ApplyAck(ctx, l.building, l.peer, e.Ack)
 	}

@@ -264,6 +264,19 @@ func (l *ledger) follow(upperMillis int64) {
 	}
 }
 
+// FollowClock sets the building's clock to an upper peer's time where it is clearly wrong, as
+// a greeting does: a clock may jump while a session lives (SPEC R16). It returns ErrBusy as
+// the store does; the time is stale then.
+func (n *Node) FollowClock(ctx context.Context, building record.ID, peer Peer, upperMillis int64) error {
+	if peer.Tier >= n.Tier {
+		return nil
+	}
+	return n.step(ctx, building, Need{}, nil, func(l *ledger) error {
+		l.follow(upperMillis)
+		return nil
+	})
+}
+
 // setClock restarts the building's hybrid clock at the upper tier's time, unless it is
 // behind already.
 func (l *ledger) setClock(upperMillis int64) {

@@ -215,6 +215,33 @@ func TestClockFlowsDown(t *testing.T) {
 	}
 }
 
+// SPEC R16: a clock that jumps while the session lives follows the upper tier's next answer
+// to a ping, and what is written next has a stamp of the right time.
+func TestClockFollowsWithinASession(t *testing.T) {
+	for name, skew := range map[string]int64{"back": -420_000, "forth": 420_000} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge, cloud := l.pair()
+			edge.write(ticket(1), text("note", "v"))
+			edge.sync(cloud)
+			edge.skew = skew
+			for range 2 { // the second finds it right
+				if err := edge.FollowClock(t.Context(), home, cloud.peer(), noon); err != nil {
+					t.Fatal(err)
+				}
+				want(t, "offset", edge.load(replica.Need{}).State.ClockOffset, -skew)
+			}
+			edge.write(ticket(2), text("note", "w"))
+			at := edge.record(ticket(2)).Siblings("note")[0].Stamp
+			want(t, "stamp", at.Millis(), noon)
+			if err := cloud.FollowClock(t.Context(), home, edge.peer(), noon+skew); err != nil {
+				t.Fatal(err)
+			}
+			want(t, "the cloud's", cloud.load(replica.Need{}).State.ClockOffset, 0)
+		})
+	}
+}
+
 // SPEC R16: what is refused for its stamp is told until the sender has heard it.
 func TestClockAheadIsToldAgain(t *testing.T) {
 	l := newLab(t)

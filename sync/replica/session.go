@@ -84,12 +84,15 @@ type Session struct {
 	pings    uint64
 	noticed  bool   // the one frame_unknown was sent
 	own      uint64 // the protocol version of this side's hello
+	tier     record.Tier
 	protocol uint64 // the lower of both
 	greet    retry
-	hello    wire.Hello // the peer's
-	out      outbound
-	in       inbound
-	effects  []SessionEffect
+	// following says that a time of the upper tier is being followed.
+	following bool
+	hello     wire.Hello // the peer's
+	out       outbound
+	in        inbound
+	effects   []SessionEffect
 	// disputedAt is since when both feeds wait for the decision on a fork; zero for not.
 	disputedAt int64
 }
@@ -163,7 +166,7 @@ func (s *Session) take(event SessionEvent) {
 	switch e := event.(type) {
 	case Opened:
 		s.phase, s.heardAt, s.pingAt = phaseWaiting, s.now, s.now
-		s.in.cursor, s.own = e.Hello.Cursor.Position, e.Hello.Protocol
+		s.in.cursor, s.own, s.tier = e.Hello.Cursor.Position, e.Hello.Protocol, e.Hello.Tier
 		s.send(e.Hello)
 	case Received:
 		s.heardAt = s.now
@@ -195,6 +198,8 @@ func (s *Session) take(event SessionEvent) {
 		s.out.saving.done()
 		s.out.acks = s.out.acks[1:]
 		s.out.receiptAt = s.now
+	case Followed:
+		s.following = false
 	case FeedMoved:
 		s.out.moved = true
 	case Ticked:
@@ -256,6 +261,7 @@ func (s *Session) receive(m wire.Message, content *Content) {
 	case wire.Ping:
 		s.send(wire.Pong{ID: m.ID})
 	case wire.Pong:
+		s.follow(m)
 	default:
 		s.fail(wire.CodeFrameUnexpected, "%T on a link of two whole buildings", m)
 	}
@@ -297,6 +303,16 @@ func (s *Session) garbled(e Garbled) {
 		s.noticed = true
 		s.send(wire.Bye{Code: wire.CodeFrameUnknown, Detail: e.Detail, Remedy: Remedy(wire.CodeFrameUnknown)})
 	}
+}
+
+// follow has this side's clock set by the time in an answer to its own ping, where the peer
+// is above it: a clock may jump while the line stays up (SPEC R16).
+func (s *Session) follow(m wire.Pong) {
+	if s.config.Peer.Tier >= s.tier || m.ID == 0 || m.ID > s.pings || m.Time <= 0 || s.following {
+		return
+	}
+	s.following = true
+	s.do(DoFollow{Time: m.Time, At: s.now})
 }
 
 // ask sends each want once in a session: what the peer does not hold either must not be
@@ -355,6 +371,8 @@ func (s *Session) failed(e EffectFailed) {
 		s.in.applying.busy(s.now)
 	case DoSaveAck:
 		s.out.saving.busy(s.now)
+	case DoFollow:
+		s.following = false // the next answer brings a fresher time
 	case DoReadDigest:
 		s.out.digests.reading.busy(s.now)
 	case DoCheckDigest:

@@ -68,6 +68,9 @@ type DigestChecked Checked
 // AckSaved finishes DoSaveAck.
 type AckSaved struct{}
 
+// Followed finishes DoFollow.
+type Followed struct{}
+
 // FeedMoved says that this side's feed has new positions.
 type FeedMoved struct{}
 
@@ -95,6 +98,7 @@ func (PageApplied) sessionEvent()   {}
 func (DigestRead) sessionEvent()    {}
 func (DigestChecked) sessionEvent() {}
 func (AckSaved) sessionEvent()      {}
+func (Followed) sessionEvent()      {}
 func (FeedMoved) sessionEvent()     {}
 func (Ticked) sessionEvent()        {}
 func (Stopped) sessionEvent()       {}
@@ -147,6 +151,10 @@ type DoApplyPage struct {
 // DoSaveAck stores what an acknowledgement says.
 type DoSaveAck struct{ Ack wire.Ack }
 
+// DoFollow tells this node the upper tier's time, in Unix milliseconds, as of the step at At:
+// whoever does it later adds what has passed since.
+type DoFollow struct{ Time, At int64 }
+
 // DoClose ends the line after what was sent before it. An empty code is a plain end by the
 // peer; Remote says that the peer gave the reason.
 type DoClose struct {
@@ -161,6 +169,7 @@ func (DoReadPage) sessionEffect()    {}
 func (DoReadEvents) sessionEffect()  {}
 func (DoApplyPage) sessionEffect()   {}
 func (DoSaveAck) sessionEffect()     {}
+func (DoFollow) sessionEffect()      {}
 func (DoReadDigest) sessionEffect()  {}
 func (DoCheckDigest) sessionEffect() {}
 func (DoClose) sessionEffect()       {}

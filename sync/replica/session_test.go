@@ -180,6 +180,8 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 		return replica.DigestChecked{Answer: wire.Digested{ID: w.number("digest")}, Echoes: w.numbers("echoes")}
 	case "saved":
 		return replica.AckSaved{}
+	case "followed":
+		return replica.Followed{}
 	case "moved":
 		return replica.FeedMoved{}
 	case "tick":
@@ -191,7 +193,7 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	case "garbage":
 		return replica.Garbled{Code: wire.CodeFrameMalformed, Detail: "checksum"}
 	case "busy", "failed":
-		effect := map[string]replica.SessionEffect{"greet": replica.DoGreet{}, "read": replica.DoReadPage{}, "events": replica.DoReadEvents{}, "apply": replica.DoApplyPage{}, "save": replica.DoSaveAck{},
+		effect := map[string]replica.SessionEffect{"greet": replica.DoGreet{}, "read": replica.DoReadPage{}, "events": replica.DoReadEvents{}, "apply": replica.DoApplyPage{}, "save": replica.DoSaveAck{}, "follow": replica.DoFollow{},
 			"digests": replica.DoReadDigest{}, "check": replica.DoCheckDigest{}}[w["effect"]]
 		return replica.EffectFailed{Effect: effect, Busy: verb == "busy", Code: w["code"], Detail: "as told"}
 	case "frame":
@@ -223,7 +225,7 @@ func (c *conversation) message(w words) wire.Message {
 	case w.has("ping"):
 		return wire.Ping{ID: w.number("ping")}
 	case w.has("pong"):
-		return wire.Pong{ID: w.number("pong")}
+		return wire.Pong{ID: w.number("pong"), Time: int64(w.number("time"))}
 	case w.has("digest"):
 		return wire.Digest{ID: w.number("digest"), Items: make([]wire.DigestItem, w.number("items"))}
 	case w.has("digested"):
@@ -277,6 +279,8 @@ func show(e replica.SessionEffect) string {
 		return fmt.Sprintf("apply page=%d", e.Page.ID)
 	case replica.DoSaveAck:
 		return fmt.Sprintf("save ack=%d", e.Ack.Page)
+	case replica.DoFollow:
+		return fmt.Sprintf("follow time=%d at=%d", e.Time, e.At)
 	case replica.DoClose:
 		return fmt.Sprintf("close code=%q remote=%t %s", e.Code, e.Remote, e.Detail)
 	}

@@ -161,6 +161,10 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 	ctx, node, w, building := context.Background(), e.host.node, e.line.w, e.line.building
 	switch d := effect.(type) {
 	case replica.DoSend:
+		if p, ok := d.Message.(wire.Pong); ok {
+			p.Time = node.Now()
+			d.Message = p
+		}
 		e.send(d.Message)
 	case replica.DoGreet:
 		g, err := node.Greet(ctx, building, e.peer, d.Hello)
@@ -195,6 +199,12 @@ func (e *end) do(effect replica.SessionEffect) replica.SessionEvent {
 		}
 		w.acked(d.Ack)
 		return replica.AckSaved{}
+	case replica.DoFollow:
+		if err := node.FollowClock(ctx, building, e.peer, d.Time); err != nil {
+			return e.failed(effect, err)
+		}
+		w.count("clock followed")
+		return replica.Followed{}
 	case replica.DoClose:
 		w.count("closed " + d.Code)
 		e.line.close()
