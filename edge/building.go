@@ -50,10 +50,10 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 	cloud := record.NodeID(enrolment.CloudKey)
 	b.node = &replica.Node{Key: e.key.Replication(), Tier: record.TierEdge, Rules: b.table, Store: e.store,
 		Boot: func() record.ID { return e.boot }, Now: func() int64 { return e.now().UnixMilli() }, Random: rand.Reader, Schema: schema.Version,
-		// What comes here comes from the cloud that this box was enrolled at: it vouches for
-		// edges and phones, and nobody else may be the cloud.
+		// A box knows itself and the cloud that it was enrolled at, which vouches for all other
+		// boxes; nobody else may be the cloud. A phone's card proves itself.
 		Trusted: func(_ context.Context, _, node record.ID, tier record.Tier) (bool, error) {
-			return tier != record.TierCloud || node == cloud, nil
+			return trusted(node, tier, b.node.ID(), cloud), nil
 		},
 		// A box knows itself and its cloud. What another box sealed goes to the cloud, which
 		// knows them all.
@@ -92,6 +92,18 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 		return nil, fmt.Errorf("build the API: %w", err)
 	}
 	return b, nil
+}
+
+// trusted says what a box knows of other nodes by itself.
+func trusted(node record.ID, tier record.Tier, self, cloud record.ID) bool {
+	switch tier {
+	case record.TierCloud:
+		return node == cloud
+	case record.TierEdge:
+		return node == self
+	case record.TierPhone:
+	}
+	return true
 }
 
 // newAuth signs people in from the building's credential records, and accepts the cloud's

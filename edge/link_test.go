@@ -25,3 +25,23 @@ func TestWaitsSince(t *testing.T) {
 		}
 	}
 }
+
+// A box takes nobody for a box or a cloud by himself but itself and its own cloud: a phone
+// could vouch for a made-up one.
+func TestTrusted(t *testing.T) {
+	t.Parallel()
+	self, cloud, other := record.DerivedID("node", "self"), record.DerivedID("node", "cloud"), record.DerivedID("node", "other")
+	for _, c := range []struct {
+		node record.ID
+		tier record.Tier
+		want bool
+	}{
+		{cloud, record.TierCloud, true}, {self, record.TierCloud, false}, {other, record.TierCloud, false},
+		{self, record.TierEdge, true}, {cloud, record.TierEdge, false}, {other, record.TierEdge, false},
+		{other, record.TierPhone, true},
+	} {
+		if got := trusted(c.node, c.tier, self, cloud); got != c.want {
+			t.Errorf("%s as tier %d: %v, want %v", c.node, c.tier, got, c.want)
+		}
+	}
+}

@@ -66,8 +66,9 @@ type Node struct {
 	// Schema is the version of the table of kinds, told to peers.
 	Schema uint64
 	// Trusted reports whether a node may act in this tier for a building, revoked or not:
-	// whether cards that name it are genuine. It may do I/O and is never called under the
-	// building's lock.
+	// whether cards that name it are genuine. An edge knows itself and its cloud: edges beside
+	// it are those whose cards the cloud passed on or gave a receipt for. It may do I/O and is
+	// never called under the building's lock.
 	Trusted func(ctx context.Context, building, node record.ID, tier record.Tier) (bool, error)
 	// Servers says what is known of a node whose seal a phone returns: it must know the node
 	// for certain, for its seal stands for what a whole building holds. It may do I/O and is

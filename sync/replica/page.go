@@ -69,7 +69,7 @@ func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, 
 	if !content.of(building, p) {
 		content = ReadContent(building, p)
 	}
-	events, distrusted, err := n.trustCards(ctx, building, content.events)
+	events, distrusted, err := n.trustCards(ctx, building, peer, content.events)
 	if err != nil {
 		return Applied{}, err
 	}
@@ -104,14 +104,15 @@ func decodeRecord(building record.ID, item wire.RecordItem) candidate {
 }
 
 // trustCards drops cards that name a node which may not act in its tier: a forged edge or
-// cloud. A phone's card proves itself, and its writes are admitted one by one.
-func (n *Node) trustCards(ctx context.Context, building record.ID, in []incoming) (out []incoming, codes []string, err error) {
+// cloud. A phone's card proves itself, and its writes are admitted one by one. The upper tier
+// vouches for the edges whose cards it passes on.
+func (n *Node) trustCards(ctx context.Context, building record.ID, peer Peer, in []incoming) (out []incoming, codes []string, err error) {
 	if !slices.ContainsFunc(in, func(e incoming) bool { return e.event.Card != nil }) {
 		return in, nil, nil
 	}
 	self := n.ID()
 	for _, e := range in {
-		if c := e.event.Card; c != nil && c.Tier != record.TierPhone && c.Node != self {
+		if c := e.event.Card; c != nil && c.Tier != record.TierPhone && c.Node != self && (c.Tier == record.TierCloud || peer.Tier >= n.Tier) {
 			ok, err := n.Trusted(ctx, building, c.Node, c.Tier)
 			if err != nil {
 				return nil, nil, fmt.Errorf("look up node %s: %w", c.Node, err)

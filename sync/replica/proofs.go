@@ -26,7 +26,7 @@ func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in [
 	if err != nil {
 		return nil, fmt.Errorf("load chains of cards: %w", err)
 	}
-	trusted := trusts{node: n, building: building, known: map[record.ID]record.Tier{}}
+	trusted := &trusts{node: n, building: building, known: map[record.ID]record.Tier{}}
 	var out []incoming
 	for _, v := range in {
 		events, _ := decodeEvents(building, []wire.EventItem{{Body: v.Card.Body}})
@@ -53,9 +53,10 @@ type trusts struct {
 	node     *Node
 	building record.ID
 	known    map[record.ID]record.Tier // zero for none
+	looked   bool                      // at the chains that the node has
 }
 
-func (t trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched, heads []record.Head) (bool, error) {
+func (t *trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched, heads []record.Head) (bool, error) {
 	card := e.event.Card
 	if card.Node == peer.Node {
 		// Whoever it is that says so: the phone's key signed a head of this replica.
@@ -69,18 +70,19 @@ func (t trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched,
 	if !signed || r.Replica != e.row.Replica || r.N != 1 || r.Hash != e.row.Hash {
 		return false, nil
 	}
-	if tier, err := t.tier(ctx, r.Issuer); err != nil || tier == 0 {
+	issuer, err := t.tier(ctx, r.Issuer)
+	if err != nil || issuer == 0 {
 		return false, err
 	}
-	if card.Tier == record.TierPhone {
-		return true, nil
+	if card.Tier == record.TierPhone || card.Tier == record.TierEdge && t.node.Tier == record.TierEdge && issuer == record.TierCloud {
+		return true, nil // the cloud knows them all
 	}
 	tier, err := t.tier(ctx, card.Node)
 	return tier == card.Tier, err
 }
 
 // tier is where a server may act; zero for nowhere.
-func (t trusts) tier(ctx context.Context, node record.ID) (record.Tier, error) {
+func (t *trusts) tier(ctx context.Context, node record.ID) (record.Tier, error) {
 	if node == t.node.ID() {
 		return t.node.Tier, nil
 	}
@@ -95,10 +97,35 @@ func (t trusts) tier(ctx context.Context, node record.ID) (record.Tier, error) {
 		}
 		if ok {
 			t.known[node] = tier
-			break
+			return tier, nil
 		}
 	}
+	if t.node.Tier != record.TierEdge {
+		return 0, nil
+	}
+	if err := t.neighbours(ctx); err != nil {
+		return 0, err
+	}
 	return t.known[node], nil
+}
+
+// neighbours learns, once, which other edges an edge has a card of: they came from the
+// cloud, or with its receipt.
+func (t *trusts) neighbours(ctx context.Context) error {
+	if t.looked {
+		return nil
+	}
+	t.looked = true
+	chains, err := t.node.Store.Chains(ctx, t.building)
+	if err != nil {
+		return fmt.Errorf("list chains: %w", err)
+	}
+	for _, c := range chains {
+		if c.Card != nil && c.Card.Tier == record.TierEdge {
+			t.known[c.Card.Node] = record.TierEdge
+		}
+	}
+	return nil
 }
 
 // prove takes the cards and heads that a push brings of other replicas. What does not

@@ -65,8 +65,11 @@ func (w *world) newHost(name, keyName string, tier record.Tier, d *disk, buildin
 	h := &host{w: w, name: name, key: keyName, buildings: buildings, disk: d}
 	h.node = &replica.Node{Key: signingKey(keyName), Tier: tier, Rules: Rules{}, Store: hostStore{h}, Schema: 1,
 		Boot: func() record.ID { return h.disk.boot }, Now: h.clock, Random: w.stream("node " + name),
-		Trusted: func(_ context.Context, _, node record.ID, tier record.Tier) (bool, error) {
-			return w.enrolled[node] == tier, nil
+		Trusted: func(_ context.Context, _, node record.ID, asked record.Tier) (bool, error) {
+			if tier == record.TierEdge && asked == record.TierEdge {
+				return node == h.node.ID(), nil // an edge knows itself and the cloud
+			}
+			return w.enrolled[node] == asked, nil
 		},
 		Servers: func(_ context.Context, _, node record.ID) (replica.Server, error) {
 			if tier == record.TierEdge && w.enrolled[node] != record.TierCloud {
