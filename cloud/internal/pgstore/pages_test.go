@@ -116,6 +116,7 @@ func TestServerKilledWhilePagesAreApplied(t *testing.T) {
 	for kills := 0; kills < moments; {
 		writePage(t, edge, building, written)
 		written++
+		uplink.Kick()
 		select {
 		case err := <-k.killed:
 			if err != nil {
@@ -123,16 +124,15 @@ func TestServerKilledWhilePagesAreApplied(t *testing.T) {
 			}
 			kills++
 			k.lookAfterKill(ctx, t, here, building)
-			uplink.Kick()
 		case <-ctx.Done():
 			t.Fatalf("%d of %d kills after %d writes", kills, moments, written)
 		case <-tick.C: // pages, not one page of all
 		}
 	}
-	uplink.Kick()
 	for receipted(t, here, building) < written {
 		select {
 		case <-tick.C:
+			uplink.Kick()
 		case <-ctx.Done():
 			t.Fatalf("%d of %d writes are acknowledged: %+v", receipted(t, here, building), written, uplink.Status(t.Context()))
 		}
@@ -157,10 +157,10 @@ func (k *killer) lookAfterKill(ctx context.Context, t *testing.T, here *memstore
 	t.Helper()
 	k.gate.Lock()
 	defer k.gate.Unlock()
-	floor := receipted(t, here, building)
 	if err := k.cluster.Restart(ctx); err != nil {
 		t.Fatal(err)
 	}
+	floor := receipted(t, here, building) // acknowledgements that were under way have come
 	if held := heldOf(t, openTest(t, k.cluster.URL("cloud")), building); held < floor || floor == 0 {
 		t.Fatalf("the edge has receipts for %d writes, the cloud holds %d", floor, held)
 	}
