@@ -91,6 +91,42 @@ func TestLineageInACircle(t *testing.T) {
 	}
 }
 
+// Entries of replicas whose cards name each other in a circle do not cancel out: a join
+// covers what its parts do, in whatever order it is made. Cites SPEC R2, SPEC R19.
+func TestCircleCancelsNothing(t *testing.T) {
+	t.Parallel()
+	names := []string{"A", "B", "C", "D"}
+	rapid.Check(t, func(t *rapid.T) {
+		lin := cards{}
+		for _, n := range names {
+			lin[rid(n)] = record.Card{Node: rid("n"), Predecessor: dot(rapid.SampledFrom(names).Draw(t, "before "+n), rapid.Uint64Range(0, 4).Draw(t, "number"))}
+		}
+		draw := func(label string) record.Context {
+			var c record.Context
+			for _, n := range names {
+				if k := rapid.Uint64Range(0, 5).Draw(t, label+n); k > 0 {
+					c.Vector = append(c.Vector, dot(n, k))
+				}
+			}
+			slices.SortFunc(c.Vector, record.Dot.Compare)
+			return merge.Normalise(c, lin)
+		}
+		a, b, c := draw("a"), draw("b"), draw("c")
+		join := func(x, y record.Context) record.Context { return merge.JoinContexts(x, y, lin) }
+		all := join(join(a, b), c)
+		for _, n := range names {
+			r := rid(n)
+			want := max(merge.Covered(a, r, lin), merge.Covered(b, r, lin), merge.Covered(c, r, lin))
+			if got := merge.Covered(all, r, lin); got != want {
+				t.Fatalf("%s is covered up to %d, by its parts up to %d: %v, %v, %v in %v", n, got, want, a, b, c, lin)
+			}
+		}
+		if other := join(a, join(c, b)); !slices.Equal(other.Vector, all.Vector) {
+			t.Fatalf("not associative: %v and %v of %v, %v, %v in %v", all, other, a, b, c, lin)
+		}
+	})
+}
+
 // A card of another node, or none, covers nothing: lineage never crosses keys.
 // Cites SPEC R19.
 func TestLineageStaysWithinANode(t *testing.T) {

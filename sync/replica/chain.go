@@ -136,10 +136,11 @@ func (l *ledger) extend(c *Chain, in incoming) string {
 		return wire.CodeChainFork
 	}
 	if in.event.Card != nil {
-		if in.event.Card.Validate() != nil {
+		if in.event.Card.Validate() != nil || l.crooked(c.Replica, in.event.Card) {
 			return wire.CodeEventMalformed
 		}
 		c.Card = in.event.Card
+		l.nameds()[c.Card.Predecessor.Replica] = true
 	}
 	if c.Signed != nil && c.Signed.N == in.row.N && c.Signed.Hash != in.row.Hash {
 		return l.differs(in)
@@ -153,6 +154,64 @@ func (l *ledger) extend(c *Chain, in incoming) string {
 	l.index(c, in.event)
 	l.erase(c, in.event)
 	return ""
+}
+
+// crooked reports whether a card's lineage cannot be: its predecessor's event at the named
+// number is another one, where that is held and signed, in one branch; or it would end in a
+// circle. Whatever circle there is was named before its last card came, for nobody knows a
+// hash of what is still to be written (SPEC R19).
+func (l *ledger) crooked(r record.ReplicaID, card *record.Card) bool {
+	p := card.Predecessor
+	switch before := l.chains[p.Replica]; {
+	case p.N == 0:
+		return false
+	case p.Replica == r:
+		return true
+	case before != nil && before.Held >= p.N && l.signedTo(p) == "":
+		hash, known := l.known[p]
+		if before.Held == p.N {
+			hash, known = before.Hash, true
+		}
+		if known && hash != card.PredecessorHash {
+			return true
+		}
+	}
+	if !l.nameds()[r] {
+		return false
+	}
+	at := p.Replica
+	for range lineageMax {
+		c := l.chains[at]
+		if c == nil || c.Card == nil || c.Card.Predecessor.N == 0 {
+			return false
+		}
+		if at = c.Card.Predecessor.Replica; at == r {
+			return true
+		}
+	}
+	return true
+}
+
+// nameds are the replicas that a card which was read names as a predecessor.
+func (l *ledger) nameds() map[record.ReplicaID]bool {
+	if l.named == nil {
+		l.named = make(map[record.ReplicaID]bool, len(l.chains))
+		for _, c := range l.chains {
+			if c.Card != nil {
+				l.named[c.Card.Predecessor.Replica] = true
+			}
+		}
+	}
+	return l.named
+}
+
+// predecessor is the event that a card of an earlier run's replica names, to be looked up;
+// none for other events.
+func predecessor(e record.Event) []record.Dot {
+	if e.Card == nil || e.Card.Predecessor.N == 0 {
+		return nil
+	}
+	return []record.Dot{e.Card.Predecessor}
 }
 
 // index keeps what a phone's event names, for the exact rule, and what an authority's

@@ -31,6 +31,7 @@ type ledger struct {
 	cursor      wire.Cursor
 	quarantined []QuarantineRow
 	records     map[record.Key]*work
+	named       map[record.ReplicaID]bool // see nameds
 	// ownSigned is up to where a peer's page proves, by heads that this node signed, that
 	// replicas are this node's; nil where the peer is of the tier above, which is trusted.
 	ownSigned map[record.ReplicaID]uint64
@@ -212,6 +213,7 @@ func (l *ledger) append(e record.Event, details record.Details) (record.Event, e
 	c.Held, c.Hash = e.N, l.state.Head
 	if e.Card != nil {
 		c.Card = e.Card
+		l.nameds()[c.Card.Predecessor.Replica] = true
 	}
 	l.changed(e.Replica)
 	l.erase(c, e)

@@ -361,7 +361,7 @@ func (a *application) need(records []candidate, open bool) (Need, []record.Repli
 		need.Events = append(need.Events, below(a.events)...)
 		for i := range a.events {
 			e := &a.events[i].event
-			need.Events = append(need.Events, e.Dot())
+			need.Events = append(append(need.Events, e.Dot()), predecessor(*e)...)
 			cite(e.Replica)
 			if e.Card != nil && e.Card.Predecessor.N > 0 {
 				cite(e.Card.Predecessor.Replica)

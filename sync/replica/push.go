@@ -84,7 +84,7 @@ type refusal struct {
 func (p *push) need(ctx context.Context) (Need, error) {
 	need := Need{Waiting: []record.ReplicaID{p.head.Replica}, Events: []record.Dot{{Replica: p.head.Replica, N: p.head.N}}}
 	for _, e := range p.events {
-		need.Events = append(need.Events, e.event.Dot())
+		need.Events = append(append(need.Events, e.event.Dot()), predecessor(e.event)...)
 		need.Keys = append(need.Keys, keysOf(p.building, e.event)...)
 	}
 	for _, e := range p.held {
@@ -94,7 +94,7 @@ func (p *push) need(ctx context.Context) (Need, error) {
 		need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N})
 	}
 	for _, c := range p.cards {
-		need.Events = append(need.Events, c.event.Dot())
+		need.Events = append(append(need.Events, c.event.Dot()), predecessor(c.event)...)
 		need.Waiting = append(need.Waiting, c.event.Replica)
 		need.Keys = append(need.Keys, keysOf(p.building, c.event)...)
 	}

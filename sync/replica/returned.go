@@ -245,7 +245,7 @@ func (r *returning) need(items []*returned) (Need, []record.ReplicaID) {
 		chains = append(chains, h.Replica)
 	}
 	for _, c := range r.proofs.cards {
-		need.Events = append(need.Events, c.event.Dot())
+		need.Events = append(append(need.Events, c.event.Dot()), predecessor(c.event)...)
 		need.Waiting = append(need.Waiting, c.event.Replica)
 		chains = append(chains, c.event.Replica)
 		if p := c.event.Card.Predecessor; p.N > 0 {
