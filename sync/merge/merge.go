@@ -81,8 +81,8 @@ func Normalise(c record.Context, lin Lineage) record.Context {
 	for i, e := range c.Vector {
 		covered := false
 		for j, o := range c.Vector {
-			// Entries of a circle that cover each other all stay, or they would cancel out.
-			if i != j && reach(o.Replica, e.Replica, lin) >= e.N && reach(e.Replica, o.Replica, lin) < o.N {
+			// Of a circle all entries stay, or they would cancel out.
+			if i != j && reach(o.Replica, e.Replica, lin) >= e.N && reach(e.Replica, o.Replica, lin) == 0 {
 				covered = true
 				break
 			}
