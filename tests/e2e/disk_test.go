@@ -50,7 +50,7 @@ func TestEdgeOnAFullDisk(t *testing.T) {
 	}
 	d := &fullDisk{t: t, edge: e, manager: w.as(e.Base(), "manager"), tickets: map[record.ID]bool{}}
 	d.adopt()
-	d.ticket()
+	d.until("a ticket to be taken", func() bool { return d.ticket() == nil })
 	d.until("a reading to be acknowledged", func() bool { return d.reading(patience) })
 	ballast := d.fill()
 	var refused *apiclient.Error
