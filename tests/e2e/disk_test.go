@@ -18,6 +18,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"estate/internal/apiclient"
+	"estate/internal/desk"
 	"estate/internal/lab/stack"
 	"estate/internal/problem"
 	"estate/sync/record"
@@ -32,7 +33,7 @@ const (
 
 // TestEdgeOnAFullDisk: an edge whose disk is full refuses with a code and a remedy, leaves
 // sensors without their acknowledgement, takes writes again by itself once there is space,
-// and after kill -9 has each ticket that it acknowledged. The broker's store takes readings again only
+// and after kill -9 has what it acknowledged. The broker's store takes readings again only
 // with the next start: one failed write closes it.
 func TestEdgeOnAFullDisk(t *testing.T) {
 	t.Parallel()
@@ -59,7 +60,7 @@ func TestEdgeOnAFullDisk(t *testing.T) {
 		t.Errorf("on a full disk the API says %+v", refused)
 	}
 	d.until("a reading to stay without its acknowledgement", func() bool { return !d.reading(unanswered) })
-	t.Logf("full after %d tickets and %d readings: %+v", len(d.tickets), d.acked, refused)
+	t.Logf("full after %d tickets and %d readings: %+v", len(d.tickets), len(d.acked), refused)
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +105,12 @@ type fullDisk struct {
 	t       *testing.T
 	edge    *stack.Edge
 	manager *apiclient.Client
+	device  record.ID
 	login   stack.Login
 	tickets map[record.ID]bool
 	tried   int
 	sent    int
-	acked   int
+	acked   []float64
 }
 
 func (d *fullDisk) until(what string, holds func() bool) {
@@ -133,23 +135,28 @@ func (d *fullDisk) adopt() {
 	if _, err := d.manager.AdoptDevice(d.t.Context(), d.edge.Place.ID, device.ID, "Boiler", d.edge.Place.Units["Lobby"]); err != nil {
 		d.t.Fatal(err)
 	}
+	d.device, d.acked = device.ID, nil
 }
 
 // reading publishes a value of its own with QoS 1 and reports whether it was acknowledged.
 func (d *fullDisk) reading(patience time.Duration) bool {
 	d.t.Helper()
 	d.sent++
+	quantities := []string{"temperature", "humidity", "pressure", "co2", "illuminance", "power", "voltage", "current"} // one value of each is kept in five minutes
+	if d.sent > len(quantities) {
+		d.t.Fatalf("%d readings, %d acknowledged", d.sent, len(d.acked))
+	}
 	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + d.edge.MQTT()).SetClientID(d.login.ClientID).SetUsername(d.login.Username).
 		SetPassword(d.login.Password).SetAutoReconnect(false))
 	if token := client.Connect(); !token.WaitTimeout(patience) || token.Error() != nil {
 		return false
 	}
 	defer client.Disconnect(0)
-	token := client.Publish(d.login.Topic, 1, false, fmt.Sprintf(`{"temperature":%d}`, d.sent))
+	token := client.Publish(d.login.Topic, 1, false, fmt.Sprintf(`{"%s":%d,"note":"%s"}`, quantities[d.sent%len(quantities)], d.sent, strings.Repeat("x", 4000)))
 	if !token.WaitTimeout(patience) || token.Error() != nil {
 		return false
 	}
-	d.acked++
+	d.acked = append(d.acked, float64(d.sent))
 	return true
 }
 
@@ -189,10 +196,10 @@ func (d *fullDisk) fill() (path string) {
 	return path
 }
 
-// check looks whether every ticket that was acknowledged is there.
+// check looks whether all that was acknowledged is there.
 func (d *fullDisk) check() {
 	d.t.Helper()
-	until(d.t, "each acknowledged ticket to be there", 200*time.Millisecond, func() error { return d.missing(d.t.Context()) })
+	until(d.t, "all that was acknowledged to be there", 200*time.Millisecond, func() error { return d.missing(d.t.Context()) })
 }
 
 func (d *fullDisk) missing(ctx context.Context) error {
@@ -203,6 +210,19 @@ func (d *fullDisk) missing(ctx context.Context) error {
 	for id := range d.tickets {
 		if _, ok := held[id]; !ok {
 			return fmt.Errorf("ticket %s is gone", id)
+		}
+	}
+	readings, err := apiclient.All[desk.Reading](ctx, d.manager, "/buildings/"+d.edge.Place.ID.String()+"/devices/"+d.device.String()+"/readings", nil)
+	if err != nil {
+		return err
+	}
+	there := map[float64]int{}
+	for _, r := range readings {
+		there[r.Value]++
+	}
+	for _, value := range d.acked {
+		if there[value] != 1 {
+			return fmt.Errorf("reading %v is there %d times", value, there[value])
 		}
 	}
 	return nil
