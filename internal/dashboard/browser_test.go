@@ -144,3 +144,22 @@ func TestLooks(t *testing.T) {
 	}
 	b.faultless()
 }
+
+// A list that was forgotten and drawn anew shows each item once: changes that came before
+// the list was loaded had left edges on the page three times.
+func TestForgottenListIsDrawnOnce(t *testing.T) {
+	t.Parallel()
+	b, _ := signedIn(t)
+	got := b.eval(`import('/dashboard/dom.js').then(({ keyed }) => {
+		const list = document.createElement('ul');
+		const draw = (...names) => keyed(list, names, (n) => n, (n) => [n], (n) => Object.assign(document.createElement('li'), { textContent: n }));
+		draw('a');
+		list.keyed = null;
+		draw('a', 'b');
+		draw('b');
+		return list.textContent;
+	})`)
+	if got != "b" {
+		t.Errorf("the list shows %q, want %q", got, "b")
+	}
+}

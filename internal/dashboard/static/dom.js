@@ -68,6 +68,7 @@ export function keyed(parent, items, key, version, make) {
   /** @type {Map<string, {version: unknown[], element: HTMLElement}>} */
   const held = parent.keyed ?? new Map();
   const first = !parent.keyed;
+  if (first) parent.replaceChildren(); // what stood there belongs to a list that is forgotten
   const next = new Map();
   /** @type {any} */
   let before = null;
