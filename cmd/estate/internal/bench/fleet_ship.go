@@ -51,12 +51,20 @@ var errCut = errors.New("the line is cut")
 // launch makes a building and enrols an edge in it.
 func (a *armada) launch(ctx context.Context, i int) (*ship, error) {
 	s := &ship{code: fmt.Sprintf("F%04d", i), turn: make(chan struct{}, 1), conns: map[net.Conn]struct{}{}}
-	place, err := a.admin.CreateBuilding(ctx, apiclient.NewBuilding{Name: "Fleet " + s.code, Code: s.code, TimeZone: "Europe/Vienna"})
+	var place desk.Building
+	err := patiently(ctx, func() (err error) {
+		place, err = a.admin.CreateBuilding(ctx, apiclient.NewBuilding{Name: "Fleet " + s.code, Code: s.code, TimeZone: "Europe/Vienna"})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	s.building = place.ID
-	made, err := a.admin.CreateEnrolCode(ctx, place.ID)
+	var made apiclient.EnrolCode
+	err = patiently(ctx, func() (err error) {
+		made, err = a.admin.CreateEnrolCode(ctx, place.ID)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +110,26 @@ func (a *armada) launch(ctx context.Context, i int) (*ship, error) {
 	}
 	return s, nil
 }
+
+// patiently does again what one person does too often for the server's limit: preparing a
+// fleet is not what is measured.
+func patiently(ctx context.Context, do func() error) error {
+	err := do()
+	for apiclient.HasStatus(err, http.StatusTooManyRequests) {
+		timer := time.NewTimer(limitPause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
+		err = do()
+	}
+	return err
+}
+
+// limitPause is how long a request waits that came too often.
+const limitPause = 500 * time.Millisecond
 
 // remember keeps a session token for as long as a real edge does, about.
 func remember(fresh func(context.Context) (string, error)) func(context.Context) (string, error) {
