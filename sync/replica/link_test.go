@@ -15,7 +15,7 @@ type linkEnd struct {
 	box     *box
 	session *replica.Session
 	in      []wire.Message
-	todo    []replica.SessionEvent
+	pending []replica.SessionEvent
 	closed  string
 	alarms  []string
 	refused []string
@@ -35,20 +35,20 @@ func (l *lab) linkFor(a, b *box, limit int) (x, y *linkEnd) {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		e.todo = append(e.todo, replica.Opened{Hello: h})
+		e.pending = append(e.pending, replica.Opened{Hello: h})
 	}
 	for moved, steps := true, 0; moved && steps < limit; steps++ {
 		moved = false
 		for i, e := range ends {
-			if len(e.todo) == 0 && len(e.in) > 0 {
-				e.todo, e.in = append(e.todo, replica.Received{Message: e.in[0]}), e.in[1:]
+			if len(e.pending) == 0 && len(e.in) > 0 {
+				e.pending, e.in = append(e.pending, replica.Received{Message: e.in[0]}), e.in[1:]
 			}
-			if len(e.todo) == 0 || e.closed != "" {
+			if len(e.pending) == 0 || e.closed != "" {
 				continue
 			}
 			moved = true
-			event := e.todo[0]
-			e.todo = e.todo[1:]
+			event := e.pending[0]
+			e.pending = e.pending[1:]
 			for _, effect := range e.session.Step(l.now, event) {
 				e.perform(ends[1-i], effect)
 			}
@@ -116,9 +116,9 @@ func (e *linkEnd) perform(other *linkEnd, effect replica.SessionEffect) {
 		event = replica.EffectFailed{Effect: effect, Busy: errors.Is(err, replica.ErrBusy), Code: replica.RefusalCode(err), Detail: err.Error()}
 		e.alarms = append(e.alarms, err.Error())
 	}
-	e.todo = append(e.todo, event)
+	e.pending = append(e.pending, event)
 	if b.position() != before {
-		e.todo = append(e.todo, replica.FeedMoved{})
+		e.pending = append(e.pending, replica.FeedMoved{})
 	}
 }
 
