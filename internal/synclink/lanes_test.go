@@ -14,10 +14,18 @@ func TestLanes(t *testing.T) {
 		}
 		l.ended(ending{detail: "no hello came"})
 	}
-	if l.lane() != LanePost || l.hold() != socketAgainFirst {
-		t.Fatal("POST is not tried after the WebSocket failed")
+	if l.lane() != LanePost || l.hold() != 0 {
+		t.Fatal("POST is not tried once after the WebSocket failed")
 	}
 	worked := ending{streamed: true, synced: true}
+	l.ended(worked)
+	if l.lane() != LaneSocket || !l.again(worked) {
+		t.Fatal("the WebSocket is not tried at once when POST finds the network back")
+	}
+	l.ended(ending{detail: "no hello came"})
+	if l.lane() != LanePost || l.hold() != socketAgainFirst {
+		t.Fatal("POST is not kept where the WebSocket fails and it works")
+	}
 	l.ended(worked)
 	if l.lane() != LaneSocket || !l.again(worked) {
 		t.Fatal("the WebSocket is not tried again once POST worked for its time")

@@ -30,7 +30,8 @@ const (
 	// socketFailuresMax is after how many tries the POST lane is tried.
 	socketFailuresMax = 3
 	// socketAgainFirst and socketAgainMax bound how long the POST lane is kept before the
-	// WebSocket is tried again.
+	// WebSocket is tried again. The very first time it is one exchange: what failed may have
+	// been the network, which came back in the meantime.
 	socketAgainFirst = 10 * time.Second
 	socketAgainMax   = 5 * time.Minute
 	// dialWait bounds a connection attempt; exchangeWait one whole POST.
@@ -150,6 +151,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 // breaks WebSockets.
 type lanes struct {
 	failures int
+	tried    bool // the POST lane, since the WebSocket worked
 	held     time.Duration
 }
 
@@ -160,8 +162,12 @@ func (l *lanes) lane() Lane {
 	return LaneSocket
 }
 
-// hold is how long to stay on the POST lane.
+// hold is how long to stay on the POST lane; zero is one exchange.
 func (l *lanes) hold() time.Duration {
+	if !l.tried {
+		l.tried = true
+		return 0
+	}
 	l.held = min(max(2*l.held, socketAgainFirst), socketAgainMax)
 	return l.held
 }
@@ -181,7 +187,7 @@ func (l *lanes) ended(end ending) {
 
 // again reports that no pause is needed: a working POST lane gives way to one try.
 func (l *lanes) again(end ending) bool {
-	return l.failures == socketFailuresMax-1 && l.held > 0 && end.streamed && end.code == "" && end.detail == ""
+	return l.failures == socketFailuresMax-1 && l.tried && end.streamed && end.code == "" && end.detail == ""
 }
 
 // backoff gives pauses that double, with jitter.

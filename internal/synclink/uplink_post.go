@@ -41,15 +41,15 @@ type round struct {
 	synced bool
 }
 
-// post exchanges by POST until the time is up or one fails. It ends without a code when
-// the time is up.
+// post exchanges by POST until the time is up or one fails, at least once. It ends without
+// a code when the time is up.
 func (u *Uplink) post(ctx context.Context, hold time.Duration) ending {
 	p := &poster{uplink: u, asked: map[wire.Want]struct{}{}}
 	moved, stop := u.config.Watch(u.config.Building)
 	defer stop()
 	until := u.config.Now().Add(hold)
 	end := ending{}
-	for ctx.Err() == nil && u.config.Now().Before(until) {
+	for first := true; ctx.Err() == nil && (first || u.config.Now().Before(until)); first = false {
 		r, err := p.exchange(ctx)
 		if err != nil {
 			refused := refusedBy(err)
@@ -58,7 +58,7 @@ func (u *Uplink) post(ctx context.Context, hold time.Duration) ending {
 		}
 		end.streamed, end.synced = true, end.synced || r.synced
 		u.followRound(r)
-		if r.more {
+		if r.more || hold == 0 {
 			continue
 		}
 		timer := time.NewTimer(PollEvery/2 + time.Duration(u.config.Jitter()*float64(PollEvery)))
