@@ -10,8 +10,10 @@ import (
 )
 
 // selectFeed is the union of events and records by position. SQLite merges the two indexes
-// as it goes, so a reader that stops early reads no more than it took.
-const selectFeed = `SELECT position, n, replica, '' AS kind, hash, body, details FROM event WHERE building = ?1 AND position > 0 AND position > ?2
+// as it goes, so a reader that stops early reads no more than it took. SQLite searches by
+// the first of two lower bounds, so the caller's comes first: by the other, which only makes
+// the partial index fit, each page would walk all events before it.
+const selectFeed = `SELECT position, n, replica, '' AS kind, hash, body, details FROM event WHERE building = ?1 AND position > ?2 AND position > 0
 	UNION ALL SELECT position, 0, id, kind, NULL, body, NULL FROM record WHERE building = ?1 AND position > ?2
 	ORDER BY position LIMIT ?3`
 

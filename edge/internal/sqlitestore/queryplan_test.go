@@ -33,6 +33,36 @@ func TestLeadIsSearchedByItsIndex(t *testing.T) {
 	}
 }
 
+// TestFeedIsSearchedFromWhereItGoesOn: a page costs what it holds, however many events were
+// before it. A search by another bound compares the position of each row that it walks.
+func TestFeedIsSearchedFromWhereItGoesOn(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
+	rows, err := s.DB().QueryContext(t.Context(), "EXPLAIN "+selectFeed, 1, 2, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	seeks := 0
+	for rows.Next() {
+		var address, p1, p2, p3, p5 int64
+		var op string
+		var p4, comment any
+		if err := rows.Scan(&address, &op, &p1, &p2, &p3, &p4, &p5, &comment); err != nil {
+			t.Fatal(err)
+		}
+		switch op {
+		case "SeekGT":
+			seeks++
+		case "Le", "Lt", "Ge", "Gt":
+			t.Errorf("row %d of the program compares what it found: %s", address, op)
+		}
+	}
+	if err := rows.Err(); err != nil || seeks != 2 {
+		t.Fatalf("%d searches of two: %v", seeks, err)
+	}
+}
+
 func explain(t *testing.T, s *Store, text queryText) []string {
 	t.Helper()
 	rows, err := s.DB().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text.text, make([]any, len(text.params))...)
