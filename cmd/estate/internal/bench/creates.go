@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -131,39 +131,44 @@ func (s *site) besidePosts(ctx context.Context, edge, cloud timings, count int) 
 	return nil
 }
 
-// posts has an HTTP client that keeps a connection for each of the clients.
+// posts asks with the same client as the API is asked with.
 func (s *site) posts(ctx context.Context, peer *pouch, count int) (timings, error) {
-	peer.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
-	defer peer.http.CloseIdleConnections()
 	const database = "/posts"
-	if err := peer.send(ctx, http.MethodPut, database, nil); err != nil {
+	if err := peer.create(ctx, database); err != nil {
 		return timings{}, err
 	}
-	return s.drive(ctx, "POST to express-pouchdb", clients, count, func(ctx context.Context, _, i int) error {
+	at := make([]*rawConn, clients)
+	for i := range at {
+		c, err := dialRaw(ctx, peer.base, netip.Addr{}, "")
+		if err != nil {
+			return timings{}, err
+		}
+		defer c.close()
+		at[i] = c
+	}
+	return s.drive(ctx, "POST to express-pouchdb", clients, count, func(ctx context.Context, client, i int) error {
 		text, err := json.Marshal(ticket(s.words, i))
 		if err != nil {
 			return err
 		}
-		return peer.send(ctx, http.MethodPost, database, text)
+		_, err = at[client].post(ctx, database, text)
+		return err
 	})
 }
 
-func (p *pouch) send(ctx context.Context, method, path string, body []byte) error {
-	request, err := http.NewRequestWithContext(ctx, method, p.base+path, bytes.NewReader(body))
+// create makes a database.
+func (p *pouch) create(ctx context.Context, database string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, p.base+database, http.NoBody)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("Content-Type", "application/json")
-	answer, err := p.http.Do(request)
+	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("create %s: %w", database, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
 	if answer.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: %s", method, path, answer.Status)
+		return fmt.Errorf("create %s: %s", database, answer.Status)
 	}
 	return nil
 }

@@ -154,13 +154,17 @@ func (s *site) probe(ctx context.Context, seen *arrivals, when string, count int
 // probe.
 func (s *site) loaded(ctx context.Context, requests float64) error {
 	pace := rate.NewLimiter(rate.Limit(requests), 1)
+	at, err := dialAll(ctx, s.atEdge[1:], clients)
+	defer closeAll(at)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	from := s.next
 	for client := range clients {
 		group.Go(func() error {
-			person := s.atEdge[1+client%(len(s.atEdge)-1)]
 			for i := from + client; pace.Wait(ctx) == nil; i += clients {
-				if _, err := person.CreateTicket(ctx, s.edge.Place.ID, "", ticket(s.words, i)); err != nil && ctx.Err() == nil {
+				if _, err := s.createOver(ctx, at[client], i); err != nil && ctx.Err() == nil {
 					return fmt.Errorf("keep up half load: %w", err)
 				}
 			}

@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -79,14 +81,19 @@ func (b *bench) drive(ctx context.Context, what string, clients, count int, do f
 	return timings{all, time.Since(began)}, err
 }
 
-// create writes tickets through the API with so many clients at once.
+// create writes tickets through the API with so many clients at once, each with a
+// connection of its own.
 func (s *site) create(ctx context.Context, what string, people []*apiclient.Client, clients, count int) (timings, error) {
 	made := make([]record.ID, count)
 	from := s.next
 	s.next += count
-	t, err := s.drive(ctx, what, clients, count, func(ctx context.Context, client, i int) error {
-		out, err := people[client%len(people)].CreateTicket(ctx, s.edge.Place.ID, "", ticket(s.words, from+i))
-		made[i] = out.Ticket.ID
+	at, err := dialAll(ctx, people, clients)
+	defer closeAll(at)
+	if err != nil {
+		return timings{}, err
+	}
+	t, err := s.drive(ctx, what, clients, count, func(ctx context.Context, client, i int) (err error) {
+		made[i], err = s.createOver(ctx, at[client], from+i)
 		return err
 	})
 	if err != nil {
@@ -94,4 +101,47 @@ func (s *site) create(ctx context.Context, what string, people []*apiclient.Clie
 	}
 	s.written = append(s.written, made...)
 	return t, nil
+}
+
+// createOver creates the nth ticket and gives its id.
+func (s *site) createOver(ctx context.Context, c *rawConn, n int) (record.ID, error) {
+	text, err := json.Marshal(ticket(s.words, n))
+	if err != nil {
+		return record.ID{}, err
+	}
+	answer, err := c.post(ctx, "/buildings/"+s.edge.Place.ID.String()+"/tickets", text)
+	if err != nil {
+		return record.ID{}, err
+	}
+	return createdID(answer)
+}
+
+// createdID finds the ticket's id in the answer to its creation, which it begins with.
+func createdID(answer []byte) (record.ID, error) {
+	const before, length = `"ticket":{"id":"`, 36
+	_, rest, found := bytes.Cut(answer, []byte(before))
+	if !found || len(rest) < length {
+		return record.ID{}, fmt.Errorf("no id in the answer %s", answer)
+	}
+	return record.ParseID(string(rest[:length]))
+}
+
+// dialAll connects so many clients in the names of people, each from the address that its
+// person has.
+func dialAll(ctx context.Context, people []*apiclient.Client, clients int) (out []*rawConn, err error) {
+	for client := range clients {
+		i := client % len(people)
+		c, err := dialRaw(ctx, people[i].Base(), home(i), people[i].Token())
+		if err != nil {
+			return out, err
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+func closeAll(all []*rawConn) {
+	for _, c := range all {
+		c.close()
+	}
 }

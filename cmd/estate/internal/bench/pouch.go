@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,7 +35,6 @@ type pouch struct {
 	dir     string
 	root    string
 	node    string
-	http    *http.Client
 }
 
 // startPouch starts express-pouchdb over leveldb in a folder of its own; errNoPeer where
