@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 
 	"golang.org/x/crypto/argon2"
@@ -47,3 +48,13 @@ func (k NodeKey) EnrolAs(code EnrolCode, server string, id record.ID) EnrolReque
 
 // RefreshHash gives the hash of a refresh token's text, or false for what no mint made.
 func RefreshHash(token Secret) (TokenHash, bool) { return refreshHash(token) }
+
+// FillVerified makes a key ring remember as many tokens as it ever does.
+func FillVerified(k *Keyring) {
+	for i := range verifiedMax {
+		k.verified.keep([sha256.Size]byte{byte(i), byte(i >> 8)}, verifiedToken{})
+	}
+}
+
+// ForgetVerified makes a key ring forget the tokens that it verified.
+func ForgetVerified(k *Keyring) { k.verified = verified{} }

@@ -75,6 +75,7 @@ type IssuerKey struct {
 type Keyring struct {
 	changing sync.Mutex
 	keys     atomic.Pointer[map[string]IssuerKey]
+	verified verified
 }
 
 // NewKeyring makes a key ring; it refuses a key without issuer or of the wrong length.

@@ -30,7 +30,7 @@ type forge struct {
 }
 
 // tokenBench gives a key ring with one key and the parts of a good token.
-func tokenBench(t *testing.T) (*auth.Keyring, *authClock, func() forge) {
+func tokenBench(t testing.TB) (*auth.Keyring, *authClock, func() forge) {
 	t.Helper()
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -55,7 +55,7 @@ func tokenBench(t *testing.T) (*auth.Keyring, *authClock, func() forge) {
 
 type authClock struct{ at time.Time }
 
-func (f forge) sign(t *testing.T) auth.Secret {
+func (f forge) sign(t testing.TB) auth.Secret {
 	t.Helper()
 	token := jwt.NewWithClaims(f.method, f.claims)
 	maps.Copy(token.Header, f.header)
@@ -66,13 +66,15 @@ func (f forge) sign(t *testing.T) auth.Secret {
 	return auth.NewSecret(text)
 }
 
+// publicOf is the public half of the key that signs.
+func publicOf(f forge) ed25519.PublicKey {
+	key, _ := f.key.(ed25519.PrivateKey)
+	public, _ := key.Public().(ed25519.PublicKey)
+	return public
+}
+
 func TestVerifyToken(t *testing.T) {
 	t.Parallel()
-	public := func(f forge) []byte {
-		key, _ := f.key.(ed25519.PrivateKey)
-		pub, _ := key.Public().(ed25519.PublicKey)
-		return pub
-	}
 	claim := func(name string, value any) func(*forge, time.Time) {
 		return func(f *forge, _ time.Time) {
 			if f.claims[name] = value; value == nil {
@@ -87,7 +89,7 @@ func TestVerifyToken(t *testing.T) {
 		"Good": {func(*forge, time.Time) {}, ""},
 		"None": {func(f *forge, _ time.Time) { f.method, f.key = jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType }, problem.TokenInvalid},
 		"HMACWithPublicKey": {func(f *forge, _ time.Time) {
-			pub := public(*f)
+			pub := []byte(publicOf(*f))
 			f.method, f.key = jwt.SigningMethodHS256, pub
 		}, problem.TokenInvalid},
 		"OtherKeySameKid": {func(f *forge, _ time.Time) {
