@@ -21,9 +21,8 @@ import (
 )
 
 const (
-	// scanItemsMax and scanBytesMax bound one look through the feed for files to move.
+	// scanItemsMax bounds one look through the feed for files to move.
 	scanItemsMax = 500
-	scanBytesMax = 4 << 20
 	// scanRetry is the pause after a look that failed.
 	scanRetry = 5 * time.Second
 )
@@ -86,9 +85,10 @@ func (f *files) wake() {
 func (f *files) scan(ctx context.Context) error {
 	moved, stop := f.building.edge.store.Watch(f.building.id)
 	defer stop()
+	var mark *uint64
 	failing := false
 	for {
-		more, err := f.scanOnce(ctx)
+		more, err := f.scanOnce(ctx, &mark)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -114,25 +114,23 @@ func (f *files) scan(ctx context.Context) error {
 	}
 }
 
-func (f *files) scanOnce(ctx context.Context) (more bool, err error) {
+// scanOnce looks through what moved since the last look, which mark is of. Where no media
+// record did, there is nothing to note either.
+func (f *files) scanOnce(ctx context.Context, mark **uint64) (more bool, err error) {
 	e := f.building.edge
-	mark, err := e.local.Mark(ctx, f.building.id)
-	if err != nil {
-		return false, err
+	if *mark == nil {
+		last, err := e.local.Mark(ctx, f.building.id)
+		if err != nil {
+			return false, err
+		}
+		*mark = &last
 	}
-	page, err := e.store.Feed(ctx, f.building.id, mark, scanItemsMax, scanBytesMax)
-	if err != nil {
+	items, err := e.store.MediaFeed(ctx, f.building.id, **mark, scanItemsMax)
+	if err != nil || len(items) == 0 {
 		return false, err
-	}
-	if len(page.Items) == 0 {
-		return false, nil
 	}
 	var wanted []local.Wanted
-	for _, item := range page.Items {
-		mark = item.Position
-		if item.Event != nil || item.Key.Kind != "media" {
-			continue
-		}
+	for _, item := range items {
 		r, err := record.Decode(item.Body)
 		if err != nil {
 			return false, fmt.Errorf("read %s: %w", item.Key, err)
@@ -143,13 +141,15 @@ func (f *files) scanOnce(ctx context.Context) (more bool, err error) {
 		}
 		wanted = append(wanted, of...)
 	}
-	if err := e.local.Want(ctx, f.building.id, mark, wanted); err != nil {
+	last := items[len(items)-1].Position
+	if err := e.local.Want(ctx, f.building.id, last, wanted); err != nil {
 		return false, err
 	}
+	*mark = &last
 	if len(wanted) > 0 {
 		f.wake()
 	}
-	return mark < page.End, nil
+	return len(items) == scanItemsMax, nil
 }
 
 // wanted lists the files that a media record names.

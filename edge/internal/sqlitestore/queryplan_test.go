@@ -63,6 +63,17 @@ func TestFeedIsSearchedFromWhereItGoesOn(t *testing.T) {
 	}
 }
 
+// TestMediaFeedIsSearchedByItsIndex: looking for files costs what there is of them, however
+// many tickets moved.
+func TestMediaFeedIsSearchedByItsIndex(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
+	plan := explain(t, s, queryText{text: selectMedia, params: make([]func(desk.Selection) any, 3)})
+	if len(plan) != 1 || !strings.Contains(plan[0], "SEARCH record USING INDEX record_media (building=? AND position>?)") {
+		t.Errorf("the media feed is read by %q", plan)
+	}
+}
+
 func explain(t *testing.T, s *Store, text queryText) []string {
 	t.Helper()
 	rows, err := s.DB().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text.text, make([]any, len(text.params))...)

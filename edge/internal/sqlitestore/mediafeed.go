@@ -1,0 +1,31 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// selectMedia has the kind in its text: only so it fits the partial index.
+const selectMedia = `SELECT position, id, body FROM record WHERE building = ? AND kind = 'media' AND position > ? ORDER BY position LIMIT ?`
+
+// MediaFeed reads the media records of a building with positions behind after, in their
+// order, at most limit. It costs what it finds, however much else moved.
+func (s *Store) MediaFeed(ctx context.Context, building record.ID, after uint64, limit int) (items []replica.FeedItem, err error) {
+	err = s.snapshot(ctx, "read media feed", func(c *conn) error {
+		items = nil
+		return c.each(selectMedia, []any{building[:], bits(after), limit}, func(rows *sql.Rows) (bool, error) {
+			item := replica.FeedItem{Key: record.Key{Building: building, Kind: "media"}}
+			var id sql.RawBytes
+			var position int64
+			err := rows.Scan(&position, &id, &item.Body)
+			item.Position = uint64(position)
+			copy(item.Key.ID[:], id)
+			items = append(items, item)
+			return true, err
+		})
+	})
+	return items, err
+}
