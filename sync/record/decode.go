@@ -11,10 +11,16 @@ import (
 // can be stored and compared as they are. The record's values share memory with b, which
 // must not change afterwards. It returns ErrRecord.
 func Decode(b []byte) (Record, error) {
+	var d Decoder
+	return d.Record(b)
+}
+
+// Record is Decode for a record of a page.
+func (from *Decoder) Record(b []byte) (Record, error) {
 	if len(b) > RecordBytesMax {
 		return Record{}, fmt.Errorf("%w: %d bytes, limit %d", ErrRecord, len(b), RecordBytesMax)
 	}
-	d := recordReader{reader: reader{b: b}}
+	d := recordReader{reader: reader{b: b, names: from.names}, from: from}
 	d.tuple(recordParts)
 	if v := d.uint(); d.err == nil && v != recordVersion {
 		return Record{}, fmt.Errorf("%w: version %d, this program knows %d", ErrRecord, v, recordVersion)
@@ -35,6 +41,7 @@ func Decode(b []byte) (Record, error) {
 // in strict order, so that equal records have equal bytes.
 type recordReader struct {
 	reader
+	from  *Decoder
 	table []ReplicaID
 	cited []bool
 	room  [8]ReplicaID // most records cite fewer: no allocation for the table
@@ -86,7 +93,7 @@ func (d *recordReader) fields() []Field {
 	if n == 0 {
 		return nil
 	}
-	fields, siblings := make([]Field, 0, n), make([]Sibling, 0, n)
+	fields, siblings := d.from.fields.take(n, d.from.chunk), d.from.siblings.take(n, d.from.chunk)
 	for i := 0; i < n && d.err == nil; i++ {
 		d.tuple(2)
 		name := d.text()
@@ -124,7 +131,7 @@ func (d *recordReader) vector() []Dot {
 	if n == 0 {
 		return nil
 	}
-	out := make([]Dot, 0, n)
+	out := d.from.dots.take(n, d.from.chunk)
 	for i := 0; i < n && d.err == nil; i++ {
 		d.tuple(2)
 		e := d.cite()

@@ -1,8 +1,11 @@
 package record
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"strconv"
 
+	"estate/sync/cborhead"
 	"estate/sync/hlc"
 )
 
@@ -30,12 +33,18 @@ const detailNestingMax = 13
 // DecodeEvent reads an event and checks its form. It returns ErrEvent. The bytes must be
 // exactly what Encode would write: the hash is taken over them.
 func DecodeEvent(b []byte) (Event, error) {
+	var d Decoder
+	return d.Event(b)
+}
+
+// Event is DecodeEvent for an event of a page.
+func (d *Decoder) Event(b []byte) (e Event, err error) {
 	if len(b) > EventBytesMax {
-		return Event{}, fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
+		return e, fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
 	}
-	r := reader{b: b}
-	parts := r.number(cborArray)
-	e := Event{Version: r.uint()}
+	r := eventReader{reader{b: b, names: d.names}, d}
+	parts := r.number(cborhead.Array)
+	e.Version = r.uint()
 	if r.err == nil && e.Version != eventVersion && e.Version != eventVersionErasing {
 		return e, fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersionErasing)
 	}
@@ -59,17 +68,23 @@ func DecodeEvent(b []byte) (Event, error) {
 	return e, e.validate()
 }
 
+// eventReader reads the parts of an event.
+type eventReader struct {
+	reader
+	d *Decoder
+}
+
 func (r *reader) actor() Actor {
 	r.tuple(actorParts)
 	return Actor{Class: Class(r.small()), Person: r.id(), Name: r.text()}
 }
 
-func (r *reader) touches() []Touch {
+func (r *eventReader) touches() []Touch {
 	n := r.list(TouchesMax, touchBytesMin)
 	if n == 0 {
 		return nil
 	}
-	out := make([]Touch, 0, n)
+	out := r.d.touches.take(n, r.d.chunk)
 	for i := 0; i < n && r.err == nil; i++ {
 		r.tuple(touchParts)
 		out = append(out, Touch{Kind: r.text(), ID: r.id(), Field: r.text(), Replaced: r.listed(), Old: r.hash(), New: r.hash()})
@@ -78,12 +93,12 @@ func (r *reader) touches() []Touch {
 }
 
 // listed reads a list of dots.
-func (r *reader) listed() []Dot {
+func (r *eventReader) listed() []Dot {
 	n := r.list(arrayItemsMax, listedBytesMin)
 	if n == 0 {
 		return nil
 	}
-	out := make([]Dot, 0, n)
+	out := r.d.dots.take(n, r.d.chunk)
 	for i := 0; i < n && r.err == nil; i++ {
 		out = append(out, r.dot())
 	}
@@ -134,7 +149,7 @@ func (r *reader) card() *Card {
 }
 
 // validate holds what an event must be beyond its form.
-func (e Event) validate() error {
+func (e *Event) validate() error {
 	switch {
 	case e.N == 0 || e.Building.IsZero() || e.Replica.IsZero() || (e.N == 1) != (e.Card != nil) || (e.N == 1) != e.Prev.IsZero():
 		return fmt.Errorf("%w: number, card or previous hash", ErrEvent)
@@ -143,7 +158,8 @@ func (e Event) validate() error {
 	case len(e.Touches) > TouchesMax || len(e.Action) > ActionBytesMax || e.N == 1 && len(e.Touches)+len(e.Erasures) > 0:
 		return fmt.Errorf("%w: touches or action", ErrEvent)
 	}
-	for i, t := range e.Touches {
+	for i := range e.Touches {
+		t := &e.Touches[i]
 		if t.Kind == "" || t.ID.IsZero() || t.Field == "" || len(t.Field) > FieldNameMax || len(t.Kind) > FieldNameMax {
 			return fmt.Errorf("%w: touch %d", ErrEvent, i)
 		}
@@ -201,4 +217,53 @@ func (r *reader) values() []Value {
 		out = append(out, r.value(detailNestingMax))
 	}
 	return out
+}
+
+// CheckDetails reports whether bytes are details that an event hashed: what DecodeDetails
+// reads and Details.Check accepts. It keeps none of the values.
+func (d *Decoder) CheckDetails(e *Event, b []byte) error {
+	if len(b) > DetailsBytesMax {
+		return fmt.Errorf("%w: details of %d bytes", ErrEvent, len(b))
+	}
+	r := reader{b: b}
+	n := r.list(arrayItemsMax, detailBytesMin)
+	if n > 0 && n != len(e.Touches)+len(e.Refusals) {
+		return fmt.Errorf("%w: %d details for %d touches and %d refusals", ErrEvent, n, len(e.Touches), len(e.Refusals))
+	}
+	for i := 0; i < n && r.err == nil; i++ {
+		r.tuple(detailParts)
+		salt := r.bytes()
+		from := r.at
+		old := d.hashValues(&r, salt, LabelOld)
+		now := d.hashValues(&r, salt, LabelNew)
+		switch {
+		case len(salt) == 0 && r.at-from == emptyLists: // erased: the chain holds without it
+		case len(salt) != SaltBytes:
+			return fmt.Errorf("%w: detail %d has a salt of %d bytes", ErrEvent, i, len(salt))
+		case i < len(e.Touches) && (old != e.Touches[i].Old || now != e.Touches[i].New):
+			return fmt.Errorf("%w: values of %s.%s do not match their hash", ErrEvent, e.Touches[i].Kind, e.Touches[i].Field)
+		}
+	}
+	if err := r.done(); err != nil {
+		return fmt.Errorf("%w: details %w", ErrEvent, err)
+	}
+	return nil
+}
+
+// emptyLists is what two lists without any items take.
+const emptyLists = 2
+
+// hashValues is HashValues of the list that comes next.
+func (d *Decoder) hashValues(r *reader, salt []byte, label string) Hash {
+	n := r.list(arrayItemsMax, valueBytesMin)
+	if n == 0 {
+		return Hash{}
+	}
+	b := appendHashed(d.room[:0], salt, label)
+	for i := 0; i < n && r.err == nil; i++ {
+		v := r.value(detailNestingMax)
+		b = append(append(strconv.AppendInt(b, int64(len(v)), 10), ':'), v...)
+	}
+	d.room = b
+	return sha256.Sum256(b)
 }

@@ -1,12 +1,12 @@
 package record
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"unicode/utf8"
+
+	"estate/sync/cborhead"
 )
 
 // Limits of one record. A record near them is a modelling mistake; the store and the wire
@@ -32,23 +32,23 @@ func (r Record) Encode() ([]byte, error) {
 	}
 	table := r.replicas()
 	b := make([]byte, 0, 64+len(table)*len(ID{})+16*(len(r.Context.Vector)+len(r.Context.Dots))+64*len(r.Fields))
-	b = appendHead(b, cborArray, recordParts)
-	b = appendHead(b, cborUint, recordVersion)
-	b = appendHead(b, cborBytes, uint64(len(table)*len(ID{})))
+	b = cborhead.Append(b, cborhead.Array, recordParts)
+	b = cborhead.Append(b, cborhead.Uint, recordVersion)
+	b = cborhead.Append(b, cborhead.Bytes, uint64(len(table)*len(ID{})))
 	for _, id := range table {
 		b = append(b, id[:]...)
 	}
-	b = appendHead(b, cborArray, uint64(len(r.Fields)))
+	b = cborhead.Append(b, cborhead.Array, uint64(len(r.Fields)))
 	for _, f := range r.Fields {
 		b = appendField(b, f, table)
 	}
-	b = appendHead(b, cborArray, uint64(len(r.Context.Vector)))
+	b = cborhead.Append(b, cborhead.Array, uint64(len(r.Context.Vector)))
 	for _, e := range r.Context.Vector {
-		b = appendDot(appendHead(b, cborArray, 2), e, table)
+		b = appendDot(cborhead.Append(b, cborhead.Array, 2), e, table)
 	}
-	b = appendHead(b, cborArray, uint64(len(r.Context.Dots)))
+	b = cborhead.Append(b, cborhead.Array, uint64(len(r.Context.Dots)))
 	for _, d := range r.Context.Dots {
-		b = appendDot(appendText(appendHead(b, cborArray, 3), d.Field), d.Dot, table)
+		b = appendDot(appendText(cborhead.Append(b, cborhead.Array, 3), d.Field), d.Dot, table)
 	}
 	if len(b) > RecordBytesMax {
 		return nil, fmt.Errorf("%w: %d bytes, limit %d", ErrRecord, len(b), RecordBytesMax)
@@ -61,50 +61,26 @@ func (r Record) Encode() ([]byte, error) {
 // replica id, not a dozen. Records are written by hand rather than by reflection, since
 // every write and merge does it.
 const (
-	cborUint     = 0 << 5
-	cborNegative = 1 << 5
-	cborBytes    = 2 << 5
-	cborText     = 3 << 5
-	cborArray    = 4 << 5
-	cborMap      = 5 << 5
-	cborTag      = 6 << 5
-	cborSimple   = 7 << 5
-
 	recordParts  = 5
 	siblingParts = 5
 )
 
-// appendHead writes the head of one CBOR item, in its shortest form.
-func appendHead(b []byte, major byte, n uint64) []byte {
-	switch {
-	case n < 24:
-		return append(b, major|byte(n))
-	case n <= math.MaxUint8:
-		return append(b, major|24, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
-	case n <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
-	}
-	return binary.BigEndian.AppendUint64(append(b, major|27), n)
-}
-
 func appendText(b []byte, s string) []byte {
-	return append(appendHead(b, cborText, uint64(len(s))), s...)
+	return append(cborhead.Append(b, cborhead.Text, uint64(len(s))), s...)
 }
 
 func appendDot(b []byte, d Dot, table []ReplicaID) []byte {
 	i, _ := slices.BinarySearchFunc(table, d.Replica, ID.Compare)
-	return appendHead(appendHead(b, cborUint, uint64(i)), cborUint, d.N)
+	return cborhead.Append(cborhead.Append(b, cborhead.Uint, uint64(i)), cborhead.Uint, d.N)
 }
 
 func appendField(b []byte, f Field, table []ReplicaID) []byte {
-	b = appendText(appendHead(b, cborArray, 2), f.Name)
-	b = appendHead(b, cborArray, uint64(len(f.Siblings)))
+	b = appendText(cborhead.Append(b, cborhead.Array, 2), f.Name)
+	b = cborhead.Append(b, cborhead.Array, uint64(len(f.Siblings)))
 	for _, s := range f.Siblings {
-		b = appendDot(appendHead(b, cborArray, siblingParts), s.Dot, table)
-		b = appendHead(b, cborUint, uint64(s.Stamp))
-		b = append(appendHead(b, cborUint, uint64(s.Class)), s.Value...)
+		b = appendDot(cborhead.Append(b, cborhead.Array, siblingParts), s.Dot, table)
+		b = cborhead.Append(b, cborhead.Uint, uint64(s.Stamp))
+		b = append(cborhead.Append(b, cborhead.Uint, uint64(s.Class)), s.Value...)
 	}
 	return b
 }

@@ -130,8 +130,10 @@ func (e Event) Encode() ([]byte, error) {
 // HashEvent is the chain hash over an event's canonical bytes.
 func HashEvent(encoded []byte) Hash {
 	var room [hashRoom]byte
-	return sha256.Sum256(append(append(room[:0], "estate event v1\x00"...), encoded...))
+	return sha256.Sum256(append(append(room[:0], hashEventLabel...), encoded...))
 }
+
+const hashEventLabel = "estate event v1\x00"
 
 // hashRoom holds what is hashed at once for most events and values: it costs no allocation.
 const hashRoom = 2048
@@ -157,12 +159,16 @@ func HashValues(salt []byte, label string, values []Value) Hash {
 		return Hash{}
 	}
 	var room [hashRoom]byte
-	b := append(append(append(room[:0], "estate "...), label...), " v1\x00"...)
-	b = append(b, salt...)
+	b := appendHashed(room[:0], salt, label)
 	for _, v := range values {
 		b = append(append(strconv.AppendInt(b, int64(len(v)), 10), ':'), v...)
 	}
 	return sha256.Sum256(b)
+}
+
+// appendHashed begins what is hashed of values.
+func appendHashed(b, salt []byte, label string) []byte {
+	return append(append(append(append(b, "estate "...), label...), " v1\x00"...), salt...)
 }
 
 // Labels of HashValues.

@@ -230,6 +230,9 @@ func TestDetailsBindTheirSalt(t *testing.T) {
 		if _, err := record.DecodeDetails(b); !errors.Is(err, record.ErrEvent) {
 			t.Errorf("%s: DecodeDetails = %v", name, err)
 		}
+		if err := new(record.Decoder).CheckDetails(&e, b); !errors.Is(err, record.ErrEvent) {
+			t.Errorf("%s: CheckDetails = %v", name, err)
+		}
 	}
 	if err := (record.Details{{Salt: salt, New: vs}}).Check(e); err != nil {
 		t.Errorf("true details: %v", err)

@@ -1,10 +1,11 @@
 package record
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"unicode/utf8"
+
+	"estate/sync/cborhead"
 )
 
 // reader walks one canonical encoding from front to back. It takes each item only in its
@@ -16,9 +17,10 @@ import (
 // Records, events and details are read by hand rather than by reflection because every
 // page, merge and look-up does it. The library stays the oracle in tests.
 type reader struct {
-	b   []byte
-	at  int
-	err error
+	b     []byte
+	at    int
+	err   error
+	names *names // nil for a lone item
 }
 
 // errForm says that the bytes are not in the one form. Callers wrap it with their own error.
@@ -41,8 +43,8 @@ func (r *reader) done() error {
 
 // head reads an item's major type and number, in its shortest form.
 func (r *reader) head() (major byte, n uint64) {
-	major, n, size := parseHead(r.b[r.at:])
-	if size == 0 || size > 1 && n < shortest(size) {
+	major, n, size := cborhead.Parse(r.b[r.at:])
+	if !cborhead.Shortest(n, size) {
 		r.fail()
 		return 0, 0
 	}
@@ -50,41 +52,18 @@ func (r *reader) head() (major byte, n uint64) {
 	return major, n
 }
 
-// shortest is the least number that needs a head of so many bytes.
-func shortest(size int) uint64 {
-	switch size {
-	case 2:
-		return 24
-	case 3:
-		return math.MaxUint8 + 1
-	case 5:
-		return math.MaxUint16 + 1
-	}
-	return math.MaxUint32 + 1
-}
-
-// parseHead reads the head of an item of definite length; size is 0 where there is none.
-func parseHead(b []byte) (major byte, n uint64, size int) {
-	if len(b) == 0 {
-		return 0, 0, 0
-	}
-	major, n = b[0]&^0x1f, uint64(b[0]&0x1f)
-	switch {
-	case n < 24:
-		return major, n, 1
-	case n == 24 && len(b) >= 2:
-		return major, uint64(b[1]), 2
-	case n == 25 && len(b) >= 3:
-		return major, uint64(binary.BigEndian.Uint16(b[1:])), 3
-	case n == 26 && len(b) >= 5:
-		return major, uint64(binary.BigEndian.Uint32(b[1:])), 5
-	case n == 27 && len(b) >= 9:
-		return major, binary.BigEndian.Uint64(b[1:]), 9
-	}
-	return 0, 0, 0
-}
-
+// number reads the head of an item of one major type. Nearly all are of one byte.
 func (r *reader) number(major byte) uint64 {
+	if r.at < len(r.b) {
+		if n := r.b[r.at] ^ major; n < cborhead.Small {
+			r.at++
+			return uint64(n)
+		}
+	}
+	return r.longer(major)
+}
+
+func (r *reader) longer(major byte) uint64 {
 	got, n := r.head()
 	if got != major {
 		r.fail()
@@ -93,7 +72,7 @@ func (r *reader) number(major byte) uint64 {
 	return n
 }
 
-func (r *reader) uint() uint64 { return r.number(cborUint) }
+func (r *reader) uint() uint64 { return r.number(cborhead.Uint) }
 
 // small reads an unsigned number of one byte.
 func (r *reader) small() uint8 {
@@ -108,11 +87,11 @@ func (r *reader) small() uint8 {
 // int reads a signed number of 64 bits.
 func (r *reader) int() int64 {
 	major, n := r.head()
-	if n > math.MaxInt64 || major != cborUint && major != cborNegative {
+	if n > math.MaxInt64 || major != cborhead.Uint && major != cborhead.Negative {
 		r.fail()
 		return 0
 	}
-	if major == cborNegative {
+	if major == cborhead.Negative {
 		return -1 - int64(n)
 	}
 	return int64(n)
@@ -121,7 +100,7 @@ func (r *reader) int() int64 {
 // list reads the head of an array whose items take at least bytesMin each, and no more of
 // them than limit.
 func (r *reader) list(limit, bytesMin int) int {
-	n := r.number(cborArray)
+	n := r.number(cborhead.Array)
 	if n > uint64(limit) || n > uint64((len(r.b)-r.at)/bytesMin) {
 		r.fail()
 		return 0
@@ -131,7 +110,7 @@ func (r *reader) list(limit, bytesMin int) int {
 
 // tuple reads the head of an array of exactly so many parts.
 func (r *reader) tuple(parts uint64) {
-	if r.number(cborArray) != parts {
+	if r.number(cborhead.Array) != parts {
 		r.fail()
 	}
 }
@@ -148,35 +127,35 @@ func (r *reader) string(major byte) []byte {
 	return s
 }
 
-func (r *reader) bytes() []byte { return r.string(cborBytes) }
+func (r *reader) bytes() []byte { return r.string(cborhead.Bytes) }
 
 func (r *reader) text() string {
-	s := r.string(cborText)
+	s := r.string(cborhead.Text)
 	if !utf8.Valid(s) {
 		r.fail()
 		return ""
 	}
-	return string(s)
-}
-
-// fixed reads a byte string of exactly the length of into.
-func (r *reader) fixed(into []byte) {
-	s := r.bytes()
-	if len(s) != len(into) {
-		r.fail()
-		return
-	}
-	copy(into, s)
+	return r.names.text(s)
 }
 
 func (r *reader) id() (id ID) {
-	r.fixed(id[:])
-	return id
+	b := r.b[r.at:]
+	if len(b) < 1+len(id) || b[0] != cborhead.Bytes|byte(len(id)) {
+		r.fail()
+		return ID{}
+	}
+	r.at += 1 + len(id)
+	return ID(b[1:])
 }
 
 func (r *reader) hash() (h Hash) {
-	r.fixed(h[:])
-	return h
+	b := r.b[r.at:]
+	if len(b) < 2+len(h) || b[0] != cborhead.Bytes|cborhead.Small || b[1] != byte(len(h)) {
+		r.fail()
+		return Hash{}
+	}
+	r.at += 2 + len(h)
+	return Hash(b[2:])
 }
 
 func (r *reader) dot() Dot {
@@ -206,29 +185,29 @@ const (
 // itemSize is the length of the well-formed item at the front of b, 0 where there is none:
 // definite lengths, no tags, no reserved forms. It does not ask for the canonical form.
 func itemSize(b []byte, nesting int) int {
-	major, n, size := parseHead(b)
+	major, n, size := cborhead.Parse(b)
 	if size == 0 {
 		return 0
 	}
 	switch major {
-	case cborBytes, cborText:
+	case cborhead.Bytes, cborhead.Text:
 		if n > uint64(len(b)-size) {
 			return 0
 		}
 		return size + int(n)
-	case cborArray:
+	case cborhead.Array:
 		if n > arrayItemsMax {
 			return 0
 		}
 		return itemsSize(b, size, n, nesting-1)
-	case cborMap:
+	case cborhead.Map:
 		if n > mapPairsMax {
 			return 0
 		}
 		return itemsSize(b, size, 2*n, nesting-1)
-	case cborTag:
+	case cborhead.Tag:
 		return 0
-	case cborSimple:
+	case cborhead.Simple:
 		if size == 2 && n < 32 {
 			return 0
 		}

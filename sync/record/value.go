@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"estate/sync/cborhead"
 )
 
 // ValueBytesMax bounds one encoded field value: long texts are split into messages, and
@@ -47,7 +49,7 @@ func Bool(b bool) Value {
 
 // Bytes builds a byte-string value.
 func Bytes(b []byte) Value {
-	return append(appendHead(make([]byte, 0, len(b)+3), cborBytes, uint64(len(b))), b...)
+	return append(cborhead.Append(make([]byte, 0, len(b)+3), cborhead.Bytes, uint64(len(b))), b...)
 }
 
 // IDValue builds the byte-string value of an id.
@@ -64,7 +66,7 @@ func encodeValue(v any) Value {
 
 // AsText reads a text value; ok is false for any other type or invalid UTF-8.
 func (v Value) AsText() (s string, ok bool) {
-	content, ok := v.content(cborText)
+	content, ok := v.content(cborhead.Text)
 	if !ok || !utf8.Valid(content) {
 		return "", false
 	}
@@ -73,7 +75,7 @@ func (v Value) AsText() (s string, ok bool) {
 
 // content is what a byte or text string holds; it shares the value's memory.
 func (v Value) content(want byte) ([]byte, bool) {
-	major, n, size := parseHead(v)
+	major, n, size := cborhead.Parse(v)
 	if size == 0 || major != want || n != uint64(len(v)-size) {
 		return nil, false
 	}
@@ -82,11 +84,11 @@ func (v Value) content(want byte) ([]byte, bool) {
 
 // AsInt reads an integer value that fits 64 bits.
 func (v Value) AsInt() (n int64, ok bool) {
-	major, u, size := parseHead(v)
-	if size == 0 || size != len(v) || u > math.MaxInt64 || major != cborUint && major != cborNegative {
+	major, u, size := cborhead.Parse(v)
+	if size == 0 || size != len(v) || u > math.MaxInt64 || major != cborhead.Uint && major != cborhead.Negative {
 		return 0, false
 	}
-	if major == cborNegative {
+	if major == cborhead.Negative {
 		return -1 - int64(u), true
 	}
 	return int64(u), true
@@ -124,13 +126,13 @@ func (v Value) AsBool() (b bool, ok bool) {
 
 // AsBytes reads a byte-string value.
 func (v Value) AsBytes() (b []byte, ok bool) {
-	content, ok := v.content(cborBytes)
+	content, ok := v.content(cborhead.Bytes)
 	return slices.Clone(content), ok
 }
 
 // AsID reads a 16-byte byte string as an id.
 func (v Value) AsID() (id ID, ok bool) {
-	b, ok := v.content(cborBytes)
+	b, ok := v.content(cborhead.Bytes)
 	if !ok || len(b) != len(id) {
 		return ID{}, false
 	}
@@ -168,16 +170,16 @@ func (v Value) Validate() error {
 // form: nearly all are, and need no look inside. What is not plain may be valid all the same.
 func (v Value) plain() bool {
 	r := reader{b: v}
-	switch major, _, _ := parseHead(v); major {
-	case cborUint, cborNegative:
+	switch major, _, _ := cborhead.Parse(v); major {
+	case cborhead.Uint, cborhead.Negative:
 		r.int()
-	case cborBytes:
+	case cborhead.Bytes:
 		r.bytes()
-	case cborText:
-		if !utf8.Valid(r.string(cborText)) {
+	case cborhead.Text:
+		if !utf8.Valid(r.string(cborhead.Text)) {
 			return false
 		}
-	case cborSimple:
+	case cborhead.Simple:
 		_, ok := v.AsBool()
 		return ok
 	default:

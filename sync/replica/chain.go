@@ -19,15 +19,16 @@ type incoming struct {
 
 // decodeEvents reads the events of a page. What cannot be read keeps its place if the item
 // names it; anything else is reported by code and dropped, for it is no event at all.
-func decodeEvents(building record.ID, items []wire.EventItem) (out []incoming, codes []string) {
+func decodeEvents(d *record.Decoder, building record.ID, items []wire.EventItem) (out []incoming, codes []string) {
 	out = make([]incoming, 0, len(items))
-	for _, item := range items {
-		e, err := record.DecodeEvent(item.Body)
+	for i := range items {
+		item := &items[i]
+		e, err := d.Event(item.Body)
 		if err != nil {
 			codes = append(codes, wire.CodeEventMalformed)
 			if !item.Replica.IsZero() && item.N > 0 && len(item.Body) > 0 && len(item.Body) <= record.EventBytesMax {
 				out = append(out, incoming{unreadable: true, event: record.Event{Replica: item.Replica, N: item.N},
-					row: EventRow{Replica: item.Replica, N: item.N, Hash: record.HashEvent(item.Body), Body: item.Body}})
+					row: EventRow{Replica: item.Replica, N: item.N, Hash: d.HashEvent(item.Body), Body: item.Body}})
 			}
 			continue
 		}
@@ -36,11 +37,11 @@ func decodeEvents(building record.ID, items []wire.EventItem) (out []incoming, c
 			continue
 		}
 		details := item.Details
-		if d, err := record.DecodeDetails(details); len(details) > 0 && (err != nil || d.Check(e) != nil) {
+		if len(details) > 0 && d.CheckDetails(&e, details) != nil {
 			codes = append(codes, wire.CodeEventMalformed)
 			details = nil
 		}
-		out = append(out, incoming{event: e, row: EventRow{Replica: e.Replica, N: e.N, Hash: record.HashEvent(item.Body), Body: item.Body, Details: details}})
+		out = append(out, incoming{event: e, row: EventRow{Replica: e.Replica, N: e.N, Hash: d.HashEvent(item.Body), Body: item.Body, Details: details}})
 	}
 	return out, codes
 }

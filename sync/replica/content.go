@@ -21,9 +21,10 @@ type Content struct {
 // change afterwards.
 func ReadContent(building record.ID, p wire.Page) *Content {
 	c := &Content{building: building, from: p.From, to: p.To, records: make([]candidate, len(p.Records))}
-	c.events, c.codes = decodeEvents(building, p.Events)
-	for i, item := range p.Records {
-		c.records[i] = decodeRecord(building, item)
+	d := record.NewDecoder(max(len(p.Events), len(p.Records)))
+	c.events, c.codes = decodeEvents(d, building, p.Events)
+	for i := range p.Records {
+		c.records[i] = decodeRecord(d, building, &p.Records[i])
 	}
 	return c
 }

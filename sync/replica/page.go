@@ -94,10 +94,10 @@ func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, 
 	return a.out, nil
 }
 
-func decodeRecord(building record.ID, item wire.RecordItem) candidate {
+func decodeRecord(d *record.Decoder, building record.ID, item *wire.RecordItem) candidate {
 	c := candidate{key: record.Key{Building: building, Kind: item.Kind, ID: item.ID}, body: item.Body}
 	var err error
-	if c.record, err = record.Decode(item.Body); err != nil || item.Kind == "" || len(item.Kind) > record.FieldNameMax || item.ID.IsZero() {
+	if c.record, err = d.Record(item.Body); err != nil || item.Kind == "" || len(item.Kind) > record.FieldNameMax || item.ID.IsZero() {
 		c.code = wire.CodeRecordMalformed
 	}
 	return c

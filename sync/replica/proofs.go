@@ -29,7 +29,7 @@ func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in [
 	trusted := &trusts{node: n, building: building, known: map[record.ID]record.Tier{}}
 	var out []incoming
 	for _, v := range in {
-		events, _ := decodeEvents(building, []wire.EventItem{{Body: v.Card.Body}})
+		events, _ := decodeEvents(new(record.Decoder), building, []wire.EventItem{{Body: v.Card.Body}})
 		if len(events) != 1 || events[0].event.Card == nil || events[0].event.Card.Validate() != nil {
 			continue
 		}

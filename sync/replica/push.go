@@ -25,7 +25,7 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 	}
 	push := &push{node: n, building: building, peer: peer, admit: admit, head: p.Head, heads: p.Heads}
 	var err error
-	events, codes := decodeEvents(building, p.Transactions)
+	events, codes := decodeEvents(record.NewDecoder(len(p.Transactions)), building, p.Transactions)
 	if len(codes) > 0 && len(events) < len(p.Transactions) {
 		return wire.Pushed{}, refuse(codes[0], "a transaction is not readable and names no place in its chain")
 	}

@@ -39,7 +39,7 @@ func equalRecords(a, b record.Record) bool {
 
 // held makes a candidate of a record that was held back.
 func held(q QuarantineRow) candidate {
-	c := decodeRecord(q.Key.Building, wire.RecordItem{Kind: q.Key.Kind, ID: q.Key.ID, Body: q.Body})
+	c := decodeRecord(new(record.Decoder), q.Key.Building, &wire.RecordItem{Kind: q.Key.Kind, ID: q.Key.ID, Body: q.Body})
 	c.retried, c.claims = true, claims(q.Code) || q.Detail == claimed
 	return c
 }

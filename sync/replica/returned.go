@@ -70,7 +70,7 @@ func (n *Node) unseal(ctx context.Context, building record.ID, in wire.Returned)
 	known := map[record.ID]Server{}
 	out := make([]*returned, 0, len(in.Records))
 	for _, item := range in.Records {
-		r := &returned{candidate: decodeRecord(building, item)}
+		r := &returned{candidate: decodeRecord(new(record.Decoder), building, &item)}
 		out = append(out, r)
 		kind, ok := n.Rules.Kind(item.Kind)
 		switch {

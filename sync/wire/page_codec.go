@@ -1,10 +1,9 @@
 package wire
 
 import (
-	"encoding/binary"
-	"math"
 	"unicode/utf8"
 
+	"estate/sync/cborhead"
 	"estate/sync/record"
 )
 
@@ -14,12 +13,6 @@ import (
 
 // The parts of CBOR that a page's items are made of.
 const (
-	cborUint  = 0 << 5
-	cborBytes = 2 << 5
-	cborText  = 3 << 5
-	cborArray = 4 << 5
-	cborMap   = 5 << 5
-
 	keyEvents  = 6
 	keyRecords = 7
 	// itemBytes is about what an item's keys, ids and lengths take.
@@ -56,14 +49,14 @@ func encodePage(p Page) ([]byte, error) {
 	b = append(b, rest[1:at]...)
 	if len(events) > 0 {
 		fields++
-		b = appendHead(append(b, keyEvents), cborArray, uint64(len(events)))
+		b = cborhead.Append(append(b, keyEvents), cborhead.Array, uint64(len(events)))
 		for i := range events {
 			b = appendEvent(b, &events[i])
 		}
 	}
 	if len(records) > 0 {
 		fields++
-		b = appendHead(append(b, keyRecords), cborArray, uint64(len(records)))
+		b = cborhead.Append(append(b, keyRecords), cborhead.Array, uint64(len(records)))
 		for i := range records {
 			if b, err = appendRecord(b, &records[i]); err != nil {
 				return nil, err
@@ -76,22 +69,22 @@ func encodePage(p Page) ([]byte, error) {
 
 func appendEvent(b []byte, e *EventItem) []byte {
 	at := len(b)
-	b = append(b, cborMap)
+	b = append(b, cborhead.Map)
 	if len(e.Body) > 0 {
 		b[at]++
-		b = append(appendHead(append(b, 1), cborBytes, uint64(len(e.Body))), e.Body...)
+		b = append(cborhead.Append(append(b, 1), cborhead.Bytes, uint64(len(e.Body))), e.Body...)
 	}
 	if len(e.Details) > 0 {
 		b[at]++
-		b = append(appendHead(append(b, 2), cborBytes, uint64(len(e.Details))), e.Details...)
+		b = append(cborhead.Append(append(b, 2), cborhead.Bytes, uint64(len(e.Details))), e.Details...)
 	}
 	if !e.Replica.IsZero() {
 		b[at]++
-		b = append(appendHead(append(b, 3), cborBytes, uint64(len(e.Replica))), e.Replica[:]...)
+		b = append(cborhead.Append(append(b, 3), cborhead.Bytes, uint64(len(e.Replica))), e.Replica[:]...)
 	}
 	if e.N > 0 {
 		b[at]++
-		b = appendHead(append(b, 4), cborUint, e.N)
+		b = cborhead.Append(append(b, 4), cborhead.Uint, e.N)
 	}
 	return b
 }
@@ -102,75 +95,39 @@ func appendRecord(b []byte, r *RecordItem) ([]byte, error) {
 		return append(b, sealed...), err
 	}
 	at := len(b)
-	b = append(b, cborMap)
+	b = append(b, cborhead.Map)
 	if r.Kind != "" {
 		b[at]++
-		b = append(appendHead(append(b, 1), cborText, uint64(len(r.Kind))), r.Kind...)
+		b = append(cborhead.Append(append(b, 1), cborhead.Text, uint64(len(r.Kind))), r.Kind...)
 	}
 	if !r.ID.IsZero() {
 		b[at]++
-		b = append(appendHead(append(b, 2), cborBytes, uint64(len(r.ID))), r.ID[:]...)
+		b = append(cborhead.Append(append(b, 2), cborhead.Bytes, uint64(len(r.ID))), r.ID[:]...)
 	}
 	if len(r.Body) > 0 {
 		b[at]++
-		b = append(appendHead(append(b, 3), cborBytes, uint64(len(r.Body))), r.Body...)
+		b = append(cborhead.Append(append(b, 3), cborhead.Bytes, uint64(len(r.Body))), r.Body...)
 	}
 	return b, nil
 }
 
-// appendHead writes the head of one item, in its shortest form.
-func appendHead(b []byte, major byte, n uint64) []byte {
-	switch {
-	case n < 24:
-		return append(b, major|byte(n))
-	case n <= math.MaxUint8:
-		return append(b, major|24, byte(n))
-	case n <= math.MaxUint16:
-		return binary.BigEndian.AppendUint16(append(b, major|25), uint16(n))
-	case n <= math.MaxUint32:
-		return binary.BigEndian.AppendUint32(append(b, major|26), uint32(n))
-	}
-	return binary.BigEndian.AppendUint64(append(b, major|27), n)
-}
-
-// head reads the head of an item of definite length; size is 0 where there is none.
-func head(b []byte) (major byte, n uint64, size int) {
-	if len(b) == 0 {
-		return 0, 0, 0
-	}
-	major, n = b[0]&^0x1f, uint64(b[0]&0x1f)
-	switch {
-	case n < 24:
-		return major, n, 1
-	case n == 24 && len(b) >= 2:
-		return major, uint64(b[1]), 2
-	case n == 25 && len(b) >= 3:
-		return major, uint64(binary.BigEndian.Uint16(b[1:])), 3
-	case n == 26 && len(b) >= 5:
-		return major, uint64(binary.BigEndian.Uint32(b[1:])), 5
-	case n == 27 && len(b) >= 9:
-		return major, binary.BigEndian.Uint64(b[1:]), 9
-	}
-	return 0, 0, 0
-}
-
 // skip is the length of the item at the front, 0 where none of the usual form is there.
 func skip(b []byte, nesting int) int {
-	major, n, size := head(b)
+	major, n, size := cborhead.Parse(b)
 	if size == 0 {
 		return 0
 	}
 	switch major {
-	case cborBytes, cborText:
+	case cborhead.Bytes, cborhead.Text:
 		if n > uint64(len(b)-size) {
 			return 0
 		}
 		return size + int(n)
-	case cborArray, cborMap:
+	case cborhead.Array, cborhead.Map:
 		if nesting == 0 || n > elementsMax {
 			return 0
 		}
-		if major == cborMap {
+		if major == cborhead.Map {
 			n *= 2
 		}
 		for range n {
@@ -195,13 +152,13 @@ type pageReader struct {
 // items share memory with the payload, which must not change afterwards.
 func decodePage(payload []byte) (p Page, ok bool) {
 	r := pageReader{b: payload, ok: true}
-	fields := r.length(cborMap, fieldsMax)
+	fields := r.length(cborhead.Map, fieldsMax)
 	rest := make([]byte, 1, 1<<10)
 	var events []EventItem
 	var records []RecordItem
 	for i := 0; i < fields && r.ok; i++ {
 		from := r.at
-		key := r.number(cborUint)
+		key := r.number(cborhead.Uint)
 		switch {
 		case key == keyEvents && events == nil:
 			events = make([]EventItem, 0, r.count())
@@ -226,7 +183,7 @@ func decodePage(payload []byte) (p Page, ok bool) {
 	if !r.ok || r.at != len(r.b) {
 		return Page{}, false
 	}
-	rest[0] |= cborMap
+	rest[0] |= cborhead.Map
 	if lenient.Unmarshal(rest, &p) != nil {
 		return Page{}, false
 	}
@@ -245,7 +202,7 @@ func (r *pageReader) number(want byte) uint64 {
 	if !r.ok {
 		return 0
 	}
-	major, n, size := head(r.b[r.at:])
+	major, n, size := cborhead.Parse(r.b[r.at:])
 	r.ok = major == want
 	r.pass(size)
 	return n
@@ -265,7 +222,7 @@ func (r *pageReader) length(major byte, limit uint64) int {
 
 // count reads the length of a list of items, no more than a receiver takes.
 func (r *pageReader) count() int {
-	return r.length(cborArray, uint64(min(2*PageItemsMax, len(r.b)-r.at)))
+	return r.length(cborhead.Array, uint64(min(2*PageItemsMax, len(r.b)-r.at)))
 }
 
 // content reads what a byte or text string holds.
@@ -280,7 +237,7 @@ func (r *pageReader) content(major byte) []byte {
 }
 
 func (r *pageReader) id() (id record.ID) {
-	b := r.content(cborBytes)
+	b := r.content(cborhead.Bytes)
 	r.ok = r.ok && len(b) == len(id)
 	copy(id[:], b)
 	return id
@@ -289,8 +246,8 @@ func (r *pageReader) id() (id record.ID) {
 // fields reads a map whose keys are ascending, as a sender writes them: none comes twice.
 func (r *pageReader) fields(field func(key uint64)) {
 	last := uint64(0)
-	for n := r.length(cborMap, fieldsMax); n > 0 && r.ok; n-- {
-		key := r.number(cborUint)
+	for n := r.length(cborhead.Map, fieldsMax); n > 0 && r.ok; n-- {
+		key := r.number(cborhead.Uint)
 		r.ok = r.ok && key > last
 		last = key
 		field(key)
@@ -301,13 +258,13 @@ func (r *pageReader) event() (e EventItem) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			e.Body = r.content(cborBytes)
+			e.Body = r.content(cborhead.Bytes)
 		case 2:
-			e.Details = r.content(cborBytes)
+			e.Details = r.content(cborhead.Bytes)
 		case 3:
 			e.Replica = r.id()
 		case 4:
-			e.N = r.number(cborUint)
+			e.N = r.number(cborhead.Uint)
 		default:
 			r.ok = false
 		}
@@ -319,13 +276,13 @@ func (r *pageReader) record() (item RecordItem) {
 	r.fields(func(key uint64) {
 		switch key {
 		case 1:
-			kind := r.content(cborText)
+			kind := r.content(cborhead.Text)
 			r.ok = r.ok && utf8.Valid(kind)
 			item.Kind = string(kind)
 		case 2:
 			item.ID = r.id()
 		case 3:
-			item.Body = r.content(cborBytes)
+			item.Body = r.content(cborhead.Bytes)
 		default:
 			r.ok = false // a phone's page, or a field of a later release
 		}
