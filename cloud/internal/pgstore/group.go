@@ -18,12 +18,13 @@ import (
 //
 //	BEGIN, lock the building's row, read ahead one round trip
 //	call 1: Load                              one round trip for each Load that needs rows
-//	        Save                              none: its statements wait
+//	        Save                              none: its effects wait
 //	call 2: Load                              sends what waits, then reads
 //	…
 //	what waits, pg_notify, COMMIT             one round trip
 //
-// A call that fails takes its waiting statements with it. If they were sent already (it
+// What waits is sent in as few statements as one call's effects would take (see combined).
+// A call that fails takes its waiting effects with it. If they were sent already (it
 // read after it wrote), the transaction is rolled back and the other calls run again.
 type group struct {
 	store    *Store
@@ -35,10 +36,10 @@ type group struct {
 	xid      string
 	ahead    ahead
 	chains   map[record.ReplicaID]replica.Chain // as they stand here, as far as calls asked or saved
-	waiting  []statement
+	waiting  []replica.Effects
 	moved    bool
-	mark     int   // how many of the waiting statements are of earlier calls
-	sent     bool  // statements of the running call were sent
+	mark     int   // how many of the waiting effects are of earlier calls
+	sent     bool  // effects of the running call were sent
 	broken   error // the transaction cannot go on, or the running call's Save failed
 	aborted  bool  // broken concerns the whole transaction
 	foreign  bool  // it may be the fault of a call before the running one
@@ -181,7 +182,11 @@ func (g *group) send(queries *pgx.Batch) error {
 	waiting, foreign := g.waiting, g.mark > 0
 	g.sent = g.sent || len(waiting) > g.mark
 	g.waiting, g.mark = nil, 0
-	if err := g.run(waiting, queries); err != nil {
+	statements, err := g.statements(waiting)
+	if err == nil {
+		err = g.run(statements, queries)
+	}
+	if err != nil {
 		g.broken, g.aborted, g.foreign = err, true, foreign
 		return err
 	}

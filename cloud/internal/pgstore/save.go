@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -46,54 +47,90 @@ const (
 		ON CONFLICT (building, peer) DO UPDATE SET generation = excluded.generation, view = excluded.view, position = excluded.position`
 )
 
-// Save implements replica.Tx. The statements wait for the next round trip.
+// Save implements replica.Tx. The effects wait for the next round trip.
 func (g *group) Save(ctx context.Context, e replica.Effects) error {
-	statements, err := g.statements(ctx, e)
-	if err != nil {
+	if err := savable(ctx, g.building, e); err != nil {
 		g.broken = cmp.Or(g.broken, err)
 		return err
 	}
-	g.waiting = append(g.waiting, statements...)
+	g.waiting = append(g.waiting, e)
 	g.state, g.stored = e.State, true
 	g.remember(e)
 	g.moved = g.moved || len(e.Records)+len(e.Events) > 0
 	return nil
 }
 
-func (g *group) statements(ctx context.Context, e replica.Effects) ([]statement, error) {
+func savable(ctx context.Context, building record.ID, e replica.Effects) error {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: save: %w", replica.ErrBusy, err)
+		return fmt.Errorf("%w: save: %w", replica.ErrBusy, err)
 	}
-	if err := e.Check(g.building); err != nil {
-		return nil, err
+	if err := e.Check(building); err != nil {
+		return err
 	}
-	of, s := [16]byte(g.building), e.State
+	for i := range e.Records {
+		if e.Records[i].Position == 0 {
+			return fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, e.Records[i].Key)
+		}
+	}
+	return nil
+}
+
+// statements are those that save effects of one transaction, in their order.
+func (g *group) statements(waiting []replica.Effects) ([]statement, error) {
+	if len(waiting) == 0 {
+		return nil, nil
+	}
+	of, s := [16]byte(g.building), waiting[len(waiting)-1].State
 	out := []statement{{text: updateState, args: []any{of, [16]byte(s.Boot), [16]byte(s.Replica), bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position)}}}
-	records, err := g.saveRecords(e.Records)
-	if err != nil {
-		return nil, err
-	}
-	chains, err := saveChains(of, e.Chains)
-	if err != nil {
-		return nil, err
-	}
-	out = append(append(append(out, records...), saveEvents(of, e.Events)...), chains...)
-	out = append(out, saveBranches(of, e.EventsGone, e.Branches)...)
-	out = append(out, saveErasures(of, e.Erasures)...)
-	out = append(append(out, saveTouches(of, e.TouchesGone, e.Touches)...), saveHeldBack(of, e.QuarantineOut, e.Quarantine)...)
-	if e.Cursor != nil {
-		c := e.Cursor.Cursor
-		out = append(out, statement{text: upsertCursor, args: []any{of, [16]byte(e.Cursor.Peer), [16]byte(c.Generation), c.View[:], bits(c.Position)}})
+	for _, e := range combined(waiting) {
+		chains, err := saveChains(of, e.Chains)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(append(out, g.saveRecords(e.Records)...), saveEvents(of, e.Events)...), chains...)
+		out = append(out, saveBranches(of, e.EventsGone, e.Branches)...)
+		out = append(out, saveErasures(of, e.Erasures)...)
+		out = append(append(out, saveTouches(of, e.TouchesGone, e.Touches)...), saveHeldBack(of, e.QuarantineOut, e.Quarantine)...)
+		if e.Cursor != nil {
+			c := e.Cursor.Cursor
+			out = append(out, statement{text: upsertCursor, args: []any{of, [16]byte(e.Cursor.Peer), [16]byte(c.Generation), c.View[:], bits(c.Position)}})
+		}
 	}
 	return out, nil
 }
 
-func (g *group) saveRecords(rows []replica.RecordRow) ([]statement, error) {
-	for i := range rows {
-		if rows[i].Position == 0 {
-			return nil, fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, rows[i].Key)
-		}
+// combined joins what calls that follow each other save, so that it takes as many statements
+// as one of them: of rows that several write the last stays. What deletes rows, too, must
+// not pass what was written before it, and stays by itself.
+func combined(waiting []replica.Effects) []replica.Effects {
+	if len(waiting) == 1 {
+		return waiting
 	}
+	var out []replica.Effects
+	joins := false
+	for _, e := range waiting {
+		plain := onlyAdds(e)
+		if plain && joins {
+			last := &out[len(out)-1]
+			last.Records = append(last.Records, e.Records...)
+			last.Events = append(last.Events, e.Events...)
+			last.Chains = append(last.Chains, e.Chains...)
+			continue
+		}
+		if plain { // the slices are the calls' own, and are about to grow
+			e.Records, e.Events, e.Chains = slices.Clip(e.Records), slices.Clip(e.Events), slices.Clip(e.Chains)
+		}
+		out, joins = append(out, e), plain
+	}
+	return out
+}
+
+// onlyAdds reports whether effects write records, events and chains, and nothing else.
+func onlyAdds(e replica.Effects) bool {
+	return len(e.Touches)+len(e.TouchesGone)+len(e.Quarantine)+len(e.QuarantineOut)+len(e.Branches)+len(e.EventsGone)+len(e.Erasures) == 0 && e.Cursor == nil
+}
+
+func (g *group) saveRecords(rows []replica.RecordRow) []statement {
 	rows = lastOf(rows, func(r *replica.RecordRow) record.Key { return r.Key })
 	fresh, rest := split(rows, func(r *replica.RecordRow) bool { return r.New })
 	var out []statement
@@ -103,7 +140,7 @@ func (g *group) saveRecords(rows []replica.RecordRow) ([]statement, error) {
 	if len(rest) > 0 {
 		out = append(append(out, upsertRecordRows(g.building, rest)), g.projected(rest, false)...)
 	}
-	return out, nil
+	return out
 }
 
 // split parts rows that the store does not hold from the others, if they are enough to be
