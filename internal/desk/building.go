@@ -95,7 +95,7 @@ func (d *Desk) CreateBuilding(ctx context.Context, c Caller, in NewBuilding) (Bu
 		return Building{}, err
 	}
 	k := buildingKey(id)
-	err = d.transact(ctx, id, []record.Key{k}, func(x *draft) error {
+	_, err = d.transact(ctx, id, []record.Key{k}, func(x *draft) error {
 		x.viewer = schema.Viewer{Person: c.Person, Building: id, Role: schema.Admin, Active: true}
 		x.intent = replica.Intent{Actor: record.Actor{Class: record.Person, Person: c.Person}, Action: "building.create"}
 		if f := x.fields(k); f.text("code") != "" {

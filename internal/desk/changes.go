@@ -93,26 +93,26 @@ func (d *Desk) changeView(ctx context.Context, v schema.Viewer, it item) (Change
 	case "building":
 		c.Item = d.buildingView(it, v)
 	case "ticket":
-		c.Item, err = first(d.ticketViews(ctx, one))
+		c.Item, err = anyFirst(d.ticketViews(ctx, one))
 	case "message", "note":
-		c.Item, err = first(d.messageViews(ctx, one))
+		c.Item, err = anyFirst(d.messageViews(ctx, one))
 	case "media":
-		c.Item, err = first(d.mediaViews(ctx, one))
+		c.Item, err = anyFirst(d.mediaViews(ctx, one))
 	case "unit":
-		c.Item, err = first(d.unitViews(ctx, one))
+		c.Item, err = anyFirst(d.unitViews(ctx, one))
 	case "device":
-		c.Item, err = first(d.deviceViews(ctx, one))
+		c.Item, err = anyFirst(d.deviceViews(ctx, one))
 	case "alarm":
-		c.Item, err = first(d.alarmViews(ctx, one))
+		c.Item, err = anyFirst(d.alarmViews(ctx, one))
 	case "reading":
-		c.Item, err = first(d.readingViews(ctx, one))
+		c.Item, err = anyFirst(d.readingViews(ctx, one))
 	case "membership":
-		c.Item, err = first(d.memberViews(ctx, one))
+		c.Item, err = anyFirst(d.memberViews(ctx, one))
 	}
 	return c, err
 }
 
-func first[T any](views []T, err error) (any, error) {
+func anyFirst[T any](views []T, err error) (any, error) {
 	if err != nil || len(views) == 0 {
 		return nil, err
 	}

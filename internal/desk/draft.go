@@ -26,8 +26,14 @@ type draft struct {
 
 // write runs one transaction of a person. reads names what fn reads or writes.
 func (d *Desk) write(ctx context.Context, c Caller, building record.ID, action string, at *time.Time, reads []record.Key, fn func(*draft) error) error {
+	_, err := d.decide(ctx, c, building, action, at, reads, fn)
+	return err
+}
+
+// decide is write, and gives what came of it.
+func (d *Desk) decide(ctx context.Context, c Caller, building record.ID, action string, at *time.Time, reads []record.Key, fn func(*draft) error) (outcome, error) {
 	if c.Person.IsZero() {
-		return problem.New(problem.Unauthenticated, "")
+		return outcome{}, problem.New(problem.Unauthenticated, "")
 	}
 	own := []record.Key{buildingKey(building), memberKey(building, c.Person)}
 	return d.transact(ctx, building, append(own, reads...), func(x *draft) error {
@@ -46,22 +52,46 @@ func (d *Desk) write(ctx context.Context, c Caller, building record.ID, action s
 
 // automate runs one transaction of a program.
 func (d *Desk) automate(ctx context.Context, building record.ID, name, action string, reads []record.Key, fn func(*draft) error) error {
-	return d.transact(ctx, building, reads, func(x *draft) error {
+	_, err := d.transact(ctx, building, reads, func(x *draft) error {
 		x.intent = replica.Intent{Actor: record.Actor{Class: record.Automation, Name: name}, Action: action}
 		return fn(x)
 	})
+	return err
 }
 
-func (d *Desk) transact(ctx context.Context, building record.ID, reads []record.Key, fn func(*draft) error) error {
+func (d *Desk) transact(ctx context.Context, building record.ID, reads []record.Key, fn func(*draft) error) (outcome, error) {
 	reads = slices.Clone(reads)
 	slices.SortFunc(reads, record.Key.Compare)
 	reads = slices.Compact(reads)
-	_, err := d.node.Write(ctx, building, reads, func(cur replica.Current) (replica.Intent, error) {
+	var out outcome
+	written, err := d.node.Write(ctx, building, reads, func(cur replica.Current) (replica.Intent, error) {
 		x := &draft{desk: d, current: cur, seen: map[record.Key]*shown{}, parents: map[record.Key]record.Key{}}
 		err := fn(x)
+		out = x.outcome(reads)
 		return x.intent, err
 	})
-	return translate(err)
+	if err != nil {
+		return outcome{}, translate(err)
+	}
+	for k, r := range written.Records {
+		out.found[k] = replica.Stored{Record: r, Position: written.Positions[k]}
+	}
+	return out, nil
+}
+
+// outcome is what a transaction left of all that it read or wrote: enough to show it to its
+// author without reading it again.
+type outcome struct {
+	viewer schema.Viewer // as under the lock
+	found  found
+}
+
+func (x *draft) outcome(reads []record.Key) outcome {
+	o := outcome{viewer: x.viewer, found: make(found, len(reads))}
+	for _, k := range reads {
+		o.found[k] = replica.Stored{Record: x.current.Record(k), Position: x.current.Position(k)}
+	}
+	return o
 }
 
 // happened sets the time of the event, where it is not now.

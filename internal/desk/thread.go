@@ -76,7 +76,11 @@ func (d *Desk) thread(ctx context.Context, c Caller, building, ticket record.ID,
 }
 
 func (d *Desk) messageViews(ctx context.Context, items []item) ([]Message, error) {
-	names, err := d.authors(ctx, items)
+	return d.messageViewsAmong(ctx, items, nil)
+}
+
+func (d *Desk) messageViewsAmong(ctx context.Context, items []item, known found) ([]Message, error) {
+	names, err := d.authors(ctx, items, known)
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +92,12 @@ func (d *Desk) messageViews(ctx context.Context, items []item) ([]Message, error
 	return out, nil
 }
 
-// authors reads the names of the persons of child records.
-func (d *Desk) authors(ctx context.Context, items []item) (*refs, error) {
+// authors reads the names of the persons of child records, as far as they are not known.
+func (d *Desk) authors(ctx context.Context, items []item, known found) (*refs, error) {
 	if len(items) == 0 {
 		return d.refs(record.ID{}), nil
 	}
-	names := d.refs(items[0].key.Building)
+	names := d.refsAmong(items[0].key.Building, known)
 	for _, it := range items {
 		names.wantPerson(d.fields(it).id("person"))
 	}
@@ -119,28 +123,20 @@ func (d *Desk) say(ctx context.Context, c Caller, building, ticket record.ID, ki
 		return Message{}, err
 	}
 	k := key(building, kind, id)
-	err = d.child(ctx, c, k, ticket, in.SentAt, func(x *draft) error {
+	done, err := d.child(ctx, c, k, ticket, in.SentAt, func(x *draft) error {
 		return x.setAll(k, textPair("text", in.Text), pair{"sent_at", timeValue(x.eventTime())})
 	})
 	if err != nil {
 		return Message{}, err
 	}
-	found, err := d.load(ctx, building, k)
-	if err != nil {
-		return Message{}, err
-	}
-	views, err := d.messageViews(ctx, []item{found.item(k)})
-	if err != nil {
-		return Message{}, err
-	}
-	return views[0], nil
+	return first(d.messageViewsAmong(ctx, []item{done.found.item(k)}, done.found))
 }
 
 // child adds a record to a ticket. The same id again is the same record, if it was the
 // same person's on the same ticket.
-func (d *Desk) child(ctx context.Context, c Caller, k record.Key, ticket record.ID, at *time.Time, fill func(*draft) error) error {
+func (d *Desk) child(ctx context.Context, c Caller, k record.Key, ticket record.ID, at *time.Time, fill func(*draft) error) (outcome, error) {
 	parent := key(k.Building, "ticket", ticket)
-	return d.write(ctx, c, k.Building, k.Kind+".add", at, []record.Key{parent, k}, func(x *draft) error {
+	return d.decide(ctx, c, k.Building, k.Kind+".add", at, []record.Key{parent, k}, func(x *draft) error {
 		if _, err := x.readable(parent); err != nil {
 			return err
 		}
@@ -169,7 +165,7 @@ func (d *Desk) MediaOf(ctx context.Context, c Caller, building, ticket record.ID
 }
 
 func (d *Desk) mediaViews(ctx context.Context, items []item) ([]Media, error) {
-	names, err := d.authors(ctx, items)
+	names, err := d.authors(ctx, items, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +246,7 @@ func (d *Desk) AddMedia(ctx context.Context, c Caller, building, ticket record.I
 	if !in.Thumbnail.IsZero() {
 		thumbnail = pair{"thumbnail", record.Bytes(in.Thumbnail[:])}
 	}
-	err = d.child(ctx, c, k, ticket, nil, func(x *draft) error {
+	_, err = d.child(ctx, c, k, ticket, nil, func(x *draft) error {
 		return x.setAll(k, textPair("name", in.Name), textPair("content_type", in.ContentType), pair{"size", record.Int(in.Size)},
 			pair{"digest", record.Bytes(in.Digest[:])}, thumbnail, timePair("taken_at", in.TakenAt))
 	})

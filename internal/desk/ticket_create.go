@@ -51,10 +51,17 @@ func (d *Desk) CreateTicket(ctx context.Context, c Caller, building record.ID, i
 			return TicketResult{}, err
 		}
 	}
-	if err := n.write(ctx); err != nil {
+	done, err := n.write(ctx, v)
+	if err != nil {
 		return TicketResult{}, err
 	}
-	t, err := d.Ticket(ctx, c, building, n.result)
+	result := key(building, "ticket", n.result)
+	var t Ticket
+	if _, read := done.found[result]; read {
+		t, err = d.writtenTicket(ctx, done, result)
+	} else { // it joined this one before
+		t, err = d.Ticket(ctx, c, building, n.result)
+	}
 	return TicketResult{Ticket: t, Joined: n.result != id}, err
 }
 
@@ -120,8 +127,11 @@ type newTicket struct {
 	result     record.ID
 }
 
-func (n *newTicket) write(ctx context.Context) error {
-	reads := append([]record.Key{n.key, n.report, n.more}, n.candidates...)
+func (n *newTicket) write(ctx context.Context, v schema.Viewer) (outcome, error) {
+	reads := append([]record.Key{n.key}, n.candidates...)
+	if n.repeatable() || v.Role == schema.Tenant {
+		reads = append(reads, n.report, n.more)
+	}
 	for kind, id := range map[string]record.ID{"unit": n.Unit, "device": n.Device} {
 		if !id.IsZero() {
 			reads = append(reads, key(n.building, kind, id))
@@ -130,7 +140,7 @@ func (n *newTicket) write(ctx context.Context) error {
 	if !n.Assignee.IsZero() {
 		reads = append(reads, memberKey(n.building, n.Assignee))
 	}
-	return n.desk.write(ctx, n.caller, n.building, "ticket.create", n.ReportedAt, reads, func(x *draft) error {
+	return n.desk.decide(ctx, n.caller, n.building, "ticket.create", n.ReportedAt, reads, func(x *draft) error {
 		n.result = n.id
 		if done, err := n.again(x); done || err != nil {
 			return err
@@ -145,6 +155,11 @@ func (n *newTicket) write(ctx context.Context) error {
 		}
 		return n.open(x)
 	})
+}
+
+// repeatable reports whether the same request again has the same id.
+func (n *newTicket) repeatable() bool {
+	return !n.ID.IsZero() || n.IdempotencyKey != "" || n.ExternalRef != ""
 }
 
 // again reports whether this request was already carried out.

@@ -80,27 +80,43 @@ func (d *Desk) openTicket(ctx context.Context, c Caller, building, id record.ID)
 	if err != nil {
 		return v, item{}, err
 	}
-	it := have.item(k)
-	if !hasContent(it) || !d.table.MayRead(v, k, it.record, record.Record{}) || d.fields(it).bool("deleted") {
-		return v, it, notFound("ticket")
-	}
-	return v, it, nil
+	it, err := d.mayOpen(v, have, k)
+	return v, it, err
 }
 
-func (d *Desk) ticketView(ctx context.Context, it item) (Ticket, error) {
-	views, err := d.ticketViews(ctx, []item{it})
+// mayOpen gives a ticket that was read to those who may see it.
+func (d *Desk) mayOpen(v schema.Viewer, have found, k record.Key) (item, error) {
+	it := have.item(k)
+	if !hasContent(it) || !d.table.MayRead(v, k, it.record, record.Record{}) || d.fields(it).bool("deleted") {
+		return it, notFound("ticket")
+	}
+	return it, nil
+}
+
+// writtenTicket is a ticket as its author's transaction left it, which read it.
+func (d *Desk) writtenTicket(ctx context.Context, o outcome, k record.Key) (Ticket, error) {
+	it, err := d.mayOpen(o.viewer, o.found, k)
 	if err != nil {
 		return Ticket{}, err
 	}
-	return views[0], nil
+	return first(d.ticketViewsAmong(ctx, []item{it}, o.found))
+}
+
+func (d *Desk) ticketView(ctx context.Context, it item) (Ticket, error) {
+	return first(d.ticketViews(ctx, []item{it}))
 }
 
 // ticketViews turns records into what screens show, with the names of people and units.
 func (d *Desk) ticketViews(ctx context.Context, items []item) ([]Ticket, error) {
+	return d.ticketViewsAmong(ctx, items, nil)
+}
+
+// ticketViewsAmong reads only what is not known.
+func (d *Desk) ticketViewsAmong(ctx context.Context, items []item, known found) ([]Ticket, error) {
 	if len(items) == 0 {
 		return nil, nil
 	}
-	names := d.refs(items[0].key.Building)
+	names := d.refsAmong(items[0].key.Building, known)
 	for _, it := range items {
 		f := d.fields(it)
 		names.wantPerson(f.id("reporter"), f.id("assignee"))

@@ -50,14 +50,14 @@ func (d *Desk) UpdateTicket(ctx context.Context, c Caller, building, id record.I
 	if in.Assignee != nil {
 		reads = append(reads, memberKey(building, *in.Assignee))
 	}
-	err = d.write(ctx, c, building, "ticket.update", in.At, reads, func(x *draft) error {
+	done, err := d.decide(ctx, c, building, "ticket.update", in.At, reads, func(x *draft) error {
 		x.seen[k] = shown
 		return x.updateTicket(k, in)
 	})
 	if err != nil {
 		return Ticket{}, err
 	}
-	return d.Ticket(ctx, c, building, id)
+	return d.writtenTicket(ctx, done, k)
 }
 
 func (x *draft) updateTicket(k record.Key, in TicketChange) error {

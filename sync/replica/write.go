@@ -40,8 +40,11 @@ type FieldWrite struct {
 // Written says what a write made.
 type Written struct {
 	// Dot is the transaction's; zero if nothing had to change.
-	Dot     record.Dot
-	Records map[record.Key]record.Record
+	Dot record.Dot
+	// Records are those that the intent names, as they are now, and Positions where they
+	// stand in the feed.
+	Records   map[record.Key]record.Record
+	Positions map[record.Key]uint64
 }
 
 // Current is the state under the building's lock that a write decides on.
@@ -83,13 +86,26 @@ func (n *Node) Write(ctx context.Context, building record.ID, reads []record.Key
 		if err != nil {
 			return err
 		}
-		out = Written{Dot: dot, Records: map[record.Key]record.Record{}}
+		out = Written{Dot: dot, Records: map[record.Key]record.Record{}, Positions: map[record.Key]uint64{}}
 		for _, w := range intent.Writes {
-			out.Records[w.Key] = l.work(w.Key).record
+			out.Records[w.Key] = record.Record{}
 		}
 		return nil
-	})
+	}, func(l *ledger) { l.written(&out) })
 	return out, err
+}
+
+// written reads the closed decision.
+func (l *ledger) written(out *Written) {
+	for k := range out.Records {
+		w := l.work(k)
+		out.Records[k], out.Positions[k] = w.record, w.stored.Position
+	}
+	for _, row := range l.out.Records {
+		if _, named := out.Records[row.Key]; named {
+			out.Positions[row.Key] = row.Position
+		}
+	}
 }
 
 // change is one field of a write, with what it replaces.
