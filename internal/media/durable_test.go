@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path"
 	"path/filepath"
@@ -152,6 +154,47 @@ func TestRestart(t *testing.T) {
 	}
 	wantStatus(t, n.patch(at, offset, data[offset:]), http.StatusNoContent, "")
 	if !bytes.Equal(n.content(hashOf(data)), data) {
+		t.Fatal("the blob has other bytes")
+	}
+}
+
+// TestKilledInMidRequest: invariant 1. What has come of a long request becomes durable while
+// more arrives; a process that is killed then goes on there, whatever the file holds beyond.
+func TestKilledInMidRequest(t *testing.T) {
+	t.Parallel()
+	n := start(t)
+	data := pdf(20<<20, 1)
+	at := n.create(len(data), media.Metadata{"sha256": hashOf(data).String()})
+	feed, cut, ended := n.openPatch(at, 0)
+	folder := filepath.Join(n.dir, "media", "uploads", path.Base(at))
+	for from := 0; from < 12<<20; from += 1 << 20 {
+		_, err := feed.Write(data[from : from+1<<20])
+		must(t, err)
+		n.arrived(at, int64(from+1<<19))
+	}
+	n.arrived(at, 12<<20)
+	durable := 0
+	for tick := time.NewTicker(time.Millisecond); durable == 0; <-tick.C {
+		var info struct{ Offset int }
+		text, err := os.ReadFile(filepath.Join(folder, "info"))
+		must(t, err)
+		must(t, json.Unmarshal(text, &info))
+		durable = info.Offset
+	}
+	killed := &node{t: t, dir: t.TempDir(), clock: n.clock} // the same files, at this moment
+	must(t, os.MkdirAll(filepath.Join(killed.dir, "media", "uploads"), 0o700))
+	must(t, os.CopyFS(filepath.Join(killed.dir, "media", "uploads", path.Base(at)), os.DirFS(folder)))
+	cut()
+	<-ended
+	killed.open()
+	killed.server = httptest.NewServer(killed.handler)
+	t.Cleanup(killed.server.Close)
+	offset := killed.offset(at)
+	if offset < durable || offset > 12<<20 {
+		t.Fatalf("offset %d after the kill, %d were durable", offset, durable)
+	}
+	wantStatus(t, killed.patch(at, offset, data[offset:]), http.StatusNoContent, "")
+	if !bytes.Equal(killed.content(hashOf(data)), data) {
 		t.Fatal("the blob has other bytes")
 	}
 }

@@ -23,13 +23,14 @@ type Fetcher struct {
 
 // Move implements Mover. What arrived of an interrupted download is kept and continued.
 func (f *Fetcher) Move(ctx context.Context, item Item, _ func(resume string) error) error {
+	path := filepath.Join(f.Dir, item.Hash.String())
 	if _, err := f.Blobs.Stat(ctx, item.Hash); err == nil {
+		_ = os.Remove(path) // left by a process that was killed once the file was kept
 		return nil
 	}
 	if err := makeDir(f.Dir); err != nil {
 		return err
 	}
-	path := filepath.Join(f.Dir, item.Hash.String())
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, fileMode)
 	if err != nil {
 		return fmt.Errorf("open download: %w", err)
@@ -38,10 +39,7 @@ func (f *Fetcher) Move(ctx context.Context, item Item, _ func(resume string) err
 	if err := f.complete(ctx, item, file); err != nil {
 		return err
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("read download: %w", err)
-	}
-	err = f.Blobs.Put(ctx, item.Hash, file)
+	err = f.keep(ctx, item.Hash, file, path)
 	if err == nil || errors.Is(err, ErrHash) {
 		// Kept it is of no use: present, or wrong and to be fetched from the beginning.
 		if removeErr := os.Remove(path); err == nil && removeErr != nil {
@@ -49,6 +47,30 @@ func (f *Fetcher) Move(ctx context.Context, item Item, _ func(resume string) err
 		}
 	}
 	return err
+}
+
+// keep stores what has arrived, without a copy where that is possible.
+func (f *Fetcher) keep(ctx context.Context, hash Hash, file *os.File, path string) error {
+	a, ok := f.Blobs.(adopter)
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read download: %w", err)
+	}
+	if !ok {
+		return f.Blobs.Put(ctx, hash, file)
+	}
+	synced := make(chan error, 1)
+	go func() { synced <- file.Sync() }() // while it is hashed
+	got, _, err := HashOf(contextReader{ctx, file})
+	if syncErr := <-synced; err == nil && syncErr != nil {
+		err = fmt.Errorf("sync download: %w", diskError(syncErr))
+	}
+	switch {
+	case err != nil:
+		return err
+	case got != hash:
+		return fmt.Errorf("download: %w: it is %s", ErrHash, got)
+	}
+	return a.Adopt(ctx, hash, path)
 }
 
 // complete appends what is missing to the file.

@@ -13,7 +13,8 @@ import (
 	"estate/internal/problem"
 )
 
-const partBufferBytes = 64 << 10
+// partBufferBytes is what one read of a fast line takes.
+const partBufferBytes = 256 << 10
 
 // connectionError is an end of the request before its body was complete. What arrived is
 // kept; there is nobody left to tell.
@@ -54,7 +55,8 @@ func (u *Uploads) receive(w http.ResponseWriter, r *http.Request, e *entry, want
 }
 
 // appendPart writes a part behind the durable offset. With a checksum the part counts
-// whole or not at all; without one, what arrived counts even if the connection ended.
+// whole or not at all; without one, what arrived counts even if the connection ended, and
+// becomes durable while more arrives.
 func (u *Uploads) appendPart(e *entry, body io.Reader, want *checksum) (err error) {
 	p, err := openPart(e, want)
 	if err != nil {
@@ -65,30 +67,56 @@ func (u *Uploads) appendPart(e *entry, body io.Reader, want *checksum) (err erro
 			err = fmt.Errorf("close upload: %w", closeErr)
 		}
 	}()
-	buffer := make([]byte, partBufferBytes)
-	for {
-		n, readErr := body.Read(buffer)
-		if writeErr := p.write(buffer[:n]); writeErr != nil {
-			return writeErr
+	behind := make(chan reached, 1)
+	copyErr := u.copyPart(e, p, body, behind)
+	if p.saving {
+		if err := e.reach(<-behind); err != nil {
+			return err
 		}
-		if want == nil && p.at-e.info.Offset >= checkpointBytes {
-			if err := u.commit(e, p); err != nil {
+	}
+	var gone *connectionError
+	switch {
+	case copyErr == nil && want != nil && string(p.part.Sum(nil)) != want.sum:
+		return problem.New(problem.UploadChecksumMismatch, "")
+	case copyErr == nil, want == nil && errors.As(copyErr, &gone):
+		if p.at > e.info.Offset {
+			if err := e.reach(u.save(e, p.file, e.info, p.at, p.sum)); err != nil {
 				return err
 			}
 		}
-		switch {
-		case readErr == nil:
-		case errors.Is(readErr, io.EOF):
-			if want != nil && string(p.part.Sum(nil)) != want.sum {
-				return problem.New(problem.UploadChecksumMismatch, "")
-			}
-			return u.commit(e, p)
-		default:
-			if want == nil {
-				if err := u.commit(e, p); err != nil {
+	}
+	return copyErr
+}
+
+// copyPart writes and hashes what comes until the part or its connection ends. What has
+// come is made durable behind it, at most once at a time: p.saving says that a result is
+// still to come.
+func (u *Uploads) copyPart(e *entry, p *part, body io.Reader, behind chan reached) error {
+	buffer := make([]byte, partBufferBytes)
+	for {
+		n, readErr := body.Read(buffer)
+		if err := p.write(buffer[:n]); err != nil {
+			return err
+		}
+		if p.saving {
+			select {
+			case r := <-behind:
+				p.saving = false
+				if err := e.reach(r); err != nil {
 					return err
 				}
+			default:
 			}
+		}
+		if p.part == nil && !p.saving && p.at-e.info.Offset >= checkpointBytes {
+			p.saving = true
+			in, at, sum := e.info, p.at, cloneHash(p.sum)
+			go func() { behind <- u.save(e, p.file, in, at, sum) }()
+		}
+		switch {
+		case errors.Is(readErr, io.EOF):
+			return nil
+		case readErr != nil:
 			return &connectionError{readErr}
 		}
 	}
@@ -102,6 +130,8 @@ type part struct {
 	max  int64
 	sum  hash.Hash // of the whole file up to at; nil if not known since a restart
 	part hash.Hash // of this part, nil without a checksum
+	// saving says that an earlier state of the file is being made durable.
+	saving bool
 }
 
 func openPart(e *entry, want *checksum) (*part, error) {
@@ -146,34 +176,42 @@ func (p *part) write(b []byte) error {
 	return nil
 }
 
-// commit makes everything written so far durable: the bytes first, then the offset.
-func (u *Uploads) commit(e *entry, p *part) error {
-	if p.at == e.info.Offset {
-		return nil
+// reached is how far an upload is durable, and the hash up to there; nil if not known.
+type reached struct {
+	info info
+	sum  hash.Hash
+	err  error
+}
+
+// save makes everything written up to an offset durable: the bytes first, then the offset.
+// It touches nothing of the entry, so that more may be written meanwhile.
+func (u *Uploads) save(e *entry, file *os.File, in info, at int64, sum hash.Hash) reached {
+	if err := file.Sync(); err != nil {
+		return reached{err: fmt.Errorf("sync upload: %w", diskError(err))}
 	}
-	if err := p.file.Sync(); err != nil {
-		return fmt.Errorf("sync upload: %w", diskError(err))
-	}
-	if e.info.Offset == 0 {
+	if in.Offset == 0 {
 		if err := syncDir(e.dir); err != nil { // the name of the data file
-			return err
+			return reached{err: err}
 		}
 	}
-	before := e.info.Offset
-	e.info.Offset = p.at
-	if err := e.save(u.Now()); err != nil {
-		e.info.Offset = before
-		return err
+	in.Offset, in.Expires = at, expiry(u.Now(), unfinishedLife)
+	return reached{info: in, sum: sum, err: writeJSON(e.infoPath(), in)}
+}
+
+// reach notes what save did.
+func (e *entry) reach(r reached) error {
+	if r.err != nil {
+		return r.err
 	}
-	e.sum, e.summed = nil, p.at
-	if p.sum != nil {
-		e.sum = cloneHash(p.sum)
-	}
+	e.info, e.sum, e.summed = r.info, r.sum, r.info.Offset
 	return nil
 }
 
 // cloneHash copies a running SHA-256; the standard one can always be cloned.
 func cloneHash(h hash.Hash) hash.Hash {
+	if h == nil {
+		return nil
+	}
 	if c, ok := h.(hash.Cloner); ok {
 		if clone, err := c.Clone(); err == nil {
 			return clone

@@ -3,17 +3,24 @@ package media
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"estate/internal/problem"
 )
 
-// partBytes is what one PATCH carries: what a cut line costs at most.
-const partBytes = 4 << 20
+const (
+	// partBytes is what one PATCH carries. The other side keeps what arrives of it; but what
+	// stands between may collect a request before it passes it on.
+	partBytes = 32 << 20
+	// carefulBytes is what one PATCH carries where the bytes were altered on the way: with a
+	// checksum, so that it costs one part and not the file.
+	carefulBytes = 4 << 20
+)
 
 // Sender is a Mover that uploads blobs to another node through tus.
 type Sender struct {
@@ -52,8 +59,21 @@ func (s *Sender) Move(ctx context.Context, item Item, started func(resume string
 	if err != nil {
 		return err
 	}
+	err = s.parts(ctx, at, offset, size, blob, false)
+	if hasCode(err, problem.MediaHashMismatch) {
+		err = s.parts(ctx, at, 0, size, blob, true) // the other side has begun anew
+	}
+	return err
+}
+
+// parts sends what is missing.
+func (s *Sender) parts(ctx context.Context, at string, offset, size int64, blob io.ReaderAt, careful bool) error {
+	limit := int64(partBytes)
+	if careful {
+		limit = carefulBytes
+	}
 	for offset < size {
-		next, err := s.part(ctx, at, offset, io.NewSectionReader(blob, offset, min(partBytes, size-offset)))
+		next, err := s.part(ctx, at, offset, io.NewSectionReader(blob, offset, min(limit, size-offset)), careful)
 		if err != nil {
 			return err
 		}
@@ -112,16 +132,8 @@ func (s *Sender) offset(ctx context.Context, at string) (int64, error) {
 	return parseCount(answer.Header, headerOffset)
 }
 
-// part sends one PATCH with its checksum, so that a proxy which alters bytes costs one
-// part and not the file.
-func (s *Sender) part(ctx context.Context, at string, offset int64, section *io.SectionReader) (int64, error) {
-	sum := sha256.New()
-	if _, err := io.Copy(sum, section); err != nil {
-		return 0, fmt.Errorf("read blob to send: %w", err)
-	}
-	if _, err := section.Seek(0, io.SeekStart); err != nil {
-		return 0, fmt.Errorf("read blob to send: %w", err)
-	}
+// part sends one PATCH.
+func (s *Sender) part(ctx context.Context, at string, offset int64, section *io.SectionReader, careful bool) (int64, error) {
 	r, err := s.request(ctx, http.MethodPatch, at, section)
 	if err != nil {
 		return 0, err
@@ -129,7 +141,16 @@ func (s *Sender) part(ctx context.Context, at string, offset int64, section *io.
 	r.ContentLength = section.Size()
 	r.Header.Set("Content-Type", offsetType)
 	r.Header.Set(headerOffset, strconv.FormatInt(offset, 10))
-	r.Header.Set(headerChecksum, "sha256 "+base64.StdEncoding.EncodeToString(sum.Sum(nil)))
+	if careful {
+		sum, _, err := HashOf(section)
+		if err == nil {
+			_, err = section.Seek(0, io.SeekStart)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read blob to send: %w", err)
+		}
+		r.Header.Set(headerChecksum, "sha256 "+base64.StdEncoding.EncodeToString(sum[:]))
+	}
 	answer, end, err := s.call(ctx, r, http.StatusNoContent) //nolint:bodyclose // end closes it
 	if err != nil {
 		return 0, err

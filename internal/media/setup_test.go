@@ -24,7 +24,7 @@ import (
 
 // node is one media server on real files, restartable in place.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	blobs   *media.FileStore
 	uploads *media.Uploads
@@ -55,7 +55,7 @@ func (c *clock) advance(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-func start(t *testing.T, adjust ...func(*media.Config)) *node {
+func start(t testing.TB, adjust ...func(*media.Config)) *node {
 	t.Helper()
 	n := &node{t: t, dir: t.TempDir(), clock: &clock{at: time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)}}
 	n.open(adjust...)
@@ -185,7 +185,7 @@ func (n *node) content(hash media.Hash) []byte {
 	return b
 }
 
-func wantStatus(t *testing.T, answer *http.Response, status int, code problem.Code) {
+func wantStatus(t testing.TB, answer *http.Response, status int, code problem.Code) {
 	t.Helper()
 	if answer.StatusCode != status {
 		body, _ := io.ReadAll(answer.Body)
@@ -204,7 +204,7 @@ func wantStatus(t *testing.T, answer *http.Response, status int, code problem.Co
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

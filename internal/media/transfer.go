@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"estate/internal/problem"
 )
 
 const (
@@ -122,6 +124,12 @@ func hasStatus(err error, statuses ...int) bool {
 		}
 	}
 	return false
+}
+
+// hasCode reports whether an error is an answer with this code.
+func hasCode(err error, code problem.Code) bool {
+	var refused *RefusedError
+	return errors.As(err, &refused) && refused.Code == string(code)
 }
 
 // paced reads no faster than the limit allows and tells that something moves.

@@ -167,6 +167,11 @@ func (e *entry) setInterrupt(f func()) {
 }
 
 func (e *entry) dataPath() string { return filepath.Join(e.dir, "data") }
+func (e *entry) infoPath() string { return filepath.Join(e.dir, "info") }
+
+func expiry(now time.Time, life time.Duration) time.Time {
+	return now.Add(life).UTC().Truncate(time.Second)
+}
 
 // save writes the info durably with a new time of expiry.
 func (e *entry) save(now time.Time) error {
@@ -176,14 +181,14 @@ func (e *entry) save(now time.Time) error {
 		life = endedLife
 	}
 	e.open.Store(!ended)
-	e.info.Expires = now.Add(life).UTC().Truncate(time.Second)
-	return writeJSON(filepath.Join(e.dir, "info"), e.info)
+	e.info.Expires = expiry(now, life)
+	return writeJSON(e.infoPath(), e.info)
 }
 
 // remove deletes the upload from the disk. The info goes first: a folder without one is
 // rubbish that the next start clears away.
 func (e *entry) remove() error {
-	if err := os.Remove(filepath.Join(e.dir, "info")); err != nil && !os.IsNotExist(err) {
+	if err := os.Remove(e.infoPath()); err != nil && !os.IsNotExist(err) {
 		return err
 	}
 	if err := os.RemoveAll(e.dir); err != nil {

@@ -28,7 +28,8 @@ const (
 	takeOverMax = 5 * time.Second
 	// lockGrace bridges the moment in which Sweep looks at an upload.
 	lockGrace = 100 * time.Millisecond
-	// checkpointBytes is how much of a long request can be lost when the process is killed.
+	// checkpointBytes is after how much of a long request what has come is made durable. When
+	// the process is killed, what came since and while the last such write went on is lost.
 	checkpointBytes = 4 << 20
 	// unfinishedLife outlasts a technician's week without network.
 	unfinishedLife = 7 * 24 * time.Hour

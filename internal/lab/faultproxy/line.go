@@ -12,10 +12,10 @@ import (
 
 const (
 	// pieceBytes is how much is read at once: about one large frame.
-	pieceBytes = 16 << 10
+	pieceBytes = 64 << 10
 	// piecesWaitingMax is what may be under way in one direction, so that
 	// latency does not become a bandwidth limit on loopback.
-	piecesWaitingMax = 64
+	piecesWaitingMax = 16
 )
 
 // piece is data under way and the moment it arrives.
@@ -88,19 +88,25 @@ func (l *line) run() {
 func (l *line) move(to, from net.Conn, stream uint64, carried *atomic.Int64) {
 	random := rand.New(rand.NewPCG(l.proxy.seed, stream)) //nolint:gosec // repeatable, not secret
 	under := make(chan piece, piecesWaitingMax)
+	used := make(chan []byte, piecesWaitingMax)
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		defer close(under)
-		l.read(from, under, random)
+		l.read(from, under, used, random)
 	})
-	l.write(to, under, carried)
+	l.write(to, under, used, carried)
 	reading.Wait()
 }
 
-func (l *line) read(from net.Conn, under chan<- piece, random *rand.Rand) {
+func (l *line) read(from net.Conn, under chan<- piece, used <-chan []byte, random *rand.Rand) {
 	var last time.Time
 	for {
-		buffer := make([]byte, pieceBytes)
+		var buffer []byte
+		select {
+		case buffer = <-used:
+		default:
+			buffer = make([]byte, pieceBytes)
+		}
 		n, err := from.Read(buffer)
 		if n > 0 {
 			due := time.Now()
@@ -127,8 +133,9 @@ func (l *line) read(from net.Conn, under chan<- piece, random *rand.Rand) {
 	}
 }
 
-// write delivers pieces when due and ends the direction after the last one.
-func (l *line) write(to net.Conn, under <-chan piece, carried *atomic.Int64) {
+// write delivers pieces when due, gives their room back and ends the direction after the
+// last one.
+func (l *line) write(to net.Conn, under <-chan piece, used chan<- []byte, carried *atomic.Int64) {
 	for p := range under {
 		if !l.awaitDue(p.due) || !l.proxy.awaitPassing(l.done) {
 			l.reset()
@@ -141,6 +148,10 @@ func (l *line) write(to net.Conn, under <-chan piece, carried *atomic.Int64) {
 		}
 		if drop {
 			l.proxy.Drop()
+		}
+		select {
+		case used <- p.data[:pieceBytes]:
+		default:
 		}
 	}
 	if tcp, ok := to.(*net.TCPConn); ok {
