@@ -69,8 +69,11 @@ func (s *site) reconciled(ctx context.Context, events, records int) (m moved, er
 	sent, answered := s.edge.Line.Carried()
 	s.edge.Line.Restore()
 	err = stack.PollEvery(ctx, lookEvery, "the line to be used again", func() (bool, error) {
-		now, _ := s.edge.Line.Carried()
-		return now > sent+smallTalk, nil
+		if now, _ := s.edge.Line.Carried(); now > sent+smallTalk {
+			return true, nil
+		}
+		now, err := s.stored(ctx) // a single ticket may be no more than small talk
+		return now.events >= m.before.events+int64(events), err
 	})
 	if err != nil {
 		return m, err
