@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"estate/sync/merge"
@@ -49,17 +48,25 @@ func (v Viewer) in(building record.ID) bool {
 
 // Shown reads the value that a record shows for a field; nil where there is none.
 func (t *Table) Shown(kind, field string, r record.Record) record.Value {
-	shown := t.fields[kind][field].Policy.Shown(r.Siblings(field))
+	shown := t.policy(kind, field).Shown(r.Siblings(field))
 	if len(shown) == 0 {
 		return nil
 	}
 	return shown[0].Value
 }
 
+// policy is the one of a field, the latest where the field is not known.
+func (t *Table) policy(kind, field string) merge.Policy {
+	if f, ok := t.fields[kind][field]; ok {
+		return f.Policy
+	}
+	return merge.Policy{}
+}
+
 // Members reads the values of a set field.
 func (t *Table) Members(kind, field string, r record.Record) []record.Value {
 	var out []record.Value
-	for _, s := range t.fields[kind][field].Policy.Shown(r.Siblings(field)) {
+	for _, s := range t.policy(kind, field).Shown(r.Siblings(field)) {
 		out = append(out, s.Value)
 	}
 	return out
@@ -140,15 +147,16 @@ func (t *Table) Validate(kind, field string, value record.Value) string {
 	return ""
 }
 
-func (f Field) accepts(v record.Value) bool {
+// accepts reports whether a value that is valid as such is one of the field's.
+func (f *Field) accepts(v record.Value) bool {
 	switch f.Type {
 	case Text:
-		s, ok := v.AsText()
+		s, ok := v.TextBytes()
 		// PostgreSQL's text holds no zero byte: such a value could never be projected there.
-		return ok && utf8.ValidString(s) && !strings.ContainsRune(s, 0) && utf8.RuneCountInString(s) <= f.Max
+		return ok && bytes.IndexByte(s, 0) < 0 && (len(s) <= f.Max || utf8.RuneCount(s) <= f.Max)
 	case Enum:
-		s, ok := v.AsText()
-		return ok && slices.Contains(f.Values, s)
+		s, ok := v.TextBytes()
+		return ok && slices.ContainsFunc(f.Values, func(known string) bool { return known == string(s) })
 	case Int:
 		_, ok := v.AsInt()
 		return ok
@@ -165,10 +173,10 @@ func (f Field) accepts(v record.Value) bool {
 		_, ok := v.AsID()
 		return ok
 	case Digest:
-		b, ok := v.AsBytes()
+		b, ok := v.RawBytes()
 		return ok && len(b) == sha256.Size
 	case Blob:
-		b, ok := v.AsBytes()
+		b, ok := v.RawBytes()
 		return ok && len(b) <= f.Max
 	}
 	return false
@@ -205,10 +213,10 @@ func (t *Table) MayWrite(v Viewer, k record.Key, field string, values []record.V
 		// choice, would be writing on what somebody else said.
 		return wire.CodeImmutable
 	}
-	if !kept && !f.writable(v.Role, t.mayFill(v, k.Kind, f, values, current)) || !t.mayCancel(v, k.Kind, field, values, current) {
+	if !kept && !f.writable(v.Role, t.mayFill(v, k.Kind, *f, values, current)) || !t.mayCancel(v, k.Kind, field, values, current) {
 		return wire.CodeFieldForbidden
 	}
-	return t.mayHold(v, k.Kind, f, values, current)
+	return t.mayHold(v, k.Kind, *f, values, current)
 }
 
 // keeps reports whether this is the word that goes with every edit, that the record is not

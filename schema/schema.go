@@ -118,18 +118,18 @@ func (k Kind) Field(name string) (Field, bool) {
 type Table struct {
 	kinds  []Kind
 	byName map[string]Kind
-	fields map[string]map[string]Field
+	fields map[string]map[string]*Field
 }
 
 // NewTable indexes kinds. Production code uses Default; tests build tables of older and
 // newer releases.
 func NewTable(kinds []Kind) *Table {
-	t := &Table{kinds: kinds, byName: map[string]Kind{}, fields: map[string]map[string]Field{}}
+	t := &Table{kinds: kinds, byName: map[string]Kind{}, fields: map[string]map[string]*Field{}}
 	for _, k := range kinds {
 		t.byName[k.Name] = k
-		t.fields[k.Name] = map[string]Field{}
-		for _, f := range k.Fields {
-			t.fields[k.Name][f.Name] = f
+		t.fields[k.Name] = make(map[string]*Field, len(k.Fields))
+		for i := range k.Fields {
+			t.fields[k.Name][k.Fields[i].Name] = &k.Fields[i]
 		}
 	}
 	return t

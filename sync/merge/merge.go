@@ -77,6 +77,9 @@ func Covers(c record.Context, field string, d record.Dot, lin Lineage) bool {
 // Normalise returns the context in its one canonical form under a lineage: entries that
 // another entry covers are left out, and so are single dots that the vector covers.
 func Normalise(c record.Context, lin Lineage) record.Context {
+	if len(c.Vector) <= 1 && len(c.Dots) == 0 {
+		return c // nothing can cover anything
+	}
 	out := record.Context{Vector: sized[record.Dot](len(c.Vector))}
 	for i, e := range c.Vector {
 		covered := false

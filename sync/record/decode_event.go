@@ -34,19 +34,21 @@ const detailNestingMax = 13
 // exactly what Encode would write: the hash is taken over them.
 func DecodeEvent(b []byte) (Event, error) {
 	var d Decoder
-	return d.Event(b)
+	var e Event
+	err := d.Event(&e, b)
+	return e, err
 }
 
-// Event is DecodeEvent for an event of a page.
-func (d *Decoder) Event(b []byte) (e Event, err error) {
+// Event is DecodeEvent for an event of a page, which it reads into a zero event.
+func (d *Decoder) Event(e *Event, b []byte) error {
 	if len(b) > EventBytesMax {
-		return e, fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
+		return fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
 	}
 	r := eventReader{reader{b: b, names: d.names}, d}
 	parts := r.number(cborhead.Array)
 	e.Version = r.uint()
 	if r.err == nil && e.Version != eventVersion && e.Version != eventVersionErasing {
-		return e, fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersionErasing)
+		return fmt.Errorf("%w: version %d, this program knows %d", ErrEvent, e.Version, eventVersionErasing)
 	}
 	erasing := e.Version == eventVersionErasing
 	if parts != eventParts && !erasing || parts != eventParts+1 && erasing {
@@ -63,9 +65,9 @@ func (d *Decoder) Event(b []byte) (e Event, err error) {
 		e.Erasures = r.erasures()
 	}
 	if err := r.done(); err != nil {
-		return e, fmt.Errorf("%w: %w", ErrEvent, err)
+		return fmt.Errorf("%w: %w", ErrEvent, err)
 	}
-	return e, e.validate()
+	return e.validate()
 }
 
 // eventReader reads the parts of an event.

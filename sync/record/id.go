@@ -2,7 +2,9 @@ package record
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -56,7 +58,13 @@ func (id ID) String() string {
 func (id ID) IsZero() bool { return id == ID{} }
 
 // Compare orders ids by their bytes.
-func (id ID) Compare(o ID) int { return bytes.Compare(id[:], o[:]) }
+func (id ID) Compare(o ID) int {
+	a, b := binary.BigEndian.Uint64(id[:8]), binary.BigEndian.Uint64(o[:8])
+	if a == b {
+		a, b = binary.BigEndian.Uint64(id[8:]), binary.BigEndian.Uint64(o[8:])
+	}
+	return cmp.Compare(a, b)
+}
 
 // MarshalText writes the canonical form (JSON, CSV, flags).
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }

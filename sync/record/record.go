@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strings"
 
 	"estate/sync/hlc"
 )
@@ -24,7 +25,13 @@ type Key struct {
 
 // Compare orders keys by building, kind and id.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(k.Building.Compare(o.Building), cmp.Compare(k.Kind, o.Kind), k.ID.Compare(o.ID))
+	if c := k.Building.Compare(o.Building); c != 0 {
+		return c
+	}
+	if c := strings.Compare(k.Kind, o.Kind); c != 0 {
+		return c
+	}
+	return k.ID.Compare(o.ID)
 }
 
 // String prints the key for logs and errors.
@@ -39,7 +46,10 @@ type Dot struct {
 
 // Compare orders dots by replica, then number.
 func (d Dot) Compare(o Dot) int {
-	return cmp.Or(d.Replica.Compare(o.Replica), cmp.Compare(d.N, o.N))
+	if c := d.Replica.Compare(o.Replica); c != 0 {
+		return c
+	}
+	return cmp.Compare(d.N, o.N)
 }
 
 // Class says who wrote a value: a person or automation. Persons rank first where the kind
@@ -62,7 +72,10 @@ type Sibling struct {
 
 // CompareIdentity orders siblings by (dot, value), the order in which they are stored.
 func (s Sibling) CompareIdentity(o Sibling) int {
-	return cmp.Or(s.Dot.Compare(o.Dot), bytes.Compare(s.Value, o.Value))
+	if c := s.Dot.Compare(o.Dot); c != 0 {
+		return c
+	}
+	return bytes.Compare(s.Value, o.Value)
 }
 
 // CompareRank orders siblings by (stamp, replica, number, value): the total order that
@@ -128,7 +141,10 @@ type FieldDot struct {
 
 // Compare orders single dots by field, then dot.
 func (d FieldDot) Compare(o FieldDot) int {
-	return cmp.Or(cmp.Compare(d.Field, o.Field), d.Dot.Compare(o.Dot))
+	if c := strings.Compare(d.Field, o.Field); c != 0 {
+		return c
+	}
+	return d.Dot.Compare(o.Dot)
 }
 
 // Context says what a record's state includes: a version vector that covers all fields,
@@ -143,11 +159,22 @@ func (c Context) IsZero() bool { return len(c.Vector) == 0 && len(c.Dots) == 0 }
 
 // Entry is the vector's own number for a replica, lineage aside; zero where it has none.
 func (c Context) Entry(r ReplicaID) uint64 {
+	if len(c.Vector) <= entriesFew {
+		for i := range c.Vector {
+			if c.Vector[i].Replica == r {
+				return c.Vector[i].N
+			}
+		}
+		return 0
+	}
 	if i, ok := slices.BinarySearchFunc(c.Vector, r, compareEntry); ok {
 		return c.Vector[i].N
 	}
 	return 0
 }
+
+// entriesFew is up to how many entries are looked through faster than searched.
+const entriesFew = 8
 
 // HasDot reports whether the single dots hold this one.
 func (c Context) HasDot(d FieldDot) bool {

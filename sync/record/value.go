@@ -73,6 +73,13 @@ func (v Value) AsText() (s string, ok bool) {
 	return string(content), true
 }
 
+// TextBytes is what a text value holds, without a copy and without a look at its UTF-8: ask
+// only a value that passed Validate.
+func (v Value) TextBytes() ([]byte, bool) { return v.content(cborhead.Text) }
+
+// RawBytes is what a byte-string value holds, without a copy.
+func (v Value) RawBytes() ([]byte, bool) { return v.content(cborhead.Bytes) }
+
 // content is what a byte or text string holds; it shares the value's memory.
 func (v Value) content(want byte) ([]byte, bool) {
 	major, n, size := cborhead.Parse(v)

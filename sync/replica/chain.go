@@ -19,36 +19,38 @@ type incoming struct {
 
 // decodeEvents reads the events of a page. What cannot be read keeps its place if the item
 // names it; anything else is reported by code and dropped, for it is no event at all.
-func decodeEvents(d *record.Decoder, building record.ID, items []wire.EventItem) (out []incoming, codes []string) {
-	out = make([]incoming, 0, len(items))
+func decodeEvents(d *record.Decoder, building record.ID, items []wire.EventItem) (out []*incoming, codes []string) {
+	out, slab := make([]*incoming, 0, len(items)), make([]incoming, len(items))
 	for i := range items {
-		item := &items[i]
-		e, err := d.Event(item.Body)
+		item, in := &items[i], &slab[i]
+		err := d.Event(&in.event, item.Body)
 		if err != nil {
 			codes = append(codes, wire.CodeEventMalformed)
 			if !item.Replica.IsZero() && item.N > 0 && len(item.Body) > 0 && len(item.Body) <= record.EventBytesMax {
-				out = append(out, incoming{unreadable: true, event: record.Event{Replica: item.Replica, N: item.N},
-					row: EventRow{Replica: item.Replica, N: item.N, Hash: d.HashEvent(item.Body), Body: item.Body}})
+				*in = incoming{unreadable: true, event: record.Event{Replica: item.Replica, N: item.N},
+					row: EventRow{Replica: item.Replica, N: item.N, Hash: d.HashEvent(item.Body), Body: item.Body}}
+				out = append(out, in)
 			}
 			continue
 		}
-		if e.Building != building {
+		if in.event.Building != building {
 			codes = append(codes, wire.CodeWrongBuilding)
 			continue
 		}
 		details := item.Details
-		if len(details) > 0 && d.CheckDetails(&e, details) != nil {
+		if len(details) > 0 && d.CheckDetails(&in.event, details) != nil {
 			codes = append(codes, wire.CodeEventMalformed)
 			details = nil
 		}
-		out = append(out, incoming{event: e, row: EventRow{Replica: e.Replica, N: e.N, Hash: d.HashEvent(item.Body), Body: item.Body, Details: details}})
+		in.row = EventRow{Replica: in.event.Replica, N: in.event.N, Hash: d.HashEvent(item.Body), Body: item.Body, Details: details}
+		out = append(out, in)
 	}
 	return out, codes
 }
 
 // admitEvent adds an event to its chain, keeps it waiting behind a gap, or reports why it
 // cannot be. It returns the alarm code, empty if all is well.
-func (l *ledger) admitEvent(in incoming) string {
+func (l *ledger) admitEvent(in *incoming) string {
 	c := l.chain(in.row.Replica)
 	dot := record.Dot{Replica: in.row.Replica, N: in.row.N}
 	known, ok := l.known[dot]
@@ -93,7 +95,7 @@ func (l *ledger) pass(c *Chain) {
 	if readable == nil || err != nil || next.Prev != row.Hash {
 		return
 	}
-	in := incoming{row: waiting[j], event: next}
+	in := &incoming{row: waiting[j], event: next}
 	l.waiting[c.Replica] = slices.DeleteFunc(slices.Clone(waiting), func(r EventRow) bool { return r.N == row.N || r.N == row.N+1 })
 	row.Position = l.position()
 	l.out.Events = append(l.out.Events, row)
@@ -102,14 +104,14 @@ func (l *ledger) pass(c *Chain) {
 	_ = l.link(c, in) // an alarm of what follows shows with the event itself
 }
 
-func (l *ledger) wait(in incoming) {
+func (l *ledger) wait(in *incoming) {
 	l.known[record.Dot{Replica: in.row.Replica, N: in.row.N}] = in.row.Hash
 	l.waiting[in.row.Replica] = append(l.waiting[in.row.Replica], in.row)
 	l.out.Events = append(l.out.Events, in.row)
 }
 
 // link appends the next event of a chain, then those that waited for it.
-func (l *ledger) link(c *Chain, in incoming) string {
+func (l *ledger) link(c *Chain, in *incoming) string {
 	for {
 		if code := l.extend(c, in); code != "" {
 			return code
@@ -126,12 +128,12 @@ func (l *ledger) link(c *Chain, in incoming) string {
 		if e.Prev != c.Hash {
 			return wire.CodeChainFork // it stays where it is: it may be a branch that somebody signed
 		}
-		in = incoming{row: waiting[i], event: e}
+		in = &incoming{row: waiting[i], event: e}
 		l.waiting[c.Replica] = slices.Delete(slices.Clone(waiting), i, i+1)
 	}
 }
 
-func (l *ledger) extend(c *Chain, in incoming) string {
+func (l *ledger) extend(c *Chain, in *incoming) string {
 	if in.event.Prev != c.Hash {
 		l.wait(in) // it may be a branch that its node signed
 		return wire.CodeChainFork
@@ -146,14 +148,14 @@ func (l *ledger) extend(c *Chain, in incoming) string {
 	if c.Signed != nil && c.Signed.N == in.row.N && c.Signed.Hash != in.row.Hash {
 		return l.differs(in)
 	}
-	in.row.Position = l.position()
 	l.out.Events = append(l.out.Events, in.row)
+	l.out.Events[len(l.out.Events)-1].Position = l.position()
 	l.known[record.Dot{Replica: in.row.Replica, N: in.row.N}] = in.row.Hash
 	c.Held, c.Hash = in.row.N, in.row.Hash
 	l.changed(c.Replica)
 	l.state.Stamp = hlc.Observe(l.state.Stamp, in.event.Stamp, l.now)
-	l.index(c, in.event)
-	l.erase(c, in.event)
+	l.index(c, &in.event)
+	l.erase(c, &in.event)
 	return ""
 }
 
@@ -208,7 +210,7 @@ func (l *ledger) nameds() map[record.ReplicaID]bool {
 
 // predecessor is the event that a card of an earlier run's replica names, to be looked up;
 // none for other events.
-func predecessor(e record.Event) []record.Dot {
+func predecessor(e *record.Event) []record.Dot {
 	if e.Card == nil || e.Card.Predecessor.N == 0 {
 		return nil
 	}
@@ -217,7 +219,7 @@ func predecessor(e record.Event) []record.Dot {
 
 // index keeps what a phone's event names, for the exact rule, and what an authority's
 // event refused of it.
-func (l *ledger) index(c *Chain, e record.Event) {
+func (l *ledger) index(c *Chain, e *record.Event) {
 	if c.Card != nil && c.Card.Tier == record.TierPhone {
 		for _, t := range e.Touches {
 			l.note(PhoneTouch{Key: record.Key{Building: l.building, Kind: t.Kind, ID: t.ID}, Field: t.Field, Dot: e.Dot()})

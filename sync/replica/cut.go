@@ -250,7 +250,7 @@ func (n *Node) cutEvents(ctx context.Context, building record.ID, from record.Do
 // disentangle ends a quarantine that a fork was the reason of, now that the sender's own
 // remedy is here: what it wrote again stands; what does not, this node writes again, for a
 // sender that was rewound in between has it no more.
-func (a *application) disentangle(l *ledger, h candidate) bool {
+func (a *application) disentangle(l *ledger, h *candidate) bool {
 	kind, known := l.node.Rules.Kind(h.key.Kind)
 	for _, d := range numbers(h.record) {
 		if a.suspects[d.Replica] {
@@ -260,7 +260,7 @@ func (a *application) disentangle(l *ledger, h candidate) bool {
 	if known && !kind.EdgeWrites && l.node.Tier == record.TierEdge {
 		return false
 	}
-	clean, lost := h, record.Record{}
+	clean, lost := *h, record.Record{}
 	for _, f := range h.record.Fields {
 		var kept, gone []record.Sibling
 		for _, s := range f.Siblings {
@@ -281,10 +281,10 @@ func (a *application) disentangle(l *ledger, h candidate) bool {
 			}
 		}
 	}
-	if a.check(l, clean) != "" {
+	if a.check(l, &clean) != "" {
 		return false
 	}
-	a.take(l, clean)
+	a.take(l, &clean)
 	if len(lost.Fields) > 0 {
 		if err := l.untangle(map[record.Key]record.Record{h.key: lost}, nil); err != nil {
 			l.fail(err)

@@ -14,7 +14,7 @@ import (
 
 // erase notes what an event erases. Only the cloud's word counts: from another tier it is a
 // link like any other, or a stolen box could destroy evidence.
-func (l *ledger) erase(c *Chain, e record.Event) {
+func (l *ledger) erase(c *Chain, e *record.Event) {
 	if len(e.Erasures) == 0 || c.Card == nil || c.Card.Tier != record.TierCloud {
 		return
 	}
@@ -28,6 +28,9 @@ func (l *ledger) erase(c *Chain, e record.Event) {
 
 // dropErased keeps what is to be stored free of details that were erased before they came.
 func (l *ledger) dropErased() {
+	if len(l.erased) == 0 {
+		return
+	}
 	for _, rows := range [][]EventRow{l.out.Events, l.out.Branches} {
 		for i, r := range rows {
 			if _, gone := l.erased[record.Dot{Replica: r.Replica, N: r.N}]; gone {

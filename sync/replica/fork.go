@@ -58,7 +58,7 @@ func (l *ledger) beside(row EventRow) {
 }
 
 // differs notes an event that is another than the one held under its number.
-func (l *ledger) differs(in incoming) string {
+func (l *ledger) differs(in *incoming) string {
 	r, n := in.row.Replica, in.row.N
 	if n < 2 || in.unreadable {
 		return wire.CodeChainFork // a card: two replicas of one id have nothing in common
@@ -234,7 +234,7 @@ func (l *ledger) announce(r record.ReplicaID, first uint64) error {
 }
 
 // told lists the forks that an event tells of.
-func told(e record.Event) []record.Dot {
+func told(e *record.Event) []record.Dot {
 	if e.Action != actionFork {
 		return nil
 	}
@@ -248,7 +248,7 @@ func told(e record.Event) []record.Dot {
 }
 
 // believe takes the cloud's word for a fork, and everybody's for chains of his own.
-func (l *ledger) believe(c *Chain, e record.Event) {
+func (l *ledger) believe(c *Chain, e *record.Event) {
 	for _, d := range told(e) {
 		if card, ok := l.Card(d.Replica); c.Card.Tier == record.TierCloud || ok && card.Node == c.Card.Node {
 			l.fork(d.Replica, d.N)
@@ -256,29 +256,22 @@ func (l *ledger) believe(c *Chain, e record.Event) {
 	}
 }
 
-// forkNeeds adds what marking the forks of these events takes to know.
-func forkNeeds(events []record.Event, need *Need, chains *[]record.ReplicaID) {
-	for _, e := range events {
-		for _, d := range told(e) {
-			need.Events = append(need.Events, record.Dot{Replica: d.Replica, N: d.N - 1})
-			*chains = append(*chains, d.Replica)
-		}
+// forkNeeds adds what marking the forks that an event tells of takes to know.
+func forkNeeds(e *record.Event, need *Need, chains *[]record.ReplicaID) {
+	for _, d := range told(e) {
+		need.Events = append(need.Events, record.Dot{Replica: d.Replica, N: d.N - 1})
+		*chains = append(*chains, d.Replica)
 	}
-}
-
-func eventsOf(in []incoming) []record.Event {
-	out := make([]record.Event, len(in))
-	for i := range in {
-		out[i] = in[i].event
-	}
-	return out
 }
 
 // below lists, for each chain, the number before the lowest of these events: whether it is
 // the same on both sides tells where a fork begins.
-func below(in []incoming) []record.Dot {
+func below(in []*incoming) []record.Dot {
 	lowest := map[record.ReplicaID]uint64{}
-	for _, e := range in {
+	for i, e := range in {
+		if i > 0 && in[i-1].row.Replica == e.row.Replica && in[i-1].row.N < e.row.N {
+			continue
+		}
 		if n, ok := lowest[e.row.Replica]; !ok || e.row.N < n {
 			lowest[e.row.Replica] = e.row.N
 		}
@@ -304,16 +297,14 @@ func (l *ledger) uncut() bool {
 
 // loadForks completes a Have with what marking the forks takes that waiting events tell of.
 func loadForks(ctx context.Context, load loader, have *Have) error {
-	var events []record.Event
+	var need Need
 	for _, rows := range have.Waiting {
 		for _, row := range rows {
-			if e, err := record.DecodeEvent(row.Body); err == nil && e.Action == actionFork {
-				events = append(events, e)
+			if e, err := record.DecodeEvent(row.Body); err == nil {
+				forkNeeds(&e, &need, &need.Chains)
 			}
 		}
 	}
-	var need Need
-	forkNeeds(events, &need, &need.Chains)
 	if len(need.Events) == 0 {
 		return nil
 	}

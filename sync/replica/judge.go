@@ -47,9 +47,9 @@ func (p *push) waiting(ctx context.Context) error {
 			return fmt.Errorf("read what waits: %w", err)
 		}
 		for _, row := range rows {
-			if p.isChild(row) && len(p.held) < heldMax && !slices.ContainsFunc(p.events, func(e incoming) bool { return e.row.N == row.N }) {
+			if p.isChild(row) && len(p.held) < heldMax && !slices.ContainsFunc(p.events, func(e *incoming) bool { return e.row.N == row.N }) {
 				e, _ := record.DecodeEvent(row.Body)
-				p.held = append(p.held, incoming{row: row, event: e})
+				p.held = append(p.held, &incoming{row: row, event: e})
 			}
 		}
 		next += heldMax
@@ -81,12 +81,12 @@ const roundsMax = 3
 // admitAll decides on what was pushed and on what waited, in the order of their numbers. What
 // waited is answered only where it is refused now.
 func (p *push) admitAll(l *ledger, out *wire.Pushed) {
-	held := slices.DeleteFunc(slices.Clone(p.held), func(e incoming) bool { return l.chains[e.row.Replica].beyond(e.row.N) })
+	held := slices.DeleteFunc(slices.Clone(p.held), func(e *incoming) bool { return l.chains[e.row.Replica].beyond(e.row.N) })
 	all := slices.Concat(held, p.events)
-	slices.SortStableFunc(all, func(a, b incoming) int { return a.event.Dot().Compare(b.event.Dot()) })
+	slices.SortStableFunc(all, func(a, b *incoming) int { return a.event.Dot().Compare(b.event.Dot()) })
 	results := make(map[record.Dot]wire.PushResult, len(all))
 	for round, left := 0, all; round < roundsMax && len(left) > 0; round++ {
-		var still []incoming
+		var still []*incoming
 		for _, e := range left {
 			result, waits := p.admitOne(l, e)
 			if before, again := results[result.Dot]; again {

@@ -41,12 +41,13 @@ type ledger struct {
 	// renewed: the generation is another than the one that this node's hello said.
 	renewed bool
 	unread  error // why the decision must fail: something was asked for that was not loaded
-	order   []record.Key
+	order   []*work
 	out     Effects
 }
 
 // work is one record of the decision.
 type work struct {
+	key     record.Key
 	stored  Stored
 	record  record.Record
 	touches []PhoneTouch
@@ -55,6 +56,8 @@ type work struct {
 	// taken is a state that is the whole record, and body its canonical form.
 	taken record.Record
 	body  []byte
+	row   int  // one more than its place among the rows to be stored; zero for none
+	echo  bool // the row is what the peer sent
 }
 
 // lineageMax bounds a walk along cards: a phone that starts a hundred times a day needs
@@ -63,7 +66,7 @@ const lineageMax = 1 << 18
 
 func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) *ledger {
 	l := &ledger{node: n, self: n.ID(), building: building, boot: boot, state: have.State, before: have.State,
-		chains: map[record.ReplicaID]*Chain{}, known: have.Events, waiting: have.Waiting, records: map[record.Key]*work{},
+		chains: map[record.ReplicaID]*Chain{}, known: have.Events, waiting: have.Waiting, records: make(map[record.Key]*work, len(keys)),
 		cursor: have.Cursor, quarantined: have.Quarantine}
 	l.erased = joined(have.Erased, nil)
 	l.state.Building = building
@@ -73,11 +76,18 @@ func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) 
 		l.chains[id] = &c
 		l.forked = l.forked || c.Fork > 0
 	}
-	for _, k := range keys {
-		l.records[k] = &work{}
+	works := make([]work, len(keys))
+	for i, k := range keys {
+		works[i].key = k
+		l.records[k] = &works[i]
 	}
 	for k, s := range have.Records {
-		l.records[k] = &work{stored: s, record: s.Record}
+		w := l.records[k]
+		if w == nil {
+			w = &work{key: k}
+			l.records[k] = w
+		}
+		w.stored, w.record = s, s.Record
 	}
 	for k, t := range have.Touches {
 		w := l.work(k)
@@ -112,7 +122,7 @@ func (l *ledger) work(k record.Key) *work {
 		// What was not loaded looks empty, and saving it would take the place of what is
 		// stored: the decision must fail.
 		l.unread = fmt.Errorf("replica: decision on %s, which it did not read", k)
-		w = &work{}
+		w = &work{key: k}
 		l.records[k] = w
 	}
 	return w
@@ -123,9 +133,14 @@ func (l *ledger) touch(k record.Key) *work {
 	w := l.work(k)
 	if !w.touched {
 		w.touched = true
-		l.order = append(l.order, k)
+		l.order = append(l.order, w)
 	}
 	return w
+}
+
+// expect makes room for what becomes of so many records.
+func (l *ledger) expect(records int) {
+	l.order, l.out.Records = slices.Grow(l.order, records), slices.Grow(l.out.Records, records)
 }
 
 func (l *ledger) chain(r record.ReplicaID) *Chain {
@@ -216,7 +231,7 @@ func (l *ledger) append(e record.Event, details record.Details) (record.Event, e
 		l.nameds()[c.Card.Predecessor.Replica] = true
 	}
 	l.changed(e.Replica)
-	l.erase(c, e)
+	l.erase(c, &e)
 	return e, nil
 }
 
@@ -270,9 +285,13 @@ func sameMemory[T any](a, b []T) bool {
 }
 
 // observe moves the clock past stamps that were seen.
-func (l *ledger) observe(r record.Record) {
+func (l *ledger) observe(r *record.Record) {
 	for _, f := range r.Fields {
-		for _, s := range f.Siblings {
+		for i := range f.Siblings {
+			s := &f.Siblings[i]
+			if s.Stamp <= l.state.Stamp {
+				continue
+			}
 			l.state.Stamp = hlc.Observe(l.state.Stamp, s.Stamp, l.now)
 		}
 	}
@@ -285,8 +304,8 @@ func (l *ledger) effects() (out Effects, changed bool, err error) {
 	if l.unread != nil {
 		return out, false, l.unread
 	}
-	for _, k := range l.order {
-		if err := l.settle(k, l.records[k]); err != nil {
+	for _, w := range l.order {
+		if err := l.settle(w); err != nil {
 			return out, false, err
 		}
 	}
@@ -298,7 +317,7 @@ func (l *ledger) effects() (out Effects, changed bool, err error) {
 	return l.out, !l.out.IsZero() || l.state != l.before, nil
 }
 
-func (l *ledger) settle(k record.Key, w *work) error {
+func (l *ledger) settle(w *work) error {
 	w.record.Context = l.raise(w)
 	for _, t := range w.touches {
 		if n := merge.Covered(w.record.Context, t.Dot.Replica, l); t.Dot.N <= n {
@@ -317,12 +336,13 @@ func (l *ledger) settle(k record.Key, w *work) error {
 	}
 	body, err := w.encode()
 	if err != nil {
-		return fmt.Errorf("record %s: %w", k, err)
+		return fmt.Errorf("record %s: %w", w.key, err)
 	}
 	if bytes.Equal(body, w.stored.Body) {
 		return nil // no byte changed: no position (SPEC R11)
 	}
-	l.out.Records = append(l.out.Records, RecordRow{Key: k, Record: w.record, Body: body, Position: l.position(), New: w.stored.Position == 0})
+	l.out.Records = append(l.out.Records, RecordRow{Key: w.key, Record: w.record, Body: body, Position: l.position(), New: w.stored.Position == 0})
+	w.row = len(l.out.Records)
 	return nil
 }
 

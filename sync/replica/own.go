@@ -30,7 +30,7 @@ func (a *application) ownSigned() map[record.ReplicaID]uint64 {
 // that it writes under now it holds them all, and of what an earlier run wrote and a
 // restored store lost, it takes only numbers that it signed itself. Nobody else's word
 // makes an event its own, or it would sign the next head over it (SPEC R9).
-func (l *ledger) disowned(c *Chain, in incoming) string {
+func (l *ledger) disowned(c *Chain, in *incoming) string {
 	card := c.Card
 	if card == nil {
 		card = in.event.Card
@@ -56,14 +56,6 @@ var errCited = errors.New("replica: own events are to be read")
 // withCited runs a part of the application, and again with the events that its records
 // turn out to cite: only what a rewound store lost, or what a peer made up, cites any.
 func (a *application) withCited(ctx context.Context, run func() error) error {
-	if a.own == nil {
-		a.own = map[record.Dot]*record.Event{}
-		for _, e := range a.events {
-			if !e.unreadable {
-				a.own[e.event.Dot()] = &e.event
-			}
-		}
-	}
 	for {
 		a.cited = nil
 		err := run()
@@ -85,13 +77,31 @@ func (a *application) withCited(ctx context.Context, run func() error) error {
 	}
 }
 
+// readOwn begins with the events that the page brings.
+func (a *application) readOwn() {
+	a.own = map[record.Dot]*record.Event{}
+	for _, e := range a.events {
+		if !e.unreadable {
+			a.own[e.event.Dot()] = &e.event
+		}
+	}
+}
+
+// mine reports whether a replica is one of this node's, as its card says.
+func (l *ledger) mine(r record.ReplicaID) bool {
+	c := l.chains[r]
+	return c != nil && c.Card != nil && c.Card.Node == l.self
+}
+
 // wrote reports whether a value that carries this node's own number is one that it wrote,
 // as far as its events say. strict asks for the event; else it may come later. What the
 // stored context covers needs no look: the merge leaves it out.
 func (a *application) wrote(l *ledger, k record.Key, field string, d record.Dot, strict bool) bool {
-	card, ok := l.Card(d.Replica)
-	if !ok || card.Node != l.self || merge.Covers(l.work(k).record.Context, field, d, l) {
+	if !l.mine(d.Replica) || merge.Covers(l.work(k).record.Context, field, d, l) {
 		return true
+	}
+	if a.own == nil {
+		a.readOwn()
 	}
 	e, read := a.own[d]
 	switch {

@@ -94,20 +94,19 @@ func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, 
 	return a.out, nil
 }
 
-func decodeRecord(d *record.Decoder, building record.ID, item *wire.RecordItem) candidate {
-	c := candidate{key: record.Key{Building: building, Kind: item.Kind, ID: item.ID}, body: item.Body}
+func (c *candidate) decode(d *record.Decoder, building record.ID, item *wire.RecordItem) {
+	c.key, c.body = record.Key{Building: building, Kind: item.Kind, ID: item.ID}, item.Body
 	var err error
 	if c.record, err = d.Record(item.Body); err != nil || item.Kind == "" || len(item.Kind) > record.FieldNameMax || item.ID.IsZero() {
 		c.code = wire.CodeRecordMalformed
 	}
-	return c
 }
 
 // trustCards drops cards that name a node which may not act in its tier: a forged edge or
 // cloud. A phone's card proves itself, and its writes are admitted one by one. The upper tier
 // vouches for the edges whose cards it passes on.
-func (n *Node) trustCards(ctx context.Context, building record.ID, peer Peer, in []incoming) (out []incoming, codes []string, err error) {
-	if !slices.ContainsFunc(in, func(e incoming) bool { return e.event.Card != nil }) {
+func (n *Node) trustCards(ctx context.Context, building record.ID, peer Peer, in []*incoming) (out []*incoming, codes []string, err error) {
+	if !slices.ContainsFunc(in, func(e *incoming) bool { return e.event.Card != nil }) {
 		return in, nil, nil
 	}
 	self := n.ID()
@@ -133,7 +132,7 @@ type application struct {
 	building record.ID
 	peer     Peer
 	page     wire.Page
-	events   []incoming
+	events   []*incoming
 	alarms   []string
 	// phones are the replicas whose settled number may have risen with the page's records.
 	phones []record.ReplicaID
@@ -151,8 +150,10 @@ type application struct {
 // receipts signs, after commit, what this node now holds of the chains that the page moved.
 func (a *application) receipts(ctx context.Context) error {
 	ids := slices.Clone(a.phones)
-	for _, e := range a.events {
-		ids = append(ids, e.row.Replica)
+	for i, e := range a.events {
+		if i == 0 || a.events[i-1].row.Replica != e.row.Replica {
+			ids = append(ids, e.row.Replica)
+		}
 	}
 	receipts, err := a.node.receipts(ctx, a.building, ids)
 	if err != nil {
@@ -163,7 +164,10 @@ func (a *application) receipts(ctx context.Context) error {
 	if a.page.To == 0 {
 		return nil // answers to a want: the peer may hold them behind a gap of its own
 	}
-	for _, e := range a.events {
+	for i, e := range a.events {
+		if i+1 < len(a.events) && a.events[i+1].row.Replica == e.row.Replica && a.events[i+1].row.N > e.row.N {
+			continue
+		}
 		a.out.Held[e.row.Replica] = max(a.out.Held[e.row.Replica], e.row.N)
 	}
 	return nil
@@ -203,7 +207,7 @@ func (n *Node) receipts(ctx context.Context, building record.ID, ids []record.Re
 // part is what one transaction of the application does, in this order.
 type part struct {
 	open    bool // events, heads and receipts
-	records []candidate
+	records []*candidate
 	bad     []candidate // to be quarantined
 	retry   bool        // look again at what is held back
 	close   bool        // move the cursor
@@ -212,7 +216,7 @@ type part struct {
 // run applies the page in one transaction. Where that fails, it opens the page, merges its
 // records in halves until the bad ones are alone, and moves the cursor last: cards still
 // precede what cites them, and nothing is passed by.
-func (a *application) run(ctx context.Context, records []candidate) error {
+func (a *application) run(ctx context.Context, records []*candidate) error {
 	err := a.do(ctx, part{open: true, records: records, retry: true, close: true})
 	if err == nil || final(ctx, err) {
 		return err
@@ -226,7 +230,7 @@ func (a *application) run(ctx context.Context, records []candidate) error {
 	return a.do(ctx, part{close: true})
 }
 
-func (a *application) halve(ctx context.Context, records []candidate) error {
+func (a *application) halve(ctx context.Context, records []*candidate) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -235,7 +239,7 @@ func (a *application) halve(ctx context.Context, records []candidate) error {
 		return err
 	}
 	if len(records) == 1 {
-		bad := records[0]
+		bad := *records[0]
 		bad.code = wire.CodeStoreFailed
 		return a.do(ctx, part{bad: []candidate{bad}})
 	}
@@ -260,7 +264,7 @@ func (a *application) again(ctx context.Context) error {
 		if q.Theirs || q.Code != wire.CodeStoreFailed || fresh {
 			continue
 		}
-		if err := a.do(ctx, part{records: []candidate{held(q)}}); err != nil && final(ctx, err) {
+		if err := a.do(ctx, part{records: []*candidate{held(q)}}); err != nil && final(ctx, err) {
 			return err
 		}
 	}
@@ -310,6 +314,7 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 		for _, c := range p.bad {
 			a.quarantine(l, &out, c)
 		}
+		l.expect(len(p.records))
 		for _, c := range p.records {
 			a.merge(l, &out, c)
 		}
@@ -336,18 +341,18 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 	return out, err
 }
 
-func (a *application) need(records []candidate, open bool) (Need, []record.ReplicaID) {
+func (a *application) need(records []*candidate, open bool) (Need, []record.ReplicaID) {
 	need := Need{Peer: a.peer.Node, Quarantine: quarantineRetry}
 	var chains []record.ReplicaID
+	var touched []record.Key
 	cite := func(r record.ReplicaID) {
 		if n := len(chains); n == 0 || chains[n-1] != r {
 			chains = append(chains, r)
 		}
 	}
-	need.Keys = make([]record.Key, 0, len(records)+len(a.events))
-	for i := range records {
-		c := &records[i]
-		need.Keys, need.HeldBack = append(need.Keys, c.key), append(need.HeldBack, c.key)
+	need.HeldBack = make([]record.Key, 0, len(records))
+	for _, c := range records {
+		need.HeldBack = append(need.HeldBack, c.key)
 		for _, d := range c.record.Context.Vector {
 			cite(d.Replica)
 		}
@@ -357,16 +362,17 @@ func (a *application) need(records []candidate, open bool) (Need, []record.Repli
 	}
 	if open {
 		need.Events = make([]record.Dot, 0, 2*len(a.events)+len(a.page.Heads)+len(a.page.Receipts))
-		forkNeeds(eventsOf(a.events), &need, &chains)
 		need.Events = append(need.Events, below(a.events)...)
-		for i := range a.events {
-			e := &a.events[i].event
-			need.Events = append(append(need.Events, e.Dot()), predecessor(*e)...)
+		touched = make([]record.Key, 0, len(a.events))
+		for _, in := range a.events {
+			e := &in.event
+			forkNeeds(e, &need, &chains)
+			need.Events = append(append(need.Events, e.Dot()), predecessor(e)...)
 			cite(e.Replica)
 			if e.Card != nil && e.Card.Predecessor.N > 0 {
 				cite(e.Card.Predecessor.Replica)
 			}
-			need.Keys = appendKeys(need.Keys, a.building, e)
+			touched = appendKeys(touched, a.building, e)
 		}
 		for _, h := range a.page.Heads {
 			need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N})
@@ -382,9 +388,32 @@ func (a *application) need(records []candidate, open bool) (Need, []record.Repli
 	if open {
 		need.Waiting = chains
 	}
-	slices.SortFunc(need.Keys, record.Key.Compare)
-	need.Keys = slices.Compact(need.Keys)
+	need.Keys = union(ordered(slices.Clone(need.HeldBack)), ordered(touched))
 	return need, chains
+}
+
+// ordered sorts keys where they do not come in order, as they nearly always do.
+func ordered(keys []record.Key) []record.Key {
+	if !slices.IsSortedFunc(keys, record.Key.Compare) {
+		slices.SortFunc(keys, record.Key.Compare)
+	}
+	return keys
+}
+
+// union merges sorted keys, each once.
+func union(a, b []record.Key) []record.Key {
+	out := make([]record.Key, 0, max(len(a), len(b)))
+	for len(a)+len(b) > 0 {
+		from := &a
+		if len(a) == 0 || len(b) > 0 && b[0].Compare(a[0]) < 0 {
+			from = &b
+		}
+		if n := len(out); n == 0 || out[n-1] != (*from)[0] {
+			out = append(out, (*from)[0])
+		}
+		*from = (*from)[1:]
+	}
+	return out
 }
 
 // follows holds the page to the cursor: only the end of the contiguous prefix moves it.
@@ -404,8 +433,9 @@ func (a *application) follows(l *ledger) error {
 // open admits what precedes the records: events, heads, receipts.
 func (a *application) open(l *ledger, out *Applied) {
 	l.ownSigned = a.ownSigned()
+	l.out.Events = slices.Grow(l.out.Events, len(a.events))
 	for _, e := range a.events {
-		e.row.New = true // as need asked; admitEvent drops what is there
+		e.row.New = true // as need asked; admitEvent drops what is there, whenever this runs
 		if code := l.admitEvent(e); code != "" {
 			out.Alarms = append(out.Alarms, code)
 			continue
@@ -438,17 +468,20 @@ func (a *application) close(l *ledger) {
 }
 
 // merge takes one record in, or holds it back.
-func (a *application) merge(l *ledger, out *Applied, c candidate) {
-	if c.code == "" {
-		c.code = a.check(l, c)
+func (a *application) merge(l *ledger, out *Applied, c *candidate) {
+	code := c.code
+	if code == "" {
+		code = a.check(l, c)
 	}
-	if c.code != "" {
+	if code != "" {
 		switch {
-		case !c.retried || claims(c.code) && !c.claims:
-			a.quarantine(l, out, c)
-		case c.code == wire.CodeClockAhead:
+		case !c.retried || claims(code) && !c.claims:
+			bad := *c
+			bad.code = code
+			a.quarantine(l, out, bad)
+		case code == wire.CodeClockAhead:
 			// Told again until the peer has corrected its clock: an answer may be lost.
-			out.Ack.Quarantined = append(out.Ack.Quarantined, wire.Quarantined{Kind: c.key.Kind, ID: c.key.ID, Code: c.code})
+			out.Ack.Quarantined = append(out.Ack.Quarantined, wire.Quarantined{Kind: c.key.Kind, ID: c.key.ID, Code: code})
 		}
 		return
 	}
@@ -460,13 +493,10 @@ func (a *application) merge(l *ledger, out *Applied, c candidate) {
 
 // echoes lists the positions whose bytes are what the peer sent, and reports whether these
 // and events of the page are all that the decision gave a position.
-func (a *application) echoes(l *ledger, out *Applied, records []candidate) (all bool) {
-	written := make(map[record.Key]*RecordRow, len(l.out.Records))
-	for i := range l.out.Records {
-		written[l.out.Records[i].Key] = &l.out.Records[i]
-	}
-	for i := range records {
-		c := &records[i]
+func (a *application) echoes(l *ledger, out *Applied, records []*candidate) (all bool) {
+	others := len(l.out.Records)
+	out.Echoes = make([]uint64, 0, len(records))
+	for _, c := range records {
 		w := l.work(c.key)
 		for _, t := range w.touches {
 			a.phones = append(a.phones, t.Dot.Replica)
@@ -474,19 +504,21 @@ func (a *application) echoes(l *ledger, out *Applied, records []candidate) (all 
 		if c.retried {
 			continue // sent in an earlier session: a peer that was rewound since may not hold it
 		}
-		if row, ok := written[c.key]; ok {
-			if row != nil && bytes.Equal(row.Body, c.body) {
+		if w.row > 0 {
+			row := &l.out.Records[w.row-1]
+			if !w.echo && bytes.Equal(row.Body, c.body) {
 				out.Echoes = append(out.Echoes, row.Position)
-				written[c.key] = nil
+				w.echo = true
+				others--
 			}
 		} else if bytes.Equal(w.stored.Body, c.body) {
 			out.Echoes = append(out.Echoes, w.stored.Position)
 		}
 	}
-	for _, row := range written {
-		if row != nil {
+	for i := range l.out.Events {
+		if e := &l.out.Events[i]; e.Position > 0 && !e.New {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(l.out.Events, func(e EventRow) bool { return e.Position > 0 && !e.New })
+	return others == 0
 }

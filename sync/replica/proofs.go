@@ -14,7 +14,7 @@ import (
 // not know and that are genuine: the phone's own, and those that a trusted server vouched
 // for. A phone's word alone makes no card: with another predecessor it would cover other
 // values, and it would squat on the chain.
-func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in []wire.Vouched, heads []record.Head) ([]incoming, error) {
+func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in []wire.Vouched, heads []record.Head) ([]*incoming, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
@@ -27,14 +27,14 @@ func (n *Node) newCards(ctx context.Context, building record.ID, peer Peer, in [
 		return nil, fmt.Errorf("load chains of cards: %w", err)
 	}
 	trusted := &trusts{node: n, building: building, known: map[record.ID]record.Tier{}}
-	var out []incoming
+	var out []*incoming
 	for _, v := range in {
 		events, _ := decodeEvents(new(record.Decoder), building, []wire.EventItem{{Body: v.Card.Body}})
 		if len(events) != 1 || events[0].event.Card == nil || events[0].event.Card.Validate() != nil {
 			continue
 		}
 		e := events[0]
-		if have.Chains[e.row.Replica].Card != nil || slices.ContainsFunc(out, func(o incoming) bool { return o.row.Replica == e.row.Replica }) {
+		if have.Chains[e.row.Replica].Card != nil || slices.ContainsFunc(out, func(o *incoming) bool { return o.row.Replica == e.row.Replica }) {
 			continue
 		}
 		ok, err := trusted.card(ctx, peer, e, v, heads)
@@ -56,7 +56,7 @@ type trusts struct {
 	looked   bool                      // at the chains that the node has
 }
 
-func (t *trusts) card(ctx context.Context, peer Peer, e incoming, v wire.Vouched, heads []record.Head) (bool, error) {
+func (t *trusts) card(ctx context.Context, peer Peer, e *incoming, v wire.Vouched, heads []record.Head) (bool, error) {
 	card := e.event.Card
 	if card.Node == peer.Node {
 		// Whoever it is that says so: the phone's key signed a head of this replica.
@@ -162,7 +162,7 @@ func (l *ledger) proven(e record.Event) record.Event {
 }
 
 // replacedBy lists the highest number of each replica that events replace, ordered.
-func replacedBy(events []incoming) []record.Dot {
+func replacedBy(events []*incoming) []record.Dot {
 	var all []record.Event
 	for _, e := range events {
 		all = append(all, e.event)

@@ -68,10 +68,10 @@ type push struct {
 	peer     Peer
 	admit    Admit
 	head     record.Head
-	events   []incoming
+	events   []*incoming
 	heads    []record.Head // of replicas whose numbers the transactions replace
-	cards    []incoming    // of such replicas that this node does not know yet
-	held     []incoming    // of earlier pushes, that waited for a record whose rights theirs share
+	cards    []*incoming   // of such replicas that this node does not know yet
+	held     []*incoming   // of earlier pushes, that waited for a record whose rights theirs share
 	refused  []refusal
 }
 
@@ -84,7 +84,7 @@ type refusal struct {
 func (p *push) need(ctx context.Context) (Need, error) {
 	need := Need{Waiting: []record.ReplicaID{p.head.Replica}, Events: []record.Dot{{Replica: p.head.Replica, N: p.head.N}}}
 	for _, e := range p.events {
-		need.Events = append(append(need.Events, e.event.Dot()), predecessor(e.event)...)
+		need.Events = append(append(need.Events, e.event.Dot()), predecessor(&e.event)...)
 		need.Keys = append(need.Keys, keysOf(p.building, e.event)...)
 	}
 	for _, e := range p.held {
@@ -94,7 +94,7 @@ func (p *push) need(ctx context.Context) (Need, error) {
 		need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N})
 	}
 	for _, c := range p.cards {
-		need.Events = append(append(need.Events, c.event.Dot()), predecessor(c.event)...)
+		need.Events = append(append(need.Events, c.event.Dot()), predecessor(&c.event)...)
 		need.Waiting = append(need.Waiting, c.event.Replica)
 		need.Keys = append(need.Keys, keysOf(p.building, c.event)...)
 	}
@@ -159,7 +159,7 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 }
 
 // own holds a push to the session's own replica: a phone speaks for no other node.
-func (p *push) own(l *ledger, e incoming) error {
+func (p *push) own(l *ledger, e *incoming) error {
 	card := e.event.Card
 	if card == nil {
 		if c := l.chains[e.row.Replica]; c != nil {
@@ -213,7 +213,7 @@ func (p *push) room(l *ledger) error {
 
 // admitOne decides on the parts of a transaction. What waits for another record is neither
 // admitted nor refused.
-func (p *push) admitOne(l *ledger, e incoming) (result wire.PushResult, waits bool) {
+func (p *push) admitOne(l *ledger, e *incoming) (result wire.PushResult, waits bool) {
 	result = wire.PushResult{Dot: e.event.Dot(), Refused: []wire.RefusedPart{}}
 	if e.unreadable {
 		result.Refused = append(result.Refused, wire.RefusedPart{Code: wire.CodeEventMalformed})
@@ -258,7 +258,7 @@ func (p *push) admitOne(l *ledger, e incoming) (result wire.PushResult, waits bo
 			continue
 		}
 		l.join(k, delta, nil)
-		l.observe(delta)
+		l.observe(&delta)
 	}
 	return result, waits
 }

@@ -12,7 +12,7 @@ import (
 // release ends a quarantine where a later state of the record was merged: what is held
 // back joins it if it passes now, and may go if the later state includes it. Otherwise it
 // stays: after a rewind of the peer it may be nowhere else.
-func (a *application) release(l *ledger, out *Applied, c candidate, q QuarantineRow) {
+func (a *application) release(l *ledger, out *Applied, c *candidate, q QuarantineRow) {
 	if h := held(q); h.code == "" {
 		switch code := a.check(l, h); code {
 		case "":
@@ -38,8 +38,9 @@ func equalRecords(a, b record.Record) bool {
 }
 
 // held makes a candidate of a record that was held back.
-func held(q QuarantineRow) candidate {
-	c := decodeRecord(new(record.Decoder), q.Key.Building, &wire.RecordItem{Kind: q.Key.Kind, ID: q.Key.ID, Body: q.Body})
+func held(q QuarantineRow) *candidate {
+	c := new(candidate)
+	c.decode(new(record.Decoder), q.Key.Building, &wire.RecordItem{Kind: q.Key.Kind, ID: q.Key.ID, Body: q.Body})
 	c.retried, c.claims = true, claims(q.Code) || q.Detail == claimed
 	return c
 }
@@ -54,13 +55,13 @@ func claims(code string) bool {
 // take merges a record that passed. What reached a number before its signature had come may
 // have been waiting for somebody to write under it: of such a record only the values count,
 // and what the sender's own numbers cover. The sender's next state brings the rest.
-func (a *application) take(l *ledger, c candidate) {
+func (a *application) take(l *ledger, c *candidate) {
 	r, body := c.record, c.body
 	if c.claims {
 		r.Context, body = a.honest(l, r), nil
 	}
 	l.join(c.key, r, body)
-	l.observe(r)
+	l.observe(&r)
 }
 
 // honest is the part of a record's context that can take away nothing of anybody else: the

@@ -70,7 +70,8 @@ func (n *Node) unseal(ctx context.Context, building record.ID, in wire.Returned)
 	known := map[record.ID]Server{}
 	out := make([]*returned, 0, len(in.Records))
 	for _, item := range in.Records {
-		r := &returned{candidate: decodeRecord(new(record.Decoder), building, &item)}
+		r := &returned{}
+		r.decode(new(record.Decoder), building, &item)
 		out = append(out, r)
 		kind, ok := n.Rules.Kind(item.Kind)
 		switch {
@@ -207,7 +208,7 @@ func (r *returning) once(ctx context.Context, items []*returned) error {
 			if i.code == "" {
 				if codes[at] = r.passes(l, i); codes[at] == "" {
 					l.join(i.key, i.record, nil)
-					l.observe(i.record)
+					l.observe(&i.record)
 				}
 			}
 		}
@@ -245,7 +246,7 @@ func (r *returning) need(items []*returned) (Need, []record.ReplicaID) {
 		chains = append(chains, h.Replica)
 	}
 	for _, c := range r.proofs.cards {
-		need.Events = append(append(need.Events, c.event.Dot()), predecessor(c.event)...)
+		need.Events = append(append(need.Events, c.event.Dot()), predecessor(&c.event)...)
 		need.Waiting = append(need.Waiting, c.event.Replica)
 		chains = append(chains, c.event.Replica)
 		if p := c.event.Card.Predecessor; p.N > 0 {
@@ -270,7 +271,7 @@ func (r *returning) passes(l *ledger, i *returned) string {
 		i.record.Context = merge.Normalise(i.record.Context, l)
 	}
 	r.peer = Peer{Tier: i.sealer.Tier}
-	return r.check(l, i.candidate)
+	return r.check(l, &i.candidate)
 }
 
 // hidden says which of the records that came under a good seal are not the reader's to see

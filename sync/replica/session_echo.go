@@ -62,19 +62,30 @@ const joinMax = 4 << 20
 // what follows from the other.
 func (i *inbound) joined() (queued, int) {
 	out, n := i.queue[0], 1
-	cost := PageCost(out.Page)
+	cost, to := PageCost(out.Page), out.To
+	events, records, heads, receipts := len(out.Events), len(out.Records), len(out.Heads), len(out.Receipts)
 	for ; n < len(i.queue); n++ {
-		p := i.queue[n]
+		p := &i.queue[n]
 		cost += PageCost(p.Page)
-		same := !asked(out.Page) && !asked(p.Page) && p.From == out.To && p.Generation == out.Generation && p.Reader == out.Reader && p.View == out.View
-		if !same || cost > joinMax || len(out.Events)+len(p.Events) > 2*wire.PageItemsMax || len(out.Records)+len(p.Records) > 2*wire.PageItemsMax ||
-			len(out.Heads)+len(p.Heads) > wire.HeldMax || len(out.Receipts)+len(p.Receipts) > wire.HeldMax {
+		events, records, heads, receipts = events+len(p.Events), records+len(p.Records), heads+len(p.Heads), receipts+len(p.Receipts)
+		same := !asked(out.Page) && !asked(p.Page) && p.From == to && p.Generation == out.Generation && p.Reader == out.Reader && p.View == out.View
+		if !same || cost > joinMax || events > 2*wire.PageItemsMax || records > 2*wire.PageItemsMax || heads > wire.HeldMax || receipts > wire.HeldMax {
 			break
 		}
-		out.ID, out.To, out.Last = p.ID, p.To, p.Last
-		out.Heads, out.Receipts = slices.Concat(out.Heads, p.Heads), slices.Concat(out.Receipts, p.Receipts)
-		out.Events, out.Records = slices.Concat(out.Events, p.Events), slices.Concat(out.Records, p.Records)
-		out.content = out.content.join(p.content)
+		to = p.To
 	}
+	if n == 1 {
+		return out, n
+	}
+	pages := i.queue[:n]
+	last := &pages[n-1]
+	out.ID, out.To, out.Last = last.ID, last.To, last.Last
+	out.Events, out.Records = make([]wire.EventItem, 0, events), make([]wire.RecordItem, 0, records)
+	out.Heads, out.Receipts = nil, nil
+	for _, p := range pages {
+		out.Events, out.Records = append(out.Events, p.Events...), append(out.Records, p.Records...)
+		out.Heads, out.Receipts = append(out.Heads, p.Heads...), append(out.Receipts, p.Receipts...)
+	}
+	out.content = joinContents(pages)
 	return out, n
 }
