@@ -8,8 +8,8 @@ import (
 	"estate/sync/replica"
 )
 
-// selectMedia has the kind in its text: only so it fits the partial index.
-const selectMedia = `SELECT position, id, body FROM record WHERE building = ? AND kind = 'media' AND position > ? ORDER BY position LIMIT ?`
+// selectMedia has the kind in its text, as the partial index has it: only so it fits.
+const selectMedia = `SELECT position, id, body FROM record WHERE building = ? AND kind IS 'media' AND position > ? ORDER BY position LIMIT ?`
 
 // MediaFeed reads the media records of a building with positions behind after, in their
 // order, at most limit. It costs what it finds, however much else moved.
