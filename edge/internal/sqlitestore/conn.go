@@ -22,6 +22,7 @@ type conn struct {
 	db         *sql.DB
 	c          *sql.Conn
 	statements map[string]*sql.Stmt
+	walked     map[string]walkStmt
 }
 
 func (c *conn) begin() (*sql.Tx, error) {
@@ -30,7 +31,7 @@ func (c *conn) begin() (*sql.Tx, error) {
 		if c.c, err = c.db.Conn(context.Background()); err != nil {
 			return nil, fmt.Errorf("connect: %w", err)
 		}
-		c.statements = map[string]*sql.Stmt{}
+		c.statements, c.walked = map[string]*sql.Stmt{}, map[string]walkStmt{}
 	}
 	return c.c.BeginTx(context.Background(), nil)
 }
@@ -91,7 +92,7 @@ func (c *conn) close() error {
 	if c.c == nil {
 		return nil
 	}
-	var errs []error
+	errs := []error{c.unwalk()}
 	for _, s := range c.statements {
 		errs = append(errs, s.Close())
 	}
@@ -112,10 +113,11 @@ func (c *conn) discard() error {
 		for _, s := range c.statements {
 			_ = s.Close() // says again what the transaction already said
 		}
+		_ = c.unwalk() // likewise
 		err = c.c.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	_ = c.c.Close() // done by then
-	c.c, c.statements = nil, nil
+	c.c, c.statements, c.walked = nil, nil, nil
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
 		return nil
 	}

@@ -3,19 +3,23 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 
 	"estate/sync/record"
 	"estate/sync/replica"
 )
 
-// selectFeed is the union of events and records by position. SQLite merges the two indexes
-// as it goes, so a reader that stops early reads no more than it took. SQLite searches by
+// The two halves of a feed, each in the order of its index of positions. SQLite searches by
 // the first of two lower bounds, so the caller's comes first: by the other, which only makes
 // the partial index fit, each page would walk all events before it.
-const selectFeed = `SELECT position, n, replica, '' AS kind, hash, body, details FROM event WHERE building = ?1 AND position > ?2 AND position > 0
-	UNION ALL SELECT position, 0, id, kind, NULL, body, NULL FROM record WHERE building = ?1 AND position > ?2
-	ORDER BY position LIMIT ?3`
+const (
+	selectFeedEvents = `SELECT position, n, replica, hash, body, details FROM event
+		WHERE building = ?1 AND position > ?2 AND position > 0 ORDER BY position LIMIT ?3`
+	selectFeedRecords = `SELECT position, kind, id, body FROM record WHERE building = ?1 AND position > ?2 ORDER BY position LIMIT ?3`
+	// feedChunk is how many events of a page share an allocation.
+	feedChunk = 64
+)
 
 // Feed implements replica.Store.
 func (s *Store) Feed(ctx context.Context, building record.ID, after uint64, limit, bytesMax int) (page replica.FeedPage, err error) {
@@ -32,42 +36,52 @@ func (c *conn) feed(building record.ID, after uint64, limit, bytesMax int) (repl
 	if err != nil || after >= state.Position {
 		return page, err
 	}
-	size := 0
-	args := []any{building[:], int64(after), max(limit, 1)}
-	err = c.each(selectFeed, args, func(rows *sql.Rows) (bool, error) {
-		item, err := scanItem(rows, building)
-		if err != nil {
-			return false, err
-		}
-		page.Items = append(page.Items, item)
-		size += len(item.Body)
-		if item.Event != nil {
-			size += len(item.Event.Body) + len(item.Event.Details)
-		}
-		return size < bytesMax, nil
-	})
+	limit = max(limit, 1)
+	args := []any{building[:], int64(after), int64(limit)}
+	err = c.walk(args, func(halves []*walk) error {
+		page.Items, err = mergeFeed(building, halves[0], halves[1], limit, bytesMax)
+		return err
+	}, selectFeedEvents, selectFeedRecords)
 	return page, err
 }
 
-func scanItem(rows *sql.Rows, building record.ID) (replica.FeedItem, error) {
-	var id, hash sql.RawBytes
-	var position, n int64
-	var kind string
-	var body, details []byte
-	if err := rows.Scan(&position, &n, &id, &kind, &hash, &body, &details); err != nil {
-		return replica.FeedItem{}, fmt.Errorf("scan: %w", err)
+// mergeFeed takes from the half that is behind, and so reads no more than the page holds.
+func mergeFeed(building record.ID, events, records *walk, limit, bytesMax int) (items []replica.FeedItem, err error) {
+	var chunk []replica.EventRow
+	for size := 0; len(items) < limit && (len(items) == 0 || size < bytesMax); {
+		var item replica.FeedItem
+		half := events
+		switch {
+		case records.row != nil && (events.row == nil || number(records.row[0]) < number(events.row[0])):
+			half = records
+			item.Key = record.Key{Building: building, Kind: text(records.row[1])}
+			copy(item.Key.ID[:], blob(records.row[2]))
+			item.Body = blob(records.row[3])
+			size += len(item.Body)
+		case events.row != nil:
+			if len(chunk) == cap(chunk) {
+				chunk = make([]replica.EventRow, 0, feedChunk)
+			}
+			chunk = append(chunk, eventOf(events.row))
+			item.Event = &chunk[len(chunk)-1]
+			size += len(item.Event.Body) + len(item.Event.Details)
+		default:
+			return items, nil
+		}
+		item.Position = number(half.row[0])
+		items = append(items, item)
+		if err := half.next(); err != nil {
+			return nil, err
+		}
 	}
-	item := replica.FeedItem{Position: uint64(position)}
-	if n == 0 {
-		item.Key, item.Body = record.Key{Building: building, Kind: kind}, body
-		copy(item.Key.ID[:], id)
-		return item, nil
-	}
-	e := &replica.EventRow{N: uint64(n), Body: body, Details: details, Position: item.Position}
-	copy(e.Replica[:], id)
-	copy(e.Hash[:], hash)
-	item.Event = e
-	return item, nil
+	return items, nil
+}
+
+func eventOf(row []driver.Value) replica.EventRow {
+	e := replica.EventRow{Position: number(row[0]), N: number(row[1]), Body: blob(row[4]), Details: blob(row[5])}
+	copy(e.Replica[:], blob(row[2]))
+	copy(e.Hash[:], blob(row[3]))
+	return e
 }
 
 // Chains implements replica.Store, ordered by replica.
