@@ -41,25 +41,39 @@ func NewCodec() (*Codec, error) {
 	return &Codec{compress: compress, expand: expand}, nil
 }
 
-// Encode builds a message's frame. It returns wire.ErrTooLarge for one beyond the limit,
-// measured before compression, so that every receiver can expand it.
-func (c *Codec) Encode(m wire.Message) ([]byte, error) {
-	payload, err := wire.EncodePayload(m)
+// Encode builds a message's frame, compressed where it pays. It returns wire.ErrTooLarge for
+// one beyond the limit, measured before compression, so that every receiver can expand it.
+func (c *Codec) Encode(m wire.Message) ([]byte, error) { return c.appendFrame(nil, m) }
+
+// appendFrame is Encode into memory that the caller has, behind what is there.
+func (c *Codec) appendFrame(b []byte, m wire.Message) ([]byte, error) {
+	room := c.room()
+	defer c.rooms.Put(room)
+	payload, err := wire.AppendPayload(room.AvailableBuffer(), m)
 	if err != nil {
 		return nil, err
 	}
-	t := wire.TypeOf(m)
-	if len(payload) <= compressOver || len(payload) > wire.FrameBytesMax {
-		return wire.Wrap(t, 0, payload)
+	*room = *bytes.NewBuffer(payload) // may have grown
+	t, at := wire.TypeOf(m), len(b)
+	small := len(payload)
+	if small > compressOver && small <= wire.FrameBytesMax {
+		b = c.compress.EncodeAll(payload, wire.Begin(b, t, wire.FlagCompressed))
+		small = len(b) - at - wire.HeaderBytes
 	}
-	room := c.room()
-	defer c.rooms.Put(room)
-	room.Grow(len(payload) / 2)
-	small := c.compress.EncodeAll(payload, room.AvailableBuffer())
-	if len(small) >= len(payload) {
-		return wire.Wrap(t, 0, payload)
+	if small >= len(payload) {
+		b = append(wire.Begin(b[:at], t, 0), payload...)
 	}
-	return wire.Wrap(t, wire.FlagCompressed, small)
+	return b, wire.End(b[at:])
+}
+
+// appendPlain is appendFrame for a line that is faster than the compressor.
+func (c *Codec) appendPlain(b []byte, m wire.Message) ([]byte, error) {
+	at := len(b)
+	b, err := wire.AppendPayload(wire.Begin(b, wire.TypeOf(m), 0), m)
+	if err != nil {
+		return nil, err
+	}
+	return b, wire.End(b[at:])
 }
 
 // room is an empty buffer, to be put back once nothing refers to what is in it.
@@ -96,10 +110,13 @@ func (c *Codec) Decode(frame []byte) (wire.Message, error) {
 
 // AppendFrame adds a message to the body of a POST.
 func (c *Codec) AppendFrame(body *bytes.Buffer, m wire.Message) error {
-	frame, err := c.Encode(m)
+	room := c.room()
+	defer c.rooms.Put(room)
+	frame, err := c.appendFrame(room.AvailableBuffer(), m)
 	if err != nil {
 		return err
 	}
+	*room = *bytes.NewBuffer(frame)
 	var prefix [prefixBytes]byte
 	binary.BigEndian.PutUint32(prefix[:], uint32(len(frame)))
 	body.Write(prefix[:])

@@ -39,6 +39,9 @@ type line struct {
 	recheck      func(ctx context.Context) error
 	recheckEvery time.Duration
 
+	// speed decides which pages are compressed. The writer alone asks.
+	speed speed
+
 	// applying says that a page is being applied: the next is read ahead meanwhile. A line
 	// that brings a single page, as each of a fleet may at once, keeps its bytes only.
 	applying atomic.Bool
@@ -275,10 +278,17 @@ func (l *line) writeMessage(m wire.Message) error {
 		p.Time = l.clock().UnixMilli()
 		m = p
 	}
-	frame, err := l.codec.Encode(m)
+	room := l.codec.room()
+	defer l.codec.rooms.Put(room)
+	build := l.codec.appendFrame
+	if p, ok := m.(wire.Page); ok && !p.Last && l.speed.fast() {
+		build = l.codec.appendPlain
+	}
+	frame, err := build(room.AvailableBuffer(), m)
 	if err != nil {
 		return err
 	}
+	*room = *bytes.NewBuffer(frame) // may have grown
 	l.hooks.frameOut(len(frame))
 	if err := l.conn.SetWriteDeadline(l.now().Add(writeWait)); err != nil {
 		return err

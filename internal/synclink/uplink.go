@@ -37,6 +37,8 @@ const (
 	// dialWait bounds a connection attempt; exchangeWait one whole POST.
 	dialWait     = 15 * time.Second
 	exchangeWait = 2 * time.Minute
+	// writeBufferBytes is how much of a message leaves with one call of the kernel.
+	writeBufferBytes = 64 << 10
 	// problemBytesMax bounds what is read of a refusal.
 	problemBytesMax = 64 << 10
 )
@@ -100,7 +102,8 @@ func NewUplink(c UplinkConfig) (*Uplink, error) {
 	}
 	u := &Uplink{config: c, base: base, codec: codec, kick: make(chan struct{}, 1),
 		client: &http.Client{Transport: transport, Timeout: exchangeWait},
-		dialer: &websocket.Dialer{Proxy: transport.Proxy, TLSClientConfig: transport.TLSClientConfig, NetDialContext: transport.DialContext, HandshakeTimeout: dialWait},
+		dialer: &websocket.Dialer{Proxy: transport.Proxy, TLSClientConfig: transport.TLSClientConfig, NetDialContext: transport.DialContext, HandshakeTimeout: dialWait,
+			WriteBufferSize: writeBufferBytes, WriteBufferPool: &sync.Pool{}},
 		status: Status{State: Offline, Since: c.Now(), Lane: LaneSocket},
 	}
 	return u, nil
@@ -262,11 +265,22 @@ func (u *Uplink) socket(ctx context.Context) ending {
 	start := u.config.Now()
 	l := &line{node: u.config.Node, watch: u.config.Watch, building: u.config.Building, peer: u.config.Peer, codec: u.codec,
 		hooks: u.hooks(), log: u.config.Log, now: u.config.Now, clock: u.config.Now, conn: conn,
-		status: func(s replica.SessionStatus) { u.followSession(start, s) }}
+		status: func(s replica.SessionStatus) { u.followSession(start, s) }, speed: u.speed(conn)}
 	u.config.Hooks.opened(u.config.Building, u.config.Peer.Node)
 	end := l.run(ctx, nil)
 	u.config.Hooks.closed(u.config.Building, u.config.Peer.Node, end.code)
 	return end
+}
+
+// speed judges the line by what the kernel saw the other side take. Through a proxy that is
+// the proxy's word, and the line behind it is unknown.
+func (u *Uplink) speed(conn *websocket.Conn) speed {
+	if u.dialer.Proxy != nil {
+		if proxy, err := u.dialer.Proxy(&http.Request{Method: http.MethodGet, URL: u.base}); err != nil || proxy != nil {
+			return speed{}
+		}
+	}
+	return speed{rate: func() uint64 { return deliveryRate(conn.NetConn()) }}
 }
 
 // followSession turns the session's state into the uplink's.

@@ -35,7 +35,7 @@ const (
 	PushProofsMax  = 512 // heads, and cards: far more replicas than a push's records have writers
 	ReturnItemsMax = 500 // one transaction of the receiver, a tenth of a second of checking seals
 	ReturnKeysMax  = 64  // keys of servers: a building is served by few in its life
-	headerBytes    = 7
+	HeaderBytes    = 7 // version, type, flags and checksum of a frame
 	frameVersion   = 1
 	FlagCompressed = 1 << 0 // the payload is one zstd frame; the link expands it before Decode
 )
@@ -54,13 +54,24 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // corruption before a decoder sees the bytes. Authenticity is the link's and the
 // signatures'.
 func Wrap(t Type, flags byte, payload []byte) ([]byte, error) {
-	if len(payload)+headerBytes > FrameBytesMax {
-		return nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(payload))
+	b := append(Begin(make([]byte, 0, HeaderBytes+len(payload)), t, flags), payload...)
+	return b, End(b)
+}
+
+// Begin starts a frame at the end of b: its payload is written in place behind, and End makes
+// it whole.
+func Begin(b []byte, t Type, flags byte) []byte {
+	return append(b, frameVersion, byte(t), flags, 0, 0, 0, 0)
+}
+
+// End writes the checksum of a frame whose payload is there. It returns ErrTooLarge for one
+// beyond the limit.
+func End(frame []byte) error {
+	if len(frame) > FrameBytesMax {
+		return fmt.Errorf("%w: %d bytes", ErrTooLarge, len(frame))
 	}
-	b := make([]byte, headerBytes, headerBytes+len(payload))
-	b[0], b[1], b[2] = frameVersion, byte(t), flags
-	binary.BigEndian.PutUint32(b[checksumAt:], checksum(b, payload))
-	return append(b, payload...), nil
+	binary.BigEndian.PutUint32(frame[checksumAt:], checksum(frame, frame[HeaderBytes:]))
+	return nil
 }
 
 // checksumAt is where the header's checksum starts, after version, type and flags.
@@ -75,12 +86,12 @@ func Unwrap(b []byte) (t Type, flags byte, payload []byte, err error) {
 	switch {
 	case len(b) > FrameBytesMax:
 		return 0, 0, nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(b))
-	case len(b) < headerBytes:
+	case len(b) < HeaderBytes:
 		return 0, 0, nil, fmt.Errorf("%w: %d bytes", ErrFrame, len(b))
 	case b[0] != frameVersion:
 		return 0, 0, nil, fmt.Errorf("%w: version %d", ErrFrame, b[0])
 	}
-	payload = b[headerBytes:]
+	payload = b[HeaderBytes:]
 	if checksum(b, payload) != binary.BigEndian.Uint32(b[checksumAt:]) {
 		return 0, 0, nil, fmt.Errorf("%w: checksum", ErrFrame)
 	}
@@ -113,24 +124,27 @@ type Pong Ping
 
 // Encode builds an uncompressed frame of a message.
 func Encode(m Message) ([]byte, error) {
-	payload, err := EncodePayload(m)
+	b, err := AppendPayload(Begin(nil, m.frameType(), 0), m)
 	if err != nil {
 		return nil, err
 	}
-	return Wrap(m.frameType(), 0, payload)
+	return b, End(b)
 }
 
-// EncodePayload builds the body of a message's frame.
-func EncodePayload(m Message) (payload []byte, err error) {
+// AppendPayload adds the body of a message's frame to b.
+func AppendPayload(b []byte, m Message) ([]byte, error) {
+	var err error
 	if p, ok := m.(Page); ok {
-		payload, err = encodePage(p)
+		b, err = appendPage(b, p)
 	} else {
+		var payload []byte
 		payload, err = record.Marshal(m)
+		b = append(b, payload...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("frame %d: %w", m.frameType(), err)
 	}
-	return payload, nil
+	return b, nil
 }
 
 // TypeOf is the type of a message's frame.

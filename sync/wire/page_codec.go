@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"unicode/utf8"
 
 	"estate/sync/cborhead"
@@ -24,13 +25,13 @@ const (
 	elementsMax = 1 << 17
 )
 
-// encodePage gives the bytes that the library would.
-func encodePage(p Page) ([]byte, error) {
+// appendPage adds the bytes that the library would give.
+func appendPage(b []byte, p Page) ([]byte, error) {
 	events, records := p.Events, p.Records
 	p.Events, p.Records = nil, nil
 	rest, err := record.Marshal(p)
 	if err != nil || len(events)+len(records) == 0 {
-		return rest, err
+		return append(b, rest...), err
 	}
 	size := len(rest) + itemBytes
 	for i := range events {
@@ -45,7 +46,8 @@ func encodePage(p Page) ([]byte, error) {
 		at += skip(rest[at:], nestingMax)
 	}
 	fields := rest[0]
-	b := append(make([]byte, 0, size), 0)
+	start := len(b)
+	b = append(slices.Grow(b, size), 0)
 	b = append(b, rest[1:at]...)
 	if len(events) > 0 {
 		fields++
@@ -63,7 +65,7 @@ func encodePage(p Page) ([]byte, error) {
 			}
 		}
 	}
-	b[0] = fields
+	b[start] = fields
 	return append(b, rest[at:]...), nil
 }
 

@@ -56,8 +56,8 @@ func TestPageCodec(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := encodePage(p)
-		if err != nil || !bytes.Equal(got, want) {
+		got, err := appendPage([]byte("before"), p)
+		if err != nil || !bytes.Equal(got, append([]byte("before"), want...)) {
 			t.Fatalf("page %+v: %v\n got %x\nwant %x", p, err, got, want)
 		}
 		sealed := false
