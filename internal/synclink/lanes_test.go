@@ -1,8 +1,12 @@
 package synclink
 
 import (
+	"net/http"
+	"net/url"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 func TestLanes(t *testing.T) {
@@ -60,6 +64,41 @@ func TestBackoff(t *testing.T) {
 		b.reset()
 		if wait := b.next(); wait > BackoffFirst || wait < 100*time.Millisecond {
 			t.Fatalf("waits %v after a reset", wait)
+		}
+	}
+}
+
+// TestSpeed: only a whole reading counts, a line is what it was at its best of late, and of
+// what lies behind a proxy nothing is known.
+func TestSpeed(t *testing.T) {
+	t.Parallel()
+	var line carried
+	s := speed{read: func() carried { return line }}
+	look := func(bytes uint64, busy time.Duration, want bool) {
+		t.Helper()
+		line.bytes += bytes
+		line.busy += busy
+		if s.look(); s.fast() != want {
+			t.Errorf("%d bytes in %s: fast is %t", bytes, busy, !want)
+		}
+	}
+	look(fastLine, time.Second, false)         // not quite
+	look(readingBytes-1, 0, false)             // may lie in a modem
+	look(1, time.Second, false)                // is a reading now, a slow one
+	look(fastLine, time.Second-busyStep, true) // just
+	for range readingsKept - 1 {
+		look(readingBytes, time.Second, true) // has waited for the receiver
+	}
+	look(readingBytes, time.Second, false)
+	for _, proxied := range []bool{false, true} {
+		u := &Uplink{base: &url.URL{Scheme: "https", Host: "cloud.example"}, dialer: &websocket.Dialer{Proxy: func(*http.Request) (*url.URL, error) {
+			if proxied {
+				return &url.URL{Scheme: "http", Host: "proxy.example"}, nil
+			}
+			return nil, nil //nolint:nilnil // as the standard library's: no proxy
+		}}}
+		if known := u.carried(nil) != nil; known == proxied {
+			t.Errorf("through a proxy %t, the line is known %t", proxied, known)
 		}
 	}
 }

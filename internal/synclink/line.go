@@ -39,7 +39,8 @@ type line struct {
 	recheck      func(ctx context.Context) error
 	recheckEvery time.Duration
 
-	// speed decides which pages are compressed. The writer alone asks.
+	// speed decides whether pages that more follow are compressed. The others always are: what
+	// comes now and then costs the processor nothing that the bytes are worth.
 	speed speed
 
 	// applying says that a page is being applied: the next is read ahead meanwhile. A line
@@ -221,6 +222,9 @@ func (l *line) next() (replica.SessionEvent, error) {
 		return replica.Garbled{Unknown: errors.Is(err, wire.ErrUnknown), Code: frameCode(err), Detail: err.Error()}, nil
 	}
 	received := replica.Received{Message: m}
+	if _, ok := m.(wire.Ack); ok {
+		l.speed.look()
+	}
 	if p, ok := m.(wire.Page); ok && l.applying.Load() {
 		received.Content = replica.ReadContent(l.building, p)
 	}

@@ -265,22 +265,22 @@ func (u *Uplink) socket(ctx context.Context) ending {
 	start := u.config.Now()
 	l := &line{node: u.config.Node, watch: u.config.Watch, building: u.config.Building, peer: u.config.Peer, codec: u.codec,
 		hooks: u.hooks(), log: u.config.Log, now: u.config.Now, clock: u.config.Now, conn: conn,
-		status: func(s replica.SessionStatus) { u.followSession(start, s) }, speed: u.speed(conn)}
+		status: func(s replica.SessionStatus) { u.followSession(start, s) }, speed: speed{read: u.carried(conn)}}
 	u.config.Hooks.opened(u.config.Building, u.config.Peer.Node)
 	end := l.run(ctx, nil)
 	u.config.Hooks.closed(u.config.Building, u.config.Peer.Node, end.code)
 	return end
 }
 
-// speed judges the line by what the kernel saw the other side take. Through a proxy that is
-// the proxy's word, and the line behind it is unknown.
-func (u *Uplink) speed(conn *websocket.Conn) speed {
+// carried judges the line by what the kernel saw the other side take. Through a proxy that is
+// the proxy's word, and the line behind it is unknown: nil.
+func (u *Uplink) carried(conn *websocket.Conn) func() carried {
 	if u.dialer.Proxy != nil {
 		if proxy, err := u.dialer.Proxy(&http.Request{Method: http.MethodGet, URL: u.base}); err != nil || proxy != nil {
-			return speed{}
+			return nil
 		}
 	}
-	return speed{rate: func() uint64 { return deliveryRate(conn.NetConn()) }}
+	return func() carried { return carriedBy(conn.NetConn()) }
 }
 
 // followSession turns the session's state into the uplink's.

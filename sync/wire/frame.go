@@ -35,7 +35,7 @@ const (
 	PushProofsMax  = 512 // heads, and cards: far more replicas than a push's records have writers
 	ReturnItemsMax = 500 // one transaction of the receiver, a tenth of a second of checking seals
 	ReturnKeysMax  = 64  // keys of servers: a building is served by few in its life
-	HeaderBytes    = 7 // version, type, flags and checksum of a frame
+	HeaderBytes    = 7   // version, type, flags and checksum of a frame
 	frameVersion   = 1
 	FlagCompressed = 1 << 0 // the payload is one zstd frame; the link expands it before Decode
 )

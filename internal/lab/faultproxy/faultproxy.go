@@ -43,6 +43,7 @@ type Proxy struct {
 	mode       mode
 	latencyMin time.Duration
 	latencyMax time.Duration
+	rate       int64 // bytes a second each way; zero: no bound
 	bytesLeft  int64 // until the next Drop; negative: no limit
 	opened     uint64
 	lines      map[*line]struct{}
@@ -91,6 +92,10 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 func (p *Proxy) SetLatency(least, most time.Duration) {
 	p.change(func() { p.latencyMin, p.latencyMax = least, max(least, most) })
 }
+
+// SetRate bounds the bytes a second in each direction, on connections that
+// are made from now on. Such a line takes little ahead of what it carries.
+func (p *Proxy) SetRate(bytes int64) { p.change(func() { p.rate = bytes }) }
 
 // Cut resets every connection and refuses new ones until Restore.
 func (p *Proxy) Cut() {
@@ -174,7 +179,7 @@ func (p *Proxy) add(conn net.Conn) *line {
 	if p.mode == cut || p.closing.Err() != nil {
 		return nil
 	}
-	l := &line{proxy: p, number: p.opened, near: conn, done: make(chan struct{})}
+	l := &line{proxy: p, number: p.opened, near: conn, rate: p.rate, done: make(chan struct{})}
 	p.opened++
 	p.lines[l] = struct{}{}
 	return l

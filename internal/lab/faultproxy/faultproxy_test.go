@@ -190,6 +190,20 @@ func TestLatencyDelaysAndKeepsTheOrder(t *testing.T) {
 	}
 }
 
+func TestRateBoundsWhatComesThrough(t *testing.T) {
+	t.Parallel()
+	proxy := setup(t)
+	proxy.SetRate(1 << 20)
+	conn := dial(t, proxy)
+	text := strings.Repeat("slow", 32<<10) // an eighth of a second each way
+	began := time.Now()
+	go func() { _, _ = io.WriteString(conn, text) }()
+	receive(t, conn, text)
+	if took := time.Since(began); took < 125*time.Millisecond {
+		t.Fatalf("%d bytes took %s", len(text), took)
+	}
+}
+
 func TestConnectionsAreCounted(t *testing.T) {
 	t.Parallel()
 	proxy := setup(t)

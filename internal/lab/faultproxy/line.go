@@ -16,6 +16,8 @@ const (
 	// piecesWaitingMax is what may be under way in one direction, so that
 	// latency does not become a bandwidth limit on loopback.
 	piecesWaitingMax = 16
+	// aheadBytes is what the kernel takes ahead of a line with a rate.
+	aheadBytes = 32 << 10
 )
 
 // piece is data under way and the moment it arrives.
@@ -29,6 +31,7 @@ type line struct {
 	proxy  *Proxy
 	number uint64
 	near   net.Conn
+	rate   int64 // bytes a second; zero: no bound
 
 	mu    sync.Mutex
 	far   net.Conn
@@ -87,7 +90,12 @@ func (l *line) run() {
 // that two directions do not disturb each other's latencies.
 func (l *line) move(to, from net.Conn, stream uint64, carried *atomic.Int64) {
 	random := rand.New(rand.NewPCG(l.proxy.seed, stream)) //nolint:gosec // repeatable, not secret
-	under := make(chan piece, piecesWaitingMax)
+	waiting := piecesWaitingMax
+	if tcp, ok := from.(*net.TCPConn); ok && l.rate > 0 {
+		waiting = 0
+		_ = tcp.SetReadBuffer(aheadBytes) // without it the line only begins faster
+	}
+	under := make(chan piece, waiting)
 	used := make(chan []byte, piecesWaitingMax)
 	var reading sync.WaitGroup
 	reading.Go(func() {
@@ -116,6 +124,9 @@ func (l *line) read(from net.Conn, under chan<- piece, used <-chan []byte, rando
 			}
 			if due.Before(last) {
 				due = last // TCP keeps the order
+			}
+			if l.rate > 0 {
+				due = due.Add(time.Duration(n) * time.Second / time.Duration(l.rate))
 			}
 			last = due
 			select {

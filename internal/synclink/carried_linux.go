@@ -3,13 +3,14 @@ package synclink
 import (
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// deliveryRate is how many bytes a second the kernel saw the other end of a connection
-// acknowledge of late; zero where it cannot say.
-func deliveryRate(conn net.Conn) uint64 {
+// carriedBy asks the kernel. What it waited for because the other end was full counts as the
+// line's: bytes that wait cost more than bytes that are few.
+func carriedBy(conn net.Conn) carried {
 	for {
 		within, ok := conn.(interface{ NetConn() net.Conn }) // TLS
 		if !ok {
@@ -19,15 +20,15 @@ func deliveryRate(conn net.Conn) uint64 {
 	}
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return 0
+		return carried{}
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {
-		return 0
+		return carried{}
 	}
 	var info *unix.TCPInfo
 	if raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }) != nil || err != nil {
-		return 0
+		return carried{}
 	}
-	return info.Delivery_rate
+	return carried{bytes: info.Bytes_acked, busy: time.Duration(info.Busy_time) * time.Microsecond}
 }
