@@ -23,10 +23,6 @@ const (
 	selectTouches = `SELECT k.kind, k.id, t.field, t.replica, t.n, t.covered, t.refused FROM unnest($2::text[], $3::uuid[]) AS k (kind, id), LATERAL
 		(SELECT field, replica, n, covered, refused FROM phone_touch WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) t
 		WHERE EXISTS (SELECT FROM phone_touch WHERE building = $1) ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
-	selectHashes = `SELECT k.replica, k.n, e.hash FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n), LATERAL
-		(SELECT hash FROM event WHERE building = $1 AND replica = k.replica AND n = k.n OFFSET 0) e`
-	selectErasures = `SELECT e.replica, e.n, e.by_replica, e.by_n FROM unnest($2::uuid[], $3::bigint[]) AS k (replica, n)
-		JOIN erasure e ON e.building = $1 AND e.replica = k.replica AND e.n = k.n`
 	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = $1 ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unnest($2::uuid[])
@@ -139,8 +135,8 @@ func queueState(b *pgx.Batch, building record.ID, into *replica.State) {
 func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replica.Have) {
 	of := [16]byte(building)
 	if len(need.Keys) > 0 {
+		queueKeys(b, of, need.Keys, func(rows pgx.Rows) error { return scanRecord(rows, building, have.Records) })
 		kinds, ids := columns(need.Keys)
-		query(b, func(rows pgx.Rows) error { return scanRecord(rows, building, have.Records) }, selectRecords, of, kinds, ids)
 		query(b, func(rows pgx.Rows) error { return scanTouch(rows, building, have.Touches) }, selectTouches, of, kinds, ids)
 	}
 	if len(need.Sums.Keys) > 0 {
@@ -155,20 +151,20 @@ func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 		}, lineage, of, uuids(need.Chains))
 	}
 	if len(need.Events) > 0 {
-		ids, numbers := dotColumns(need.Events)
+		ids, first, last := ranges(need.Events)
 		query(b, func(rows pgx.Rows) error {
 			var dot record.Dot
 			var hash []byte
 			err := rows.Scan((*[16]byte)(&dot.Replica), (*int64bits)(&dot.N), &hash)
 			have.Events[dot] = toHash(hash)
 			return err
-		}, selectHashes, of, uuids(ids), numbers)
+		}, selectHashes, of, uuids(ids), first, last)
 		query(b, func(rows pgx.Rows) error {
 			var dot, by record.Dot
 			err := rows.Scan((*[16]byte)(&dot.Replica), (*int64bits)(&dot.N), (*[16]byte)(&by.Replica), (*int64bits)(&by.N))
 			have.Erased[dot] = by
 			return err
-		}, selectErasures, of, uuids(ids), numbers)
+		}, selectErasures, of, uuids(ids), first, last)
 	}
 	if len(need.Waiting) > 0 {
 		query(b, func(rows pgx.Rows) error {
