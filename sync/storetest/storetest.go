@@ -27,7 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) replica.Store) {
 		"RollBack": rollBack, "Overlooked": overlooked, "Panic": panics, "Idempotent": idempotent, "Lineage": lineage, "Sums": sums, "Touches": touches, "HeldBack": heldBack,
 		"Waiting": waiting, "Branches": branches, "Erasures": erasures, "EventsRange": eventsRange, "FeedOrder": feedOrder, "FeedPaging": feedPaging, "LargePage": largePage,
 		"LargeRecord": largeRecord, "Cancelled": cancelled, "CancelledWithin": cancelledWithin, "Watch": watches,
-		"FollowFeed": followFeed, "FeedSnapshot": feedSnapshot, "PartialFailure": partialFailure, "OneBadOfMany": oneBadOfMany, "LikeMemory": likeMemory,
+		"FollowFeed": followFeed, "FeedSnapshot": feedSnapshot, "PartialFailure": partialFailure, "OneBadOfMany": oneBadOfMany, "LikeMemory": likeMemory, "PagesLikeMemory": pagesLikeMemory,
 		"Foreseen": foreseen, "FaultyCommit": faultyCommit, "FaultyAnswer": faultyAnswer, "FaultyLoad": faultyLoad, "FaultyTwice": faultyTwice, "FaultyLine": faultyLine,
 		"NodeUnderFault": nodeUnderFault,
 	} {

@@ -55,7 +55,7 @@ type statement struct {
 // small must not go on to read all of it when it has grown.
 const (
 	beginStatement = `BEGIN ISOLATION LEVEL READ COMMITTED`
-	lockStatement  = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored, 
+	lockStatement  = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored,
 		CASE set_config('enable_seqscan', 'off', true) WHEN 'off' THEN pg_current_xact_id()::text END FROM building_state WHERE building = $1 FOR UPDATE`
 	firstStatement = `INSERT INTO building_state (building, boot, replica, n, head, stamp, clock_offset, position)
 		VALUES ($1, $2, $2, 0, '', 0, 0, 0) ON CONFLICT DO NOTHING`

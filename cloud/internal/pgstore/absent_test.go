@@ -1,0 +1,131 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"estate/internal/lab/pglab/pgtest"
+	"estate/sync/record"
+	"estate/sync/replica"
+	"estate/sync/storetest"
+)
+
+func TestRanges(t *testing.T) {
+	t.Parallel()
+	a, b := record.ID{1}, record.ID{2}
+	for _, c := range []struct {
+		dots []record.Dot
+		want string
+	}{
+		{nil, ""},
+		{[]record.Dot{{Replica: a, N: 7}}, "1:7-7 "},
+		{[]record.Dot{{Replica: a, N: 8}, {Replica: a, N: 7}, {Replica: a, N: 7}, {Replica: a, N: 9}, {Replica: a, N: 8}}, "1:7-9 "},
+		{[]record.Dot{{Replica: b, N: 3}, {Replica: a, N: 2}, {Replica: a, N: 4}, {Replica: b, N: 4}, {Replica: a, N: 0}}, "1:0-0 1:2-2 1:4-4 2:3-4 "},
+	} {
+		asked, got := slices.Clone(c.dots), ""
+		ids, first, last := ranges(c.dots)
+		for i := range ids {
+			got += fmt.Sprintf("%d:%d-%d ", ids[i][0], first[i], last[i])
+		}
+		if got != c.want || !slices.Equal(asked, c.dots) {
+			t.Errorf("ranges of %v are %q, want %q", asked, got, c.want)
+		}
+	}
+}
+
+// scans is what PostgreSQL counts of a transaction's looks at a table.
+type scans struct{ whole, index int64 }
+
+// scansOf runs fn in a transaction and tells how it looked at a table.
+func scansOf(t *testing.T, s *Store, building record.ID, table string, fn func(replica.Tx) error) (out scans) {
+	t.Helper()
+	look := func(g *group) (n scans) {
+		const text = `SELECT seq_scan, coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables WHERE relname = $1`
+		if err := g.conn.QueryRow(g.ctx, text, table).Scan(&n.whole, &n.index); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	err := s.Update(t.Context(), building, func(tx replica.Tx) error {
+		g := tx.(*group)
+		before := look(g)
+		if err := fn(tx); err != nil {
+			return err
+		}
+		after := look(g)
+		out = scans{after.whole - before.whole, after.index - before.index}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// saveTickets saves tickets from one number to the next, with an event each.
+func saveTickets(ctx context.Context, tx replica.Tx, building record.ID, from, to uint64, title string) error {
+	have, err := tx.Load(ctx, replica.Need{})
+	if err != nil {
+		return err
+	}
+	e := replica.Effects{State: have.State}
+	for n := from; n < to; n++ {
+		e.State.N++
+		e.State.Position += 2
+		e.Records = append(e.Records, storetest.Row(ticketKey(building, n), e.State.Position-1, storetest.MakeRecord(building, e.State.N, title)))
+		e.Events = append(e.Events, replica.EventRow{Replica: building, N: e.State.N, Body: []byte("event"), Position: e.State.Position})
+	}
+	return tx.Save(ctx, e)
+}
+
+// ticketKey is in the order of numbers, as ids are that a node makes one after another.
+func ticketKey(building record.ID, n uint64) record.Key {
+	return record.Key{Building: building, Kind: "ticket", ID: record.ID{1, byte(n >> 16), byte(n >> 8), byte(n)}}
+}
+
+func pageNeed(building record.ID, from, to uint64) replica.Need {
+	var need replica.Need
+	for n := from; n < to; n++ {
+		need.Keys = append(need.Keys, ticketKey(building, n))
+		need.Events = append(need.Events, record.Dot{Replica: building, N: n + 1}, record.Dot{Replica: building, N: n})
+	}
+	return need
+}
+
+// A page's records and events are shown to be new by few looks, and none reads a whole table,
+// though the plans were made when the tables were small.
+func TestFewLooksForWhatIsNew(t *testing.T) {
+	t.Parallel()
+	const page, pages = 500, 9
+	s, building := openTest(t, pgtest.Database(t)), record.DerivedID("b")
+	for n := range uint64(pages) {
+		if n == 1 { // two of each are there
+			if _, err := s.Pool().Exec(t.Context(), "ANALYZE record, event"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		from, to := n*page, (n+1)*page
+		if n == 0 {
+			to = 2
+		}
+		for _, table := range []string{"record", "event"} {
+			got := scansOf(t, s, building, table, func(tx replica.Tx) error {
+				have, err := tx.Load(t.Context(), pageNeed(building, from, from+page))
+				if err == nil && len(have.Records)+len(have.Events) > 2 {
+					return fmt.Errorf("%d records and %d events are there", len(have.Records), len(have.Events))
+				}
+				return err
+			})
+			if got.whole > 0 || got.index > page/stretchKeys+1 {
+				t.Errorf("page %d: %s was read whole %d times and looked up %d times", n, table, got.whole, got.index)
+			}
+		}
+		if err := s.Update(t.Context(), building, func(tx replica.Tx) error {
+			return saveTickets(t.Context(), tx, building, from, to, "new")
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
