@@ -7,14 +7,13 @@ package projection
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"estate/schema"
 	"estate/sync/merge"
-	"estate/sync/record"
 )
 
 // version rises when rows of unchanged kinds change their form, so that stores project
@@ -28,6 +27,7 @@ type Table struct {
 	Columns []Column
 	// Fingerprint changes whenever the same record may give another row.
 	Fingerprint string
+	sorted      []int // the columns by name, as a record has its fields
 }
 
 // Column is one field.
@@ -54,77 +54,13 @@ func Tables(kinds []schema.Kind) []Table {
 			t.Columns = append(t.Columns, Column{Name: f.Name, Type: f.Type, Set: f.Policy.Kind == merge.Set, Indexed: f.Indexed, policy: f.Policy})
 			fmt.Fprintf(h, "%q %s %q %q %v %v\n", f.Name, f.Type, f.Policy.Kind, f.Policy.Order, f.Policy.PersonFirst, f.Indexed)
 		}
+		for i := range t.Columns {
+			t.sorted = append(t.sorted, i)
+		}
+		slices.SortFunc(t.sorted, func(a, b int) int { return strings.Compare(t.Columns[a].Name, t.Columns[b].Name) })
 		t.Fingerprint = hex.EncodeToString(h.Sum(nil))
 		tables = append(tables, t)
 	}
 	return tables
 }
 
-// Row reads what a record shows, one value per column: nil where there is none or its type
-// is not the column's, else string, int64, float64, bool, []byte or record.ID; for a set a
-// string holding a JSON array.
-func (t Table) Row(r record.Record) []any {
-	row := make([]any, len(t.Columns))
-	for i, c := range t.Columns {
-		row[i] = c.value(r)
-	}
-	return row
-}
-
-func (c Column) value(r record.Record) any {
-	shown := c.policy.Shown(r.Siblings(c.Name))
-	switch {
-	case len(shown) == 0:
-		return nil
-	case !c.Set:
-		return c.scalar(shown[0].Value)
-	}
-	members := []any{}
-	for _, s := range shown {
-		switch v := c.scalar(s.Value).(type) {
-		case nil:
-		case []byte:
-			members = append(members, c.text(v))
-		default:
-			members = append(members, v)
-		}
-	}
-	b, err := json.Marshal(members)
-	if err != nil {
-		return nil // scalars of CBOR always have a JSON form; infinities were refused
-	}
-	return string(b)
-}
-
-func (c Column) text(b []byte) string {
-	if c.Type == schema.Digest {
-		return hex.EncodeToString(b)
-	}
-	return base64.StdEncoding.EncodeToString(b)
-}
-
-// scalar reads one value as the column's type.
-func (c Column) scalar(v record.Value) any {
-	switch c.Type {
-	case schema.Text, schema.Enum:
-		return found(v.AsText())
-	case schema.Int, schema.Time:
-		return found(v.AsInt())
-	case schema.Float:
-		return found(v.AsFloat())
-	case schema.Bool:
-		return found(v.AsBool())
-	case schema.ID:
-		return found(v.AsID())
-	case schema.Digest, schema.Blob:
-		return found(v.AsBytes())
-	}
-	return nil
-}
-
-func found[T any](v T, ok bool) any {
-	if !ok {
-		return nil
-	}
-	return v
-}

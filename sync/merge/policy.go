@@ -37,19 +37,28 @@ type Policy struct {
 // one sibling otherwise, none for an empty field. It depends on nothing but its arguments,
 // so equal records show equal values on every node.
 func (p Policy) Shown(siblings []record.Sibling) []record.Sibling {
+	switch {
+	case len(siblings) == 0:
+		return nil
+	case p.Kind == Set:
+		return members(siblings)
+	}
+	return []record.Sibling{*p.Best(siblings)}
+}
+
+// Best is the one sibling that a field shows, as Shown says; nil for an empty field. It is not
+// for a Set, which shows many.
+func (p Policy) Best(siblings []record.Sibling) *record.Sibling {
 	if len(siblings) == 0 {
 		return nil
 	}
-	if p.Kind == Set {
-		return members(siblings)
-	}
-	best := siblings[0]
-	for _, s := range siblings[1:] {
-		if p.before(best, s) {
+	best := &siblings[0]
+	for i := range siblings[1:] {
+		if s := &siblings[1+i]; p.before(*best, *s) {
 			best = s
 		}
 	}
-	return []record.Sibling{best}
+	return best
 }
 
 // members orders a set by value and keeps the highest-ranked sibling of equal values.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"estate/internal/projection"
-	"estate/schema"
 	"estate/sync/record"
 	"estate/sync/replica"
 )
@@ -129,11 +128,13 @@ func copyEventRows(building record.ID, rows []replica.EventRow) statement {
 
 // copyRows is the statement that projects records that are new in this kind's table.
 func (t tableText) copyRows(building record.ID, rows []replica.RecordRow) statement {
+	var cells []projection.Cell
 	return statement{text: t.copy, copied: &copied{rows: len(rows), row: func(b []byte, i int) []byte {
 		r := &rows[i]
 		b = appendInt(appendID(appendID(appendFields(b, len(t.Columns)+3), building), r.Key.ID), r.Position)
-		for j, v := range t.Row(r.Record) {
-			b = appendShown(b, t.Columns[j], v)
+		cells = t.Cells(&r.Record, cells)
+		for j := range cells {
+			b = appendShown(b, &cells[j])
 		}
 		return b
 	}}}
@@ -150,30 +151,25 @@ func copyColumns(t projection.Table) []string {
 // jsonbVersion is the first byte of jsonb's binary form, before its text.
 const jsonbVersion = "\x01"
 
-// appendShown appends a projected value in the form of its column's type; what is of another
-// type is null, as in the arrays of an upsert.
-func appendShown(b []byte, c projection.Column, v any) []byte {
-	switch v := v.(type) {
-	case string:
-		if c.Set {
-			return append(append(binary.BigEndian.AppendUint32(b, uint32(len(jsonbVersion)+len(v))), jsonbVersion...), v...)
-		}
-		return appendBytes(b, v)
-	case int64:
-		return appendInt(b, bitsBack(v))
-	case float64:
-		return appendInt(b, math.Float64bits(v))
-	case bool:
-		if v {
+// appendShown appends a projected value in the form of its column's type.
+func appendShown(b []byte, c *projection.Cell) []byte {
+	switch c.Holds {
+	case projection.Text, projection.Bytes:
+		return appendBytes(b, c.Bytes)
+	case projection.List:
+		return append(append(binary.BigEndian.AppendUint32(b, uint32(len(jsonbVersion)+len(c.Bytes))), jsonbVersion...), c.Bytes...)
+	case projection.Int:
+		return appendInt(b, bitsBack(c.Int))
+	case projection.Float:
+		return appendInt(b, math.Float64bits(c.Float))
+	case projection.Bool:
+		if c.Bool {
 			return appendBytes(b, "\x01")
 		}
 		return appendBytes(b, "\x00")
-	case record.ID:
-		return appendID(b, v)
-	case []byte:
-		if c.Type == schema.Digest || c.Type == schema.Blob {
-			return appendBytes(b, v)
-		}
+	case projection.ID:
+		return appendID(b, c.ID)
+	case projection.Null:
 	}
 	return appendNull(b)
 }

@@ -131,7 +131,9 @@ func onlyAdds(e replica.Effects) bool {
 }
 
 func (g *group) saveRecords(rows []replica.RecordRow) []statement {
-	rows = lastOf(rows, func(r *replica.RecordRow) record.Key { return r.Key })
+	if !rising(rows, func(a, b *replica.RecordRow) int { return a.Key.Compare(b.Key) }) {
+		rows = lastOf(rows, func(r *replica.RecordRow) record.Key { return r.Key })
+	}
 	fresh, rest := split(rows, func(r *replica.RecordRow) bool { return r.New })
 	var out []statement
 	if len(fresh) > 0 {
@@ -171,24 +173,35 @@ func split[R any](rows []R, fresh func(*R) bool) (toCopy, rest []R) {
 
 // projected writes the tables of kinds, kind by kind.
 func (g *group) projected(rows []replica.RecordRow, fresh bool) []statement {
-	var order []string
-	byKind := map[string][]replica.RecordRow{}
-	for _, r := range rows {
-		if len(byKind[r.Key.Kind]) == 0 {
-			order = append(order, r.Key.Kind)
-		}
-		byKind[r.Key.Kind] = append(byKind[r.Key.Kind], r)
-	}
 	var out []statement
-	for _, kind := range order {
-		table, ok := g.store.tables[kind]
-		switch of := byKind[kind]; {
+	for _, of := range byKind(rows) {
+		table, ok := g.store.tables[of[0].Key.Kind]
+		switch {
 		case !ok:
 		case fresh && len(of) >= copyRowsMin:
 			out = append(out, table.copyRows(g.building, of))
 		default:
 			out = append(out, table.upsertRows(g.building, of))
 		}
+	}
+	return out
+}
+
+// byKind parts rows by kind, in the order in which the kinds come.
+func byKind(rows []replica.RecordRow) [][]replica.RecordRow {
+	if !slices.ContainsFunc(rows, func(r replica.RecordRow) bool { return r.Key.Kind != rows[0].Key.Kind }) {
+		return [][]replica.RecordRow{rows} // as on most pages
+	}
+	at := map[string]int{}
+	var out [][]replica.RecordRow
+	for i := range rows {
+		kind := rows[i].Key.Kind
+		of, known := at[kind]
+		if !known {
+			of = len(out)
+			at[kind], out = of, append(out, nil)
+		}
+		out[of] = append(out[of], rows[i])
 	}
 	return out
 }
@@ -206,7 +219,10 @@ func saveEvents(of [16]byte, rows []replica.EventRow) []statement {
 	if len(rows) == 0 {
 		return nil
 	}
-	rows = lastOf(rows, func(r *replica.EventRow) record.Dot { return record.Dot{Replica: r.Replica, N: r.N} })
+	dot := func(r *replica.EventRow) record.Dot { return record.Dot{Replica: r.Replica, N: r.N} }
+	if !rising(rows, func(a, b *replica.EventRow) int { return dot(a).Compare(dot(b)) }) {
+		rows = lastOf(rows, dot)
+	}
 	fresh, rows := split(rows, func(r *replica.EventRow) bool { return r.New })
 	var out []statement
 	if len(fresh) > 0 {
@@ -353,6 +369,17 @@ func saveHeldBack(of [16]byte, gone, rows []replica.QuarantineRow) []statement {
 		out = append(out, statement{text: upsertHeldBack, args: append(columns(rows), codes, details, since, bodies)})
 	}
 	return out
+}
+
+// rising reports whether rows come in strict order, as those of a page nearly always do: then
+// no two are of one key.
+func rising[R any](rows []R, compare func(a, b *R) int) bool {
+	for i := 1; i < len(rows); i++ {
+		if compare(&rows[i-1], &rows[i]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // lastOf keeps the last of rows with equal keys: one statement may write a row only once.
