@@ -77,7 +77,6 @@ func (w *world) give(a *app, h *host, push wire.Push) {
 		for _, m := range wrong {
 			w.undo(h, m.key, m.field, m.value)
 		}
-		h.settled(p.Building, answer.Receipt)
 		if !w.healing && w.config.Faults.Has(Network) && w.chance(.15) {
 			w.count("answer lost")
 			return
@@ -87,6 +86,7 @@ func (w *world) give(a *app, h *host, push wire.Push) {
 			w.violate("%s: %v", a.name, err)
 		}
 		w.letGo(a, before)
+		w.trusts(a, answer.Receipt)
 		w.told(answer)
 		w.reissue(a, answer)
 		if len(answer.Wants) == 0 {
@@ -184,9 +184,6 @@ func (w *world) pull(a *app, h *host) {
 			return
 		}
 		w.received(a, page)
-		for i := range page.Receipts {
-			h.settled(p.Building, &page.Receipts[i])
-		}
 		before := p.State.Log
 		p.Told(page.Receipts, w.clouds[0].public())
 		if err := p.Pulled(h.node.ID(), page); err != nil {

@@ -263,9 +263,6 @@ func (w *world) apply(h *host, from replica.Peer, building record.ID, p wire.Pag
 	h.incoming = nil
 	if err == nil {
 		w.alarms(a)
-		for i := range a.Ack.Receipts {
-			h.settled(building, &a.Ack.Receipts[i])
-		}
 	}
 	return a, err
 }

@@ -25,7 +25,8 @@ const (
 	// ExactRaising (R8): a phone's entry rises only over what the record includes. Off: over
 	// what is held of its chain.
 	ExactRaising Rule = "exact-raising"
-	// SettledReceipts (R13): a receipt says what is settled. Off: what is held of the chain.
+	// SettledReceipts (R13): a phone keeps a transaction until the cloud has settled it and
+	// what it pulled covers it. Off: until the server that it talks to has it.
 	SettledReceipts Rule = "settled-receipts"
 	// ContiguousCursor (R21): a page that does not follow moves nothing. Off: any page moves
 	// the cursor to its end.

@@ -347,6 +347,32 @@ func (w *world) lost(b record.ID, cloud image, audit map[string]bool) {
 			seen[v] = true
 		}
 	}
+	for _, a := range w.apps {
+		if a.phone.Building == b && !a.gone {
+			w.saved(a, kept, audit)
+		}
+	}
+}
+
+// saved asks the same for what an app said to have saved, as far as its own disk goes back.
+// What servers refused it knows to be refused, and what it shows by the word of a revoked
+// node it still shows.
+func (w *world) saved(a *app, kept, audit map[string]bool) {
+	shown := map[string]bool{}
+	for k := range a.phone.State.Copies.Held {
+		if w.doubted(a, k) {
+			for _, v := range texts(a.phone.View(k)) {
+				shown[v] = true
+			}
+		}
+	}
+	for _, v := range slices.Sorted(maps.Keys(a.phone.State.Saved)) {
+		w.checked(1)
+		_, refused := a.phone.State.Refusals[a.phone.State.Saved[v]]
+		if !kept[v] && !audit[v] && !shown[v] && !refused && !w.undone[v] {
+			w.violate("lost: %s, which %s had saved", v, a.name)
+		}
+	}
 }
 
 // kept adds to the values that stand those that somebody replaced who knew them, if the

@@ -43,6 +43,9 @@ type PhoneState struct {
 	// Base is where the next replica's lineage goes on, where that is not the last number: a
 	// server lacks numbers after it that this phone has let go of. Zero for none.
 	Base record.Dot
+	// Saved are the texts that the app said to have saved, and where: whoever still has this
+	// disk has not lost them.
+	Saved map[string]record.FieldDot
 }
 
 // PhoneChain is what a phone keeps for good of one of its replicas: its links.
@@ -65,7 +68,7 @@ type Transaction struct {
 func NewPhone(building, person record.ID, key ed25519.PrivateKey, random io.Reader, now func() int64) *Phone {
 	return &Phone{Building: building, Person: person, Key: key, Random: random, Now: now, State: PhoneState{
 		Chains: map[record.ReplicaID]*PhoneChain{}, Records: map[record.Key]record.Record{}, Cards: map[record.ReplicaID]record.Card{},
-		Cursors: map[record.ID]wire.Cursor{}, Refusals: map[record.FieldDot]string{}}}
+		Cursors: map[record.ID]wire.Cursor{}, Refusals: map[record.FieldDot]string{}, Saved: map[string]record.FieldDot{}}}
 }
 
 // ID is the phone's node id.
@@ -87,7 +90,7 @@ func (s PhoneState) Clone() PhoneState {
 		s.Chains[r] = &b
 	}
 	s.Records, s.Cards, s.Cursors, s.Refusals = maps.Clone(s.Records), maps.Clone(s.Cards), maps.Clone(s.Cursors), maps.Clone(s.Refusals)
-	s.Proofs, s.Copies = s.Proofs.Clone(), s.Copies.Clone()
+	s.Proofs, s.Copies, s.Saved = s.Proofs.Clone(), s.Copies.Clone(), maps.Clone(s.Saved)
 	return s
 }
 
@@ -110,9 +113,14 @@ func (p *Phone) View(k record.Key) record.Record {
 // mine says which fields of a transaction no authority has refused.
 func (p *Phone) mine(e record.Event, k record.Key) func(string) bool {
 	return func(field string) bool {
-		_, refused := p.State.Refusals[record.FieldDot{Field: k.Kind + "/" + k.ID.String() + "/" + field, Dot: e.Dot()}]
+		_, refused := p.State.Refusals[part(k, field, e.Dot())]
 		return !refused
 	}
+}
+
+// part names one field of a transaction.
+func part(k record.Key, field string, d record.Dot) record.FieldDot {
+	return record.FieldDot{Field: k.Kind + "/" + k.ID.String() + "/" + field, Dot: d}
 }
 
 // Put is one field of a phone's write: new values, and what the author saw and replaces.
@@ -148,6 +156,11 @@ func (p *Phone) Write(puts ...Put) (record.Dot, error) {
 		d := record.Detail{Salt: salt, Old: []record.Value{}, New: append([]record.Value{}, put.Values...)}
 		for _, old := range put.Replaced {
 			t.Replaced, d.Old = append(t.Replaced, old.Dot), append(d.Old, old.Value)
+		}
+		for _, v := range put.Values {
+			if text, ok := v.AsText(); ok {
+				s.Saved[text] = part(put.Key, put.Field, record.Dot{Replica: s.Replica, N: s.N + 1})
+			}
 		}
 		t.Old, t.New = record.HashValues(salt, record.LabelOld, d.Old), record.HashValues(salt, record.LabelNew, d.New)
 		e.Touches, details = append(e.Touches, t), append(details, d)
@@ -311,8 +324,8 @@ func (p *Phone) leave(last record.Dot) {
 // Pushed takes a server's answer. Only the cloud's settles.
 func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey) error {
 	for _, r := range a.Results {
-		for _, part := range r.Refused {
-			p.State.Refusals[record.FieldDot{Field: part.Kind + "/" + part.ID.String() + "/" + part.Field, Dot: r.Dot}] = part.Code
+		for _, o := range r.Refused {
+			p.State.Refusals[part(record.Key{Kind: o.Kind, ID: o.ID}, o.Field, r.Dot)] = o.Code
 		}
 	}
 	if a.Receipt == nil {
