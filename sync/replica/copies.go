@@ -177,11 +177,19 @@ func (c *Copies) Record(k record.Key, lineage merge.Lineage) record.Record {
 // signature, a clock or a disk passes in time.
 func (c *Copies) Retry(server record.ID) {
 	for k, code := range c.Missing[server].Keys {
-		switch code {
-		case wire.CodeContextUnsigned, wire.CodeReplicaUnknown, wire.CodeClockAhead, wire.CodeStoreFailed:
+		if passes(code) {
 			c.Missing[server].Keys[k] = ""
 		}
 	}
+}
+
+// passes reports whether what a code refused may be taken later by the same run of a server.
+func passes(code string) bool {
+	switch code {
+	case wire.CodeContextUnsigned, wire.CodeReplicaUnknown, wire.CodeClockAhead, wire.CodeStoreFailed:
+		return true
+	}
+	return false
 }
 
 // Return is the next message for a server whose pass from zero ended without records that
@@ -231,8 +239,8 @@ func (c *Copies) Taken(building, server record.ID, t wire.Taken) (forget []recor
 	codes := map[record.Key]string{}
 	for _, r := range t.Results {
 		k := record.Key{Building: building, Kind: r.Kind, ID: r.ID}
-		if r.Code != "" || codes[k] == "" {
-			codes[k] = r.Code
+		if !passes(codes[k]) && (r.Code != "" || codes[k] == "") {
+			codes[k] = r.Code // of several states of a record, what passes decides: it is tried again
 		}
 		if r.Forget && !slices.Contains(forget, k) {
 			forget = append(forget, k)

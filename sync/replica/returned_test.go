@@ -320,3 +320,27 @@ func TestReturnedUnderARevokedSeal(t *testing.T) {
 	want(t, "genuine", answer.Taken.Results[0].Code, "")
 	want(t, "note", values(box.record(ticket(1)), "note"), []string{"receipted"})
 }
+
+// What a server could not take for its disk is offered again though another state of the
+// record is refused beside it for good: an edge knows no other edge's seal.
+func TestReturnedBesideARefusal(t *testing.T) {
+	t.Parallel()
+	k, server, now := ticket(1), record.DerivedID("node", "edge"), []string{wire.CodeStoreFailed, wire.CodeNodeUnknown}
+	item := func(seal string) wire.RecordItem {
+		r := record.Record{}.With("note", []record.Sibling{{Dot: record.Dot{Replica: record.DerivedID("replica", seal), N: 1}, Stamp: 1, Class: record.Person, Value: record.Text(seal)}})
+		return wire.RecordItem{Kind: k.Kind, ID: k.ID, Body: must(r.Encode()), Seal: &wire.Seal{Node: record.DerivedID("node", seal)}}
+	}
+	for range 2 {
+		c := replica.Copies{Held: map[record.Key]replica.Holding{k: {Items: []wire.RecordItem{item("a"), item("b")}}},
+			Missing: map[record.ID]replica.Missing{server: {Ended: true, Keys: map[record.Key]string{k: ""}}}}
+		c.Taken(home, server, wire.Taken{Results: []wire.TakenResult{{Kind: k.Kind, ID: k.ID, Code: now[0]}, {Kind: k.Kind, ID: k.ID, Code: now[1]}}})
+		if _, some := c.Return(server, &replica.Proofs{}, func(record.Dot) (h record.Head, card wire.EventItem, ok bool) { return }); some {
+			t.Error("returned again at once")
+		}
+		c.Retry(server)
+		if back, _ := c.Return(server, &replica.Proofs{}, func(record.Dot) (h record.Head, card wire.EventItem, ok bool) { return }); len(back.Records) != 2 {
+			t.Errorf("%v: %d states are returned at the next pull, want 2", now, len(back.Records))
+		}
+		slices.Reverse(now)
+	}
+}

@@ -45,6 +45,9 @@ func (c Config) Replay() string {
 		steps = StepsUsual
 	}
 	out := fmt.Sprintf("estate torture --seed %d --steps %d --faults %s", c.Seed, steps, c.Faults)
+	if c.Often != 0 {
+		out += " --often " + c.Often.String()
+	}
 	if c.Without != "" {
 		out += " --without " + string(c.Without)
 	}

@@ -34,6 +34,7 @@ type host struct {
 	apart     int        // nobody reaches it until this step
 	bad       record.Key // a record that the store cannot take
 	old       bool       // it runs the release before
+	relay     bool       // nobody writes at it: all comes from phones and from the cloud
 	incoming  map[record.Key][]byte
 }
 

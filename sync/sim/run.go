@@ -15,6 +15,9 @@ type Config struct {
 	// Steps is how many things happen before the network heals; zero means StepsUsual.
 	Steps  int
 	Faults Faults
+	// Often are kinds of trouble that come oftenTimes as often as usual, to aim at what only
+	// few of many runs would meet. They come only where they are among Faults, too.
+	Often Faults
 	// Without is a rule that nobody keeps; empty for none. Runs must then fail: it shows
 	// that the rule is needed, and that the oracle can see what it prevents.
 	Without Rule

@@ -9,6 +9,10 @@ import (
 	"estate/sync/replica"
 )
 
+// oftenTimes makes one kind of trouble some ten times as frequent, and still leaves nodes
+// the time in between to get somewhere.
+const oftenTimes = 8
+
 // trouble is one fault. Which one is drawn first, whether it is wanted is asked then.
 func (w *world) trouble() {
 	draws := []struct {
@@ -22,8 +26,11 @@ func (w *world) trouble() {
 		{RevokeNode, 1, w.revokeNode}, {RevokePerson, 1, w.revokePerson}, {Roles, 1, w.changeRole}, {Schema, 2, w.upgrade}, {Forge, 1, w.forge},
 	}
 	total := 0
-	for _, d := range draws {
-		total += d.weight
+	for i, d := range draws {
+		if w.config.Often.Has(d.kind) {
+			draws[i].weight *= oftenTimes
+		}
+		total += draws[i].weight
 	}
 	n := w.random.IntN(total)
 	for _, d := range draws {
@@ -132,6 +139,12 @@ func (w *world) unsure() {
 
 func (w *world) badRecord() {
 	h := pick(w, w.hosts)
+	if w.chance(.4) {
+		h = w.clouds[0] // what the cloud holds back may be nowhere else
+	}
+	if h.bad != (record.Key{}) && w.chance(.7) {
+		return // it lasts, so that more than one state of it is held back
+	}
 	if h.bad = (record.Key{}); w.chance(.7) {
 		w.count("bad record")
 		h.bad = w.ticket(pick(w, h.buildings))
@@ -171,8 +184,9 @@ func (w *world) clocks() {
 
 func (w *world) restoreEdge() {
 	h := pick(w, w.hosts)
+	aimed := w.chance(.3)
 	for _, o := range w.hosts { // rather one of which something is held back: it may be nowhere else
-		if !o.isCloud() && w.heldBackOf(o) {
+		if aimed && !o.isCloud() && w.heldBackOf(o) {
 			h = o
 		}
 	}

@@ -79,6 +79,7 @@ func newWorld(c Config) *world {
 	one := w.newHost("edge1", "edge1", record.TierEdge, newDisk(), north)
 	two := w.newHost("edge2", "edge2", record.TierEdge, newDisk(), north)
 	three := w.newHost("edge3", "edge3", record.TierEdge, newDisk(), south)
+	three.relay = c.Seed/7%2 == 0
 	for _, e := range []*host{one, two, three} {
 		w.newLine(e)
 	}

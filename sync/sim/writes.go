@@ -13,6 +13,9 @@ import (
 
 // write is a local write of a host: fields, sets, facts, and what the tier may not write.
 func (w *world) write(h *host) {
+	if h.relay {
+		return
+	}
 	b := pick(w, h.buildings)
 	k := w.ticket(b)
 	fields := []string{pick(w, []string{"note", "title", "status", "tags", "priority", "mood"})}

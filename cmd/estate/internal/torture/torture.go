@@ -35,6 +35,7 @@ type options struct {
 	seed, seeds  uint64
 	steps, jobs  int
 	faults, rule string
+	often        string
 	drop         string
 	quiet        bool
 	noShrink     bool
@@ -59,6 +60,7 @@ func Command() *cobra.Command {
 	flags.IntVar(&o.steps, "steps", sim.StepsUsual, "how many things happen before the network heals")
 	flags.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "seeds played side by side")
 	flags.StringVar(&o.faults, "faults", "", "kinds of trouble, such as network,crash; all; none (empty: drawn from the seed)")
+	flags.StringVar(&o.often, "often", "none", "kinds of trouble among those that come much more often than usual")
 	flags.StringVar(&o.rule, "without", "", "a rule that nobody keeps, to see that it is needed")
 	flags.StringVar(&o.drop, "drop", "", "steps that do not happen, such as 1-40,43, as a failure printed them")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress bar")
@@ -97,6 +99,9 @@ func (o options) plan() (plan, error) {
 		if p.config.Faults, err = sim.ParseFaults(o.faults); err != nil {
 			return p, fmt.Errorf("read --faults: %w", err)
 		}
+	}
+	if p.config.Often, err = sim.ParseFaults(o.often); err != nil {
+		return p, fmt.Errorf("read --often: %w", err)
 	}
 	if p.config.Drop, err = parseSteps(o.drop, o.steps); err != nil {
 		return p, fmt.Errorf("read --drop: %w", err)

@@ -53,7 +53,7 @@ func TestAFailurePrintsACommandThatFails(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	t.Parallel()
-	for _, bad := range [][]string{{"--steps", "0"}, {"--jobs", "0"}, {"--faults", "rain"}, {"--without", "luck"}, {"--drop", "3-1"},
+	for _, bad := range [][]string{{"--steps", "0"}, {"--jobs", "0"}, {"--faults", "rain"}, {"--often", "rain"}, {"--without", "luck"}, {"--drop", "3-1"},
 		{"--drop", "0"}, {"--drop", "301"}, {"--drop", "x"}, {"more"}} {
 		if out, err := torture(bad...); err == nil || errors.Is(err, ErrFailed) {
 			t.Errorf("%q: %v\n%s", bad, err, out)
