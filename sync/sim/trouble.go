@@ -194,9 +194,16 @@ func (w *world) restoreEdge() {
 		return
 	}
 	w.count("restore edge", h.name)
-	h.use(pick(w, h.snapshots).clone())
+	from := pick(w, h.snapshots)
+	if w.chance(.4) {
+		from = h.snapshots[len(h.snapshots)-1] // of this run, more often than not
+	}
+	h.use(from.clone())
 	h.start()
 	w.overtaken(h)
+	if aimed && w.heldBackOf(h) {
+		w.workOn(h)
+	}
 }
 
 func (w *world) heldBackOf(h *host) bool {
@@ -204,10 +211,37 @@ func (w *world) heldBackOf(h *host) bool {
 	return err == nil && len(have.Quarantine) > 0
 }
 
+// workFrames are enough for a greeting and some pages.
+const workFrames = 60
+
+// workOn has people go on at a box that was restored, and the box reach the cloud: what the
+// cloud holds back of it meets another state that knows nothing of it.
+func (w *world) workOn(h *host) {
+	for range 4 {
+		w.write(h)
+	}
+	for _, l := range w.lines {
+		if l.edge != h {
+			continue
+		}
+		if !l.open {
+			w.connect(l)
+		}
+		for i := range workFrames {
+			if e := l.ends[i%2]; l.open && e != nil {
+				e.notice()
+				if l.open && len(e.in) > 0 {
+					e.deliver()
+				}
+			}
+		}
+	}
+}
+
 // overtaken delivers pages that were on their way to a host when it was restored.
 func (w *world) overtaken(h *host) {
 	for _, s := range slices.Clone(w.strays) {
-		if s.to == h && w.config.Faults.Has(Network) && w.chance(.3) {
+		if s.to == h && w.config.Faults.Has(Network) && w.chance(.6) {
 			w.deliverLate(s)
 		}
 	}
