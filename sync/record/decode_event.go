@@ -14,12 +14,14 @@ import (
 const (
 	eventParts   = 12
 	actorParts   = 3
-	touchParts   = 6
+	touchedParts = 3
+	touchParts   = 4
 	refusedParts = 5
 	cardParts    = 5
 	detailParts  = 3
 
-	touchBytesMin   = 1 + 1 + 17 + 1 + 1 + 34 + 34
+	touchedBytesMin = 1 + 1 + 17 + 1
+	touchBytesMin   = 1 + 1 + 1 + 1 + 1
 	refusedBytesMin = 1 + 19 + 1 + 17 + 1 + 1
 	listedBytesMin  = 19 // a dot in a list
 	detailBytesMin  = 4
@@ -81,17 +83,40 @@ func (r *reader) actor() Actor {
 	return Actor{Class: Class(r.small()), Person: r.id(), Name: r.text()}
 }
 
-func (r *eventReader) touches() []Touch {
-	n := r.list(TouchesMax, touchBytesMin)
-	if n == 0 {
-		return nil
-	}
-	out := r.d.touches.take(n, r.d.chunk)
-	for i := 0; i < n && r.err == nil; i++ {
-		r.tuple(touchParts)
-		out = append(out, Touch{Kind: r.text(), ID: r.id(), Field: r.text(), Replaced: r.listed(), Old: r.hash(), New: r.hash()})
+// touches reads what was written, record by record.
+func (r *eventReader) touches() (out []Touch) {
+	records := r.list(TouchesMax, touchedBytesMin)
+	for i := 0; i < records && r.err == nil; i++ {
+		r.tuple(touchedParts)
+		kind, id := r.text(), r.id()
+		if n := len(out); n > 0 && out[n-1].ID == id && out[n-1].Kind == kind {
+			r.fail() // belongs to the record before
+		}
+		n := r.list(TouchesMax-len(out), touchBytesMin)
+		if n == 0 {
+			r.fail()
+		}
+		if out == nil {
+			out = r.d.touches.take(n, r.d.chunk)
+		}
+		for j := 0; j < n && r.err == nil; j++ {
+			r.tuple(touchParts)
+			out = append(out, Touch{Kind: kind, ID: id, Field: r.text(), Replaced: r.listed(), Old: r.hashOrNone(), New: r.hashOrNone()})
+		}
 	}
 	return out
+}
+
+// hashOrNone reads the hash of values, or an empty string where there are none.
+func (r *reader) hashOrNone() (h Hash) {
+	if r.at < len(r.b) && r.b[r.at] == cborhead.Bytes {
+		r.at++
+		return h
+	}
+	if h = r.hash(); h.IsZero() {
+		r.fail()
+	}
+	return h
 }
 
 // listed reads a list of dots.

@@ -35,7 +35,6 @@ func (h Hash) IsZero() bool { return h == Hash{} }
 
 // Actor is who caused a transaction.
 type Actor struct {
-	_     struct{} `cbor:",toarray"`
 	Class Class
 	// Person is who acted, or on whose account automation acted; zero for a sensor or job.
 	Person ID
@@ -47,7 +46,6 @@ type Actor struct {
 // of the replaced and the new values; zero where there are none. The values themselves are
 // in the Details, which can be erased without breaking the chain.
 type Touch struct {
-	_        struct{} `cbor:",toarray"`
 	Kind     string
 	ID       ID
 	Field    string
@@ -59,7 +57,6 @@ type Touch struct {
 // Refused names one part of a phone's transaction that an authority did not admit. The
 // value is kept in the Details of the event that says so.
 type Refused struct {
-	_     struct{} `cbor:",toarray"`
 	Dot   Dot
 	Kind  string
 	ID    ID
@@ -70,7 +67,6 @@ type Refused struct {
 // Event is one link of a replica's audit chain, and the dot (Replica, N) that values of
 // this transaction carry. Event 1 is the replica's card and touches nothing.
 type Event struct {
-	_        struct{} `cbor:",toarray"`
 	Version  uint64
 	Building ID
 	Replica  ReplicaID
@@ -86,46 +82,11 @@ type Event struct {
 	Card      *Card
 	// Erasures are transactions whose values and salts are to be erased wherever they lie,
 	// ascending. They count only in an event of the cloud's (SPEC R32).
-	Erasures []Dot `cbor:"-"`
-}
-
-// eventErasing is the form of an event with erasures.
-type eventErasing struct {
-	_         struct{} `cbor:",toarray"`
-	Version   uint64
-	Building  ID
-	Replica   ReplicaID
-	N         uint64
-	Prev      Hash
-	Stamp     hlc.Stamp
-	EventTime int64
-	Actor     Actor
-	Action    string
-	Touches   []Touch
-	Refusals  []Refused
-	Card      *Card
-	Erasures  []Dot
+	Erasures []Dot
 }
 
 // Dot is the dot that the event's values carry.
 func (e Event) Dot() Dot { return Dot{Replica: e.Replica, N: e.N} }
-
-// Encode writes the event in its canonical form.
-func (e Event) Encode() ([]byte, error) {
-	var form any
-	if e.Version = eventVersion; len(e.Erasures) == 0 {
-		form = e
-	} else {
-		e.Version = eventVersionErasing
-		form = eventErasing{Version: e.Version, Building: e.Building, Replica: e.Replica, N: e.N, Prev: e.Prev, Stamp: e.Stamp, EventTime: e.EventTime,
-			Actor: e.Actor, Action: e.Action, Touches: e.Touches, Refusals: e.Refusals, Card: e.Card, Erasures: e.Erasures}
-	}
-	b, err := Marshal(form)
-	if err == nil && len(b) > EventBytesMax {
-		err = fmt.Errorf("%w: %d bytes, limit %d", ErrEvent, len(b), EventBytesMax)
-	}
-	return b, err
-}
 
 // HashEvent is the chain hash over an event's canonical bytes.
 func HashEvent(encoded []byte) Hash {

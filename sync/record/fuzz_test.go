@@ -78,7 +78,7 @@ func sameEvent(t fataler, b []byte) {
 		t.Fatalf("DecodeEvent(%x): %v; the reference says %v", b, err, wantErr)
 	}
 	if err == nil && (got.N != want.N || uint64(got.Stamp) != want.Stamp || got.EventTime != want.EventTime || got.Action != want.Action ||
-		!bytes.Equal(got.Prev[:], want.Prev) || len(got.Touches) != len(want.Touches) || len(got.Refusals) != len(want.Refusals) || got.Actor.Name != want.Actor.Name) {
+		!bytes.Equal(got.Prev[:], want.Prev) || len(got.Touches) != want.touches() || len(got.Refusals) != len(want.Refusals) || got.Actor.Name != want.Actor.Name) {
 		t.Fatalf("DecodeEvent(%x) = %v; the reference reads %v", b, got, want)
 	}
 }

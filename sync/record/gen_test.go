@@ -74,7 +74,7 @@ func drawEvent(t *rapid.T) (record.Event, record.Details) {
 	var details record.Details
 	for i := range rapid.IntRange(0, 3).Draw(t, "touches") {
 		d := record.Detail{Salt: rapid.SliceOfN(rapid.Byte(), record.SaltBytes, record.SaltBytes).Draw(t, "salt")}
-		touch := record.Touch{Kind: "ticket", ID: e.Building, Field: fmt.Sprint("field", i)}
+		touch := record.Touch{Kind: "ticket", ID: rapid.SampledFrom([]record.ID{e.Building, e.Replica}).Draw(t, "touched"), Field: fmt.Sprint("field", i)}
 		for range rapid.IntRange(0, 2).Draw(t, "replaced") {
 			touch.Replaced = append(touch.Replaced, record.Dot{Replica: drawID(t, "replaced"), N: rapid.Uint64Range(1, 9).Draw(t, "replaced n")})
 			d.Old = append(d.Old, drawValue(t))

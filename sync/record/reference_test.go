@@ -164,10 +164,14 @@ type (
 		Person []byte
 		Name   string
 	}
+	refTouched struct {
+		_       struct{} `cbor:",toarray"`
+		Kind    string
+		ID      []byte
+		Touches []refTouch
+	}
 	refTouch struct {
 		_        struct{} `cbor:",toarray"`
-		Kind     string
-		ID       []byte
 		Field    string
 		Replaced []refLink
 		Old, New []byte
@@ -198,7 +202,7 @@ type (
 		EventTime         int64
 		Actor             refActor
 		Action            string
-		Touches           []refTouch
+		Touched           []refTouched
 		Refusals          []refRefused
 		Card              *refCard
 	}
@@ -213,7 +217,7 @@ type (
 		EventTime         int64
 		Actor             refActor
 		Action            string
-		Touches           []refTouch
+		Touched           []refTouched
 		Refusals          []refRefused
 		Card              *refCard
 		Erasures          []refLink
@@ -243,7 +247,7 @@ func referenceEvent(b []byte) (refEvent, error) {
 	again, err := []byte(nil), strict.Unmarshal(b, &x)
 	if err == nil {
 		e = refEvent{Version: x.Version, Building: x.Building, Replica: x.Replica, N: x.N, Prev: x.Prev, Stamp: x.Stamp, EventTime: x.EventTime,
-			Actor: x.Actor, Action: x.Action, Touches: x.Touches, Refusals: x.Refusals, Card: x.Card}
+			Actor: x.Actor, Action: x.Action, Touched: x.Touched, Refusals: x.Refusals, Card: x.Card}
 		version = 2
 		again, err = canonical.Marshal(x)
 	} else if err = strict.Unmarshal(b, &e); err == nil {
@@ -255,14 +259,8 @@ func referenceEvent(b []byte) (refEvent, error) {
 	first := e.N == 1
 	ok := e.Version == version && (!first || version == 1) && fixed(16, e.Building, e.Replica, e.Actor.Person) && fixed(32, e.Prev) &&
 		e.N > 0 && !isZero(e.Building) && !isZero(e.Replica) && first == (e.Card != nil) && first == isZero(e.Prev) &&
-		(e.Actor.Class == 1 || e.Actor.Class == 2) && len(e.Action) <= record.ActionBytesMax && len(e.Touches) <= record.TouchesMax && (!first || len(e.Touches) == 0)
-	for _, t := range e.Touches {
-		ok = ok && t.Kind != "" && len(t.Kind) <= record.FieldNameMax && t.Field != "" && len(t.Field) <= record.FieldNameMax &&
-			fixed(16, t.ID) && !isZero(t.ID) && fixed(32, t.Old, t.New)
-		for _, d := range t.Replaced {
-			ok = ok && fixed(16, d.Replica) && !isZero(d.Replica) && d.N > 0
-		}
-	}
+		(e.Actor.Class == 1 || e.Actor.Class == 2) && len(e.Action) <= record.ActionBytesMax && (!first || len(e.Touched) == 0) &&
+		touchedAlike(e.Touched)
 	for _, r := range e.Refusals {
 		ok = ok && fixed(16, r.ID, r.Dot.Replica)
 	}
@@ -273,6 +271,38 @@ func referenceEvent(b []byte) (refEvent, error) {
 		return e, c.check(e.Replica)
 	}
 	return e, nil
+}
+
+// touchedAlike holds the list of what an event wrote, record by record.
+func touchedAlike(list []refTouched) bool {
+	all := 0
+	for i, r := range list {
+		all += len(r.Touches)
+		if r.Kind == "" || len(r.Kind) > record.FieldNameMax || !fixed(16, r.ID) || isZero(r.ID) || len(r.Touches) == 0 || all > record.TouchesMax ||
+			i > 0 && list[i-1].Kind == r.Kind && bytes.Equal(list[i-1].ID, r.ID) {
+			return false
+		}
+		for _, t := range r.Touches {
+			if t.Field == "" || len(t.Field) > record.FieldNameMax || !hashOrNone(t.Old) || !hashOrNone(t.New) {
+				return false
+			}
+			for _, d := range t.Replaced {
+				if !fixed(16, d.Replica) || isZero(d.Replica) || d.N == 0 {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+func hashOrNone(b []byte) bool { return len(b) == 0 || len(b) == 32 && !isZero(b) }
+
+func (e refEvent) touches() (n int) {
+	for _, r := range e.Touched {
+		n += len(r.Touches)
+	}
+	return n
 }
 
 // ascendingLinks holds the list of what an event erases.
