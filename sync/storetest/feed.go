@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -83,6 +84,14 @@ func largePage(t *testing.T, s replica.Store) {
 	have := mustLoad(t, s, building1, replica.Need{Keys: keys, Events: dots})
 	equal(t, "records", len(have.Records), rows)
 	equal(t, "events", len(have.Events), 2*rows)
+	// Each third is asked for, from the end, twice, and with numbers that are nowhere.
+	some := []record.Dot{{Replica: id("replica", 0), N: rows + 1}, {Replica: id("replica", 0), N: 1<<63 - 1}, {Replica: id("replica", 0), N: 1 << 63}, {Replica: id("replica", 9), N: 1}}
+	want := map[record.Dot]record.Hash{}
+	for n := len(dots) - 1; n >= 0; n -= 3 {
+		some = append(some, dots[n], dots[n])
+		want[dots[n]] = record.HashEvent([]byte("e"))
+	}
+	equal(t, "events of those asked for", maps.Equal(mustLoad(t, s, building1, replica.Need{Events: some}).Events, want), true)
 	for _, k := range keys {
 		if title, _ := have.Records[k].Record.Siblings("title")[0].Value.AsText(); len(title) != 101 {
 			t.Fatalf("%s is of the first round", k)

@@ -33,14 +33,24 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+const (
+	// writerCacheKB holds the inner pages of all indexes, and what a commit changes.
+	writerCacheKB = 16_000
+	// readerCacheKB is little, for there are up to readersMax + poolMax of them: a reader
+	// forgets its pages with each commit of the writer, and the system keeps the file's.
+	readerCacheKB = 2_000
+)
+
 // dsn is the connection string. synchronous=FULL is what makes an acknowledgement true
 // after power loss; group commit pays for it.
 func dsn(path string, write bool) string {
-	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "cache_size(-16000)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)"}}
+	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "temp_store(MEMORY)", "wal_autocheckpoint(4000)"}}
 	if write {
 		q.Set("_txlock", "immediate")
+		q.Add("_pragma", fmt.Sprintf("cache_size(-%d)", writerCacheKB))
 	} else {
 		q.Add("_pragma", "query_only(1)")
+		q.Add("_pragma", fmt.Sprintf("cache_size(-%d)", readerCacheKB))
 	}
 	return (&url.URL{Scheme: "file", Opaque: url.PathEscape(path), RawQuery: q.Encode()}).String()
 }

@@ -30,7 +30,7 @@ const (
 	// anyErasure spares a look-up for each event where nothing was ever erased.
 	anyErasure    = `SELECT EXISTS (SELECT 1 FROM erasure WHERE building = ?)`
 	selectErasure = `SELECT by_replica, by_n FROM erasure WHERE building = ? AND replica = ? AND n = ?`
-	selectHash    = `SELECT hash FROM event WHERE building = ? AND replica = ? AND n = ?`
+	selectHashes  = `SELECT n, hash FROM event WHERE building = ? AND replica = ? AND n BETWEEN ? AND ?`
 	eventColumns  = `e.replica, e.n, e.hash, e.body, e.details, e.position`
 	selectEvents  = `SELECT ` + eventColumns + ` FROM event e WHERE e.building = ? AND e.replica = ? AND e.n BETWEEN ? AND ? ORDER BY e.n LIMIT ?`
 	selectWaiting = `SELECT ` + eventColumns + ` FROM event e WHERE e.building = ?1 AND e.replica = ?2
@@ -43,6 +43,10 @@ const (
 	selectBranches   = `SELECT b.replica, b.n, b.hash, b.body, b.details, 0 FROM branch_event b WHERE b.building = ? AND b.replica = ? AND b.n = ? ORDER BY b.hash`
 	selectBuildings  = `SELECT building FROM building_state ORDER BY building`
 )
+
+// stretchGapMax is how many events between two that are asked for are read on the way rather
+// than passed over by a search.
+const stretchGapMax = 8
 
 // Load implements replica.Store.
 func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need) (have replica.Have, err error) {
@@ -203,18 +207,8 @@ func (c *conn) loadLineage(building record.ID, ids []record.ReplicaID, into map[
 }
 
 func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Have) error {
-	for _, dot := range need.Events {
-		err := c.each(selectHash, []any{building[:], dot.Replica[:], int64(dot.N)}, func(rows *sql.Rows) (bool, error) {
-			var b sql.RawBytes
-			var hash record.Hash
-			err := rows.Scan(&b)
-			copy(hash[:], b)
-			have.Events[dot] = hash
-			return true, err
-		})
-		if err != nil {
-			return err
-		}
+	if err := c.loadHashes(building, need.Events, have.Events); err != nil {
+		return err
 	}
 	if err := c.loadErasures(building, need.Events, have.Erased); err != nil {
 		return err
@@ -233,6 +227,37 @@ func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Ha
 			var n int64
 			err := rows.Scan(&n)
 			have.Unsettled[id] = uint64(n)
+			return true, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadHashes reads a page's events, most of them neighbours in their chain, by stretches.
+func (c *conn) loadHashes(building record.ID, dots []record.Dot, into map[record.Dot]record.Hash) error {
+	dots = slices.Clone(dots)
+	slices.SortFunc(dots, record.Dot.Compare)
+	for len(dots) > 0 {
+		n := 1
+		for n < len(dots) && dots[n].Replica == dots[0].Replica && dots[n].N-dots[n-1].N <= stretchGapMax && bits(dots[n].N) >= bits(dots[0].N) {
+			n++
+		}
+		stretch := dots[:n]
+		dots = dots[n:]
+		from := stretch[0].Replica
+		err := c.each(selectHashes, []any{building[:], from[:], bits(stretch[0].N), bits(stretch[n-1].N)}, func(rows *sql.Rows) (bool, error) {
+			var b sql.RawBytes
+			var number int64
+			var hash record.Hash
+			err := rows.Scan(&number, &b)
+			copy(hash[:], b)
+			dot := record.Dot{Replica: from, N: uint64(number)}
+			if _, asked := slices.BinarySearchFunc(stretch, dot, record.Dot.Compare); asked {
+				into[dot] = hash
+			}
 			return true, err
 		})
 		if err != nil {
