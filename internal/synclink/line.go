@@ -93,7 +93,7 @@ func (l *line) awaitWritten(ctx context.Context) {
 
 func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end ending) {
 	session := replica.NewSession(replica.SessionConfig{Building: l.building, Peer: l.peer})
-	hello, err := l.node.Hello(ctx, l.building, l.peer)
+	hello, err := l.hello(ctx)
 	if err != nil {
 		return ending{code: wire.CodeStoreFailed, detail: fmt.Sprintf("prepare hello: %v", err)}
 	}
@@ -134,6 +134,20 @@ func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end endin
 			return end
 		}
 	}
+}
+
+// hello asks for this side's greeting on a stack of its own: what the store takes of one
+// would stay with the loop, for days.
+func (l *line) hello(ctx context.Context) (hello wire.Hello, err error) {
+	l.running.Add(1)
+	asked := make(chan struct{})
+	go func() {
+		defer l.running.Done()
+		defer close(asked)
+		hello, err = l.node.Hello(ctx, l.building, l.peer)
+	}()
+	<-asked
+	return hello, err
 }
 
 // elapsed is the session's time: one millisecond after zero, so that "at zero" means "never".

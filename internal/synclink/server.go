@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"estate/internal/auth"
+	"estate/internal/obs"
 	"estate/sync/record"
 	"estate/sync/replica"
 	"estate/sync/wire"
@@ -76,6 +77,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 	}
 	return &Server{config: c, codec: codec, lines: map[lineKey]*live{}, upgrader: websocket.Upgrader{
 		HandshakeTimeout: writeWait, WriteBufferPool: &sync.Pool{}, // an idle line holds none
+		ReadBufferSize: idleReadBytes,
 		// Nodes are no browsers: a request with an Origin header is a page's.
 		CheckOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "" },
 	}}, nil
@@ -136,7 +138,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the upgrader has answered
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(r.Context()))
+	// The request's own context would keep its answer and both its buffers.
+	ctx, cancel := context.WithCancel(obs.WithRequestID(context.Background(), obs.RequestID(r.Context())))
 	own := &live{stop: make(chan replica.Stopped, 1), cancel: cancel}
 	key := lineKey{building, peer.Node}
 	if !s.enter(key, own) {

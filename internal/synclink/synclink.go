@@ -47,6 +47,9 @@ const (
 	outMessagesMax = 8192
 	// recheckEvery is how long a revoked node may stay connected where no signal arrives.
 	recheckEvery = 10 * time.Second
+	// idleReadBytes is what a line keeps to read with: a heartbeat and a frame's head. A
+	// page is read past it.
+	idleReadBytes = 512
 )
 
 // Node is what a link needs of replica.Node.

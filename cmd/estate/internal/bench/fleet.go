@@ -163,6 +163,9 @@ func (a *armada) storm(ctx context.Context, size int) error {
 		plain(fmt.Sprintf("fleet %d returns: until the last is in step", size), one.took.Seconds(), "s"),
 		beside(fmt.Sprintf("fleet %d returns to two processes", size), two.rate, "records/s", "to one", one.rate).ratioAtLeast(1),
 		plain(fmt.Sprintf("fleet %d returns to two processes: attempts that failed", size), float64(two.failed), "").atMost(0))
+	a.add(alone.costs("one edge")...)
+	a.add(one.costs(fmt.Sprintf("fleet %d returns", size))...)
+	a.add(two.costs(fmt.Sprintf("fleet %d returns to two processes", size))...)
 	return nil
 }
 
@@ -174,6 +177,18 @@ type drained struct {
 	rate   float64
 	took   time.Duration
 	failed int64
+	// cpu is what a record cost both processes of the cloud, PostgreSQL and the simulated
+	// edges, in microseconds.
+	cloud, database, edges float64
+}
+
+// costs are the lines of the report for what a record took of the processors.
+func (d drained) costs(what string) []figure {
+	return []figure{
+		plain(what+": CPU of the cloud for each record", d.cloud, "µs"),
+		plain(what+": CPU of PostgreSQL for each record", d.database, "µs"),
+		plain(what+": CPU of the simulated edges for each record", d.edges, "µs"),
+	}
 }
 
 // drain cuts all lines, has some edges write so many records each, lets everybody return
@@ -203,6 +218,7 @@ func (a *armada) drain(ctx context.Context, writers []*ship, each int, what stri
 		s.failed.Store(0)
 	}
 	a.cut.Store(false)
+	own, meter := ownTime(), watch(ctx, map[string]int{"cloud": a.clouds[0].Process().PID(), "cloud-2": a.clouds[1].Process().PID(), "PostgreSQL": a.Cluster.PID()})
 	began := time.Now()
 	for _, s := range a.ships {
 		s.uplink().Kick()
@@ -212,10 +228,13 @@ func (a *armada) drain(ctx context.Context, writers []*ship, each int, what stri
 		return now-before >= int64(total), err
 	})
 	took := time.Since(began)
+	spent, own := meter.end(), ownTime()-own
 	if err := errors.Join(err, a.all(ctx, what+" to be in step")); err != nil {
 		return drained{}, err
 	}
-	d := drained{rate: perSecond(total, took), took: time.Since(began)}
+	perRecord := func(used time.Duration) float64 { return float64(used.Microseconds()) / float64(total) }
+	d := drained{rate: perSecond(total, took), took: time.Since(began), cloud: perRecord(spent["cloud"].cpu + spent["cloud-2"].cpu),
+		database: perRecord(spent["PostgreSQL"].cpu), edges: perRecord(own)}
 	reasons := map[string]int64{}
 	for _, s := range a.ships {
 		n := s.failed.Load()
