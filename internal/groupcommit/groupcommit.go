@@ -80,7 +80,7 @@ func (q *Queue[T]) DoFor(ctx context.Context, hint any, fn func(T) error) error 
 		q.waiting = append(q.waiting, c)
 		q.mu.Unlock()
 		if left := q.wait(ctx, c); left {
-			return fmt.Errorf("wait to write: %w", ctx.Err())
+			return fmt.Errorf("wait for a turn: %w", ctx.Err())
 		}
 	} else {
 		q.busy = true

@@ -52,10 +52,18 @@ const (
 
 // Load implements replica.Store.
 func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need) (replica.Have, error) {
-	have := newHave(replica.State{Building: building})
 	if err := need.Check(building); err != nil {
-		return have, err
+		return newHave(replica.State{Building: building}), err
 	}
+	if gathered(need) {
+		return s.loadFew(ctx, building, need.Keys)
+	}
+	return s.load(ctx, building, need)
+}
+
+// load reads in a snapshot of its own.
+func (s *Store) load(ctx context.Context, building record.ID, need replica.Need) (replica.Have, error) {
+	have := newHave(replica.State{Building: building})
 	b := &pgx.Batch{}
 	queueState(b, building, &have.State)
 	queueNeed(b, building, need, &have)

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,13 +29,16 @@ const (
 type Queries struct {
 	store  *Store
 	shapes map[string]shapeText
+
+	mu    sync.Mutex
+	leads map[leadKey]*leadGatherer
 }
 
 var _ desk.Query = (*Queries)(nil)
 
 // NewQueries generates the text of every shape, once.
 func NewQueries(s *Store, kinds []schema.Kind) *Queries {
-	q := &Queries{store: s, shapes: map[string]shapeText{}}
+	q := &Queries{store: s, shapes: map[string]shapeText{}, leads: map[leadKey]*leadGatherer{}}
 	table := schema.NewTable(kinds)
 	for _, shape := range desk.Shapes() {
 		kind, _ := table.Lookup(shape.Kind)
@@ -49,6 +53,9 @@ func (q *Queries) Select(ctx context.Context, s desk.Selection) (desk.Selected, 
 	shape, ok := q.shapes[s.Shape]
 	if !ok {
 		return out, fmt.Errorf("select: no shape %q", s.Shape)
+	}
+	if shape.byLead(s) {
+		return q.selectLead(ctx, s)
 	}
 	b := &pgx.Batch{}
 	query(b, func(rows pgx.Rows) error {

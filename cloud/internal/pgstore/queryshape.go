@@ -19,6 +19,10 @@ type shapeText struct {
 	kind  string
 	rows  queryText
 	count queryText
+
+	// lead looks several values of the lead up, where the shape selects by nothing else.
+	lead     string
+	leadType schema.Type
 }
 
 // queryText is a statement with what its parameters stand for, in order.
@@ -56,11 +60,25 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 	// of the kind once for each row.
 	part := " FROM (SELECT *" + from + rows.wheres() + order + limit + ") t"
 	record := " CROSS JOIN LATERAL (SELECT id, position, body FROM record WHERE building = t.building AND kind = '" + kind.Name + "' AND id = t.id OFFSET 0) r"
-	return shapeText{
+	text := shapeText{
 		kind:  kind.Name,
 		rows:  queryText{"SELECT r.id, r.position, r.body" + part + record + order, rows.params},
 		count: queryText{"SELECT count(*)" + from + count.wheres(), count.params},
 	}
+	if shape.Lead != "" && shape.Order == "" && len(shape.Filters)+len(shape.Text) == 0 && !shape.Scoped && !shape.Hides {
+		f, _ := kind.Field(shape.Lead)
+		text.lead, text.leadType = leadText(kind.Name, f), f.Type
+	}
+	return text
+}
+
+// leadText looks values up one by one. The fence (OFFSET 0) is between look-up and order:
+// without it a planner who knows nothing of the table yet walks all records of the building
+// in the order that is asked for.
+func leadText(kind string, f schema.Field) string {
+	return "SELECT k.nth, r.id, r.position, r.body FROM unnest($2::" + fieldType(f) + "[]) WITH ORDINALITY AS k (value, nth)" +
+		" CROSS JOIN LATERAL (SELECT id FROM (SELECT id FROM " + quote(kind) + " WHERE building = $1 AND " + quote(f.Name) + " = k.value OFFSET 0) all_of ORDER BY id LIMIT $3) t" +
+		" CROSS JOIN LATERAL (SELECT id, position, body FROM record WHERE building = $1 AND kind = '" + kind + "' AND id = t.id OFFSET 0) r ORDER BY k.nth, r.id"
 }
 
 // param adds a parameter of a PostgreSQL type: the server cannot guess that of one which

@@ -65,6 +65,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	queues map[record.ID]*groupcommit.Queue[*group]
+	loads  map[record.ID]*loadGatherer
 }
 
 var _ replica.Store = (*Store)(nil)
@@ -88,7 +89,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	}
 	config.ConnConfig.RuntimeParams["lock_timeout"] = lockTimeout
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleTimeout
-	s := &Store{log: options.Log, stopped: make(chan struct{}), queues: map[record.ID]*groupcommit.Queue[*group]{}}
+	s := &Store{log: options.Log, stopped: make(chan struct{}), queues: map[record.ID]*groupcommit.Queue[*group]{}, loads: map[record.ID]*loadGatherer{}}
 	config.AfterConnect = s.greet
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
