@@ -166,26 +166,38 @@ func (s *Service) Verify(ctx context.Context, access Secret) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := s.Lives(ctx, id); err != nil {
+	if err := s.live(ctx, &id); err != nil {
 		return Identity{}, err
 	}
 	return id, nil
 }
 
-// Lives asks again about a verified identity, for what outlasts its request: token_invalid
-// once a session of this node's own was revoked, where Live is configured.
-func (s *Service) Lives(ctx context.Context, id Identity) error {
+// live refuses an identity whose session has ended, and notes what is known of its person.
+func (s *Service) live(ctx context.Context, id *Identity) error {
 	if s.cfg.Live == nil || id.Issuer != s.cfg.Signer.issuer {
 		return nil
 	}
-	live, err := s.cfg.Live.FamilyLive(ctx, id.Session)
+	var standing Standing
+	var err error
+	if more, ok := s.cfg.Live.(Standings); ok {
+		standing, err = more.FamilyStanding(ctx, id.Session)
+		id.Operator = &standing.Operator
+	} else {
+		standing.Live, err = s.cfg.Live.FamilyLive(ctx, id.Session)
+	}
 	if err != nil {
 		return fmt.Errorf("look up session: %w", err)
 	}
-	if !live {
+	if !standing.Live {
 		return problem.New(problem.TokenInvalid, "the session has ended")
 	}
 	return nil
+}
+
+// Lives asks again about a verified identity, for what outlasts its request: token_invalid
+// once a session of this node's own was revoked, where Live is configured.
+func (s *Service) Lives(ctx context.Context, id Identity) error {
+	return s.live(ctx, &id)
 }
 
 // SignOut ends the caller's session. A session can be ended only where it began: another

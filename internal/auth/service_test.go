@@ -316,3 +316,44 @@ func TestLimiterBounded(t *testing.T) {
 		t.Errorf("second take: %v, %v", wait, ok)
 	}
 }
+
+// knowing is a session store that knows operators, too.
+type knowing struct {
+	*authtest.Sessions
+	operator bool
+}
+
+func (k *knowing) FamilyStanding(ctx context.Context, family record.ID) (auth.Standing, error) {
+	live, err := k.FamilyLive(ctx, family)
+	return auth.Standing{Live: live, Operator: live && k.operator}, err
+}
+
+func TestVerifyTellsWhoIsAnOperator(t *testing.T) {
+	t.Parallel()
+	k := &knowing{operator: true}
+	f := setup(t, func(c *auth.Config) {
+		k.Sessions, _ = c.Sessions.(*authtest.Sessions)
+		c.Live = k
+	})
+	tokens, err := f.SignIn(t.Context(), goodEmail, auth.NewSecret(goodPassword), client("app"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, operator := range []bool{true, false} {
+		k.operator = operator
+		id, err := f.Verify(t.Context(), tokens.Access)
+		if err != nil || id.Operator == nil || *id.Operator != operator {
+			t.Errorf("operator %v: verified %+v, %v", operator, id, err)
+		}
+	}
+	id, err := f.Verify(t.Context(), tokens.Access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SignOut(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Verify(t.Context(), tokens.Access); !problem.HasCode(err, problem.TokenInvalid) {
+		t.Errorf("after sign-out: %v", err)
+	}
+}

@@ -67,6 +67,19 @@ type Liveness interface {
 	FamilyLive(ctx context.Context, family record.ID) (bool, error)
 }
 
+// Standing is what is known of a session and, while it lives, of its person.
+type Standing struct {
+	Live bool
+	// Operator marks one of the operator's admins.
+	Operator bool
+}
+
+// Standings is what a Liveness offers besides that knows operators, too: a request then asks
+// once for what it would ask twice.
+type Standings interface {
+	FamilyStanding(ctx context.Context, family record.ID) (Standing, error)
+}
+
 // ErrNoAccount says that no account has this address or id.
 var ErrNoAccount = errors.New("auth: no such account")
 

@@ -42,6 +42,9 @@ type Identity struct {
 	Building record.ID
 	// Expires is when the token ends; what holds a connection open closes it then.
 	Expires time.Time
+	// Operator says whether the person is one of the operator's admins, as of this request;
+	// nil where that was not asked.
+	Operator *bool
 }
 
 // claims are what our tokens carry.

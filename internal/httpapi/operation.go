@@ -136,6 +136,9 @@ func (a *API) caller(ctx context.Context) (desk.Caller, error) {
 	if !ok {
 		return desk.Caller{}, problem.New(problem.Unauthenticated, "")
 	}
+	if id.Operator != nil && a.cfg.Operators != nil {
+		return desk.Caller{Person: id.Person, Admin: *id.Operator}, nil
+	}
 	return a.callerOf(ctx, id.Person)
 }
 

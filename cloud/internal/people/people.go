@@ -16,12 +16,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"estate/internal/auth"
+	"estate/internal/groupcommit"
 	"estate/internal/problem"
 	"estate/sync/record"
 )
 
 // uniqueViolation is PostgreSQL's code for a duplicate key.
 const uniqueViolation = "23505"
+
+const (
+	// standingsMax bounds how many requests share a look at their sessions.
+	standingsMax = 256
+	// standingTimeout is for a server that hangs; a caller leaves when its request ends.
+	standingTimeout = 30 * time.Second
+)
 
 // listMax bounds one page of accounts.
 const listMax = 200
@@ -47,12 +55,17 @@ type Membership struct {
 // Store keeps accounts. It implements auth.Accounts and auth.SessionStore and is safe for
 // concurrent use by many processes.
 type Store struct {
-	pool *pgxpool.Pool
-	now  func() time.Time
+	pool  *pgxpool.Pool
+	now   func() time.Time
+	asked *groupcommit.Gatherer[record.ID, auth.Standing]
 }
 
 // New returns a store on a pool whose database is migrated.
-func New(pool *pgxpool.Pool, now func() time.Time) *Store { return &Store{pool: pool, now: now} }
+func New(pool *pgxpool.Pool, now func() time.Time) *Store {
+	s := &Store{pool: pool, now: now}
+	s.asked = groupcommit.NewGatherer(standingsMax, s.standings)
+	return s
+}
 
 // Create adds an account. It returns problem conflict if the address is taken.
 func (s *Store) Create(ctx context.Context, a Account, passwordHash string) error {

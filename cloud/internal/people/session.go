@@ -166,12 +166,44 @@ func (s *Store) DeleteExpired(ctx context.Context, before time.Time) (int, error
 	return int(tag.RowsAffected()), nil
 }
 
+// selectStandings finds sessions that live and says of each whether its person is an
+// operator's admin.
+const selectStandings = `SELECT k.nth, coalesce((SELECT admin AND NOT disabled FROM account WHERE id = s.person), false)
+	FROM unnest($1::uuid[]) WITH ORDINALITY AS k (family, nth)
+	CROSS JOIN LATERAL (SELECT person FROM session WHERE family = k.family AND revoked_at IS NULL LIMIT 1) s`
+
+// standings looks several sessions up in one statement.
+func (s *Store) standings(families []record.ID) ([]auth.Standing, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), standingTimeout)
+	defer cancel()
+	ids := make([][16]byte, len(families))
+	for i, f := range families {
+		ids[i] = f
+	}
+	out := make([]auth.Standing, len(families))
+	rows, err := s.pool.Query(ctx, selectStandings, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look up sessions: %w", err)
+	}
+	var nth int
+	var operator bool
+	_, err = pgx.ForEachRow(rows, []any{&nth, &operator}, func() error {
+		out[nth-1] = auth.Standing{Live: true, Operator: operator}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up sessions: %w", err)
+	}
+	return out, nil
+}
+
+// FamilyStanding implements auth.Standings: requests that arrive together ask together.
+func (s *Store) FamilyStanding(ctx context.Context, family record.ID) (auth.Standing, error) {
+	return s.asked.Ask(ctx, family)
+}
+
 // FamilyLive implements auth.Liveness.
 func (s *Store) FamilyLive(ctx context.Context, family record.ID) (bool, error) {
-	var live bool
-	err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM session WHERE family=$1 AND revoked_at IS NULL)`, [16]byte(family)).Scan(&live)
-	if err != nil {
-		return false, fmt.Errorf("look up session: %w", err)
-	}
-	return live, nil
+	standing, err := s.FamilyStanding(ctx, family)
+	return standing.Live, err
 }
