@@ -20,7 +20,7 @@ import (
 
 var readBuilding, readAuthor = record.DerivedID("b"), record.DerivedID("author")
 
-func ticketKey(n int) record.Key {
+func readTicket(n int) record.Key {
 	return record.Key{Building: readBuilding, Kind: "ticket", ID: record.DerivedID("t", fmt.Sprint(n))}
 }
 
@@ -36,7 +36,7 @@ func putTickets(ctx context.Context, s *Store, from, to int) error {
 			e.State.Position++
 			dot := record.Dot{Replica: readAuthor, N: e.State.Position}
 			r := storetest.MakeRecord(readAuthor, dot.N, fmt.Sprint(n)).With("code", []record.Sibling{{Dot: dot, Stamp: 1, Class: record.Person, Value: record.Text(fmt.Sprintf("OAK-%d", n))}})
-			e.Records = append(e.Records, storetest.Row(ticketKey(n), e.State.Position, r))
+			e.Records = append(e.Records, storetest.Row(readTicket(n), e.State.Position, r))
 		}
 		return tx.Save(ctx, e)
 	})
@@ -82,14 +82,14 @@ func TestReadersTogether(t *testing.T) {
 	if err := putTickets(t.Context(), s, 0, 10); err != nil {
 		t.Fatal(err)
 	}
-	bad := ticketKey(damaged)
+	bad := readTicket(damaged)
 	if _, err := s.Pool().Exec(t.Context(), "UPDATE record SET body = 'x' WHERE building = $1 AND id = $2", [16]byte(readBuilding), [16]byte(bad.ID)); err != nil {
 		t.Fatal(err)
 	}
 	var readers []func(context.Context)
 	for n := range 12 {
 		readers = append(readers, func(ctx context.Context) {
-			first, second := ticketKey(n), ticketKey(n+1)
+			first, second := readTicket(n), readTicket(n+1)
 			have, err := s.Load(ctx, readBuilding, replica.Need{Keys: []record.Key{second, first}})
 			if first == bad || second == bad {
 				if !errors.Is(err, replica.ErrCorrupt) {
@@ -126,7 +126,7 @@ func TestLookUpsTogether(t *testing.T) {
 			if n >= 10 {
 				want = 0
 			}
-			if err != nil || len(got.Rows) != want || want == 1 && (got.Rows[0].Key != ticketKey(n) || len(got.Rows[0].Body) == 0) {
+			if err != nil || len(got.Rows) != want || want == 1 && (got.Rows[0].Key != readTicket(n) || len(got.Rows[0].Body) == 0) {
 				t.Errorf("look-up %d: %+v, %v", n, got.Rows, err)
 			}
 		})
@@ -142,7 +142,7 @@ func TestReadersSeeTheirWrites(t *testing.T) {
 	for n := range 8 {
 		wg.Go(func() {
 			for m := range 15 {
-				k := ticketKey(100*n + m)
+				k := readTicket(100*n + m)
 				if err := putTickets(t.Context(), s, 100*n+m, 100*n+m+1); err != nil {
 					t.Error(err)
 					return
