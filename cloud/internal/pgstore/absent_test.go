@@ -129,3 +129,55 @@ func TestFewLooksForWhatIsNew(t *testing.T) {
 		}
 	}
 }
+
+// A page of changes replaces its rows, and none is read to be written over. Pages about the same
+// records that wait together are one; the last is what stays.
+func TestChangesReplaceRows(t *testing.T) {
+	t.Parallel()
+	const page = 2 * replaceRowsMin
+	s, building := openTest(t, pgtest.Database(t)), record.DerivedID("b")
+	tuples := func(g *group) (n [3]int64) {
+		const text = `SELECT sum(n_tup_ins), sum(n_tup_upd), sum(n_tup_del) FROM pg_stat_xact_user_tables WHERE relname IN ('record', 'ticket')`
+		if err := g.conn.QueryRow(g.ctx, text).Scan(&n[0], &n[1], &n[2]); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	for round, c := range []struct {
+		saves, sent   int
+		wrote, erased int64
+	}{{1, 1, 2 * page, 0}, {1, 1, 2 * page, 2 * page}, {2, 1, 2 * page, 2 * page}, {2, 2, 4 * page, 4 * page}} {
+		err := s.Update(t.Context(), building, func(tx replica.Tx) error {
+			g := tx.(*group)
+			before := tuples(g)
+			for i := range c.saves {
+				if err := saveTickets(t.Context(), tx, building, 0, page, fmt.Sprint(round, i)); err != nil {
+					return err
+				}
+				if i+c.sent < c.saves {
+					continue
+				}
+				if _, err := tx.Load(t.Context(), pageNeed(building, 0, 1)); err != nil { // sends what waits
+					return err
+				}
+			}
+			after := tuples(g)
+			if wrote, over, erased := after[0]-before[0], after[1]-before[1], after[2]-before[2]; wrote != c.wrote || over != 0 || erased != c.erased {
+				t.Errorf("round %d: %d rows written, %d over and %d deleted, want %d, 0 and %d", round, wrote, over, erased, c.wrote, c.erased)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		have, err := s.Load(t.Context(), building, pageNeed(building, 0, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, r := range have.Records {
+			if title, _ := r.Record.Siblings("title")[0].Value.AsText(); title != fmt.Sprint(round, c.saves-1) {
+				t.Fatalf("round %d: %s shows %q, which is not the last", round, k, title)
+			}
+		}
+	}
+}

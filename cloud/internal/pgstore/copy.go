@@ -17,6 +17,12 @@ import (
 // where the server's work for an upsert of as many rows passes one.
 const copyRowsMin = 32
 
+// replaceRowsMin is from how many rows on that may be there they are deleted and copied, and
+// not upserted: a change writes the row and its entries in indexes anew in either way, but an
+// upsert reads each row twice, locks it, and takes its columns out of as many arrays. For few
+// rows that is less than the round trip which the deletion takes.
+const replaceRowsMin = 64
+
 // copied is rows that a table does not hold yet, sent by binary COPY. Against an upsert from
 // arrays that spares both sides the arrays and the server the look for a conflict.
 type copied struct {

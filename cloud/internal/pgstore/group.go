@@ -49,6 +49,18 @@ type statement struct {
 	text   string
 	args   []any
 	copied *copied // rows to COPY, in place of args
+	first  bool    // makes room for what is copied
+}
+
+// turn is when a statement is sent among those of one call.
+func (s statement) turn() int {
+	switch {
+	case s.first:
+		return 0
+	case s.copied != nil:
+		return 1
+	}
+	return 2
 }
 
 // What a transaction reads and writes is named by keys. A plan that was made while a table was
@@ -196,14 +208,20 @@ func (g *group) send(queries *pgx.Batch) error {
 	return nil
 }
 
-// run copies new rows first: no statement that waits beside them writes the same ones, for a
-// call that knows a row to be new has read since, and so has sent what waited before.
+// run sends what waits in its order, and then the queries. What is not copied shares a round
+// trip with its neighbours.
 func (g *group) run(waiting []statement, queries *pgx.Batch) error {
 	b := &pgx.Batch{}
 	for _, s := range waiting {
 		if s.copied == nil {
 			b.Queue(s.text, s.args...)
 			continue
+		}
+		if b.Len() > 0 {
+			if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil {
+				return err
+			}
+			b = &pgx.Batch{}
 		}
 		if err := g.copy(g.ctx, s); err != nil {
 			return err

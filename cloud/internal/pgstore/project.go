@@ -38,6 +38,7 @@ type tableText struct {
 	projection.Table
 	upsert string
 	copy   string
+	remove string
 }
 
 func newTableText(t projection.Table) tableText {
@@ -55,7 +56,8 @@ func newTableText(t projection.Table) tableText {
 		values = append(values, value)
 		arrays = append(arrays, "$"+strconv.Itoa(i+4)+"::"+sent+"[]")
 	}
-	return tableText{Table: t, copy: copyText(t.Kind, copyColumns(t)...), upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
+	remove := "DELETE FROM " + quote(t.Kind) + " t USING unnest($2::uuid[]) AS k (id) WHERE t.building = $1 AND t.id = k.id"
+	return tableText{Table: t, copy: copyText(t.Kind, copyColumns(t)...), remove: remove, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(aliases, ", ") + ") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
 }
 
@@ -77,6 +79,15 @@ func (t tableText) upsertRows(building record.ID, rows []replica.RecordRow) stat
 		args = append(args, c.array())
 	}
 	return statement{text: t.upsert, args: args}
+}
+
+// deleteRows is the statement that makes room for records of this kind.
+func (t tableText) deleteRows(building record.ID, rows []replica.RecordRow) statement {
+	ids := make([]record.ID, len(rows))
+	for i := range rows {
+		ids[i] = rows[i].Key.ID
+	}
+	return statement{text: t.remove, args: []any{[16]byte(building), uuids(ids)}, first: true}
 }
 
 // column collects one column's values as a typed array with nulls.

@@ -17,7 +17,8 @@ const (
 	updateState   = `UPDATE building_state SET boot = $2, replica = $3, n = $4, head = $5, stamp = $6, clock_offset = $7, position = $8, stored = true WHERE building = $1`
 	upsertRecords = `INSERT INTO record (building, kind, id, position, body) SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::bytea[])
 		ON CONFLICT (building, kind, id) DO UPDATE SET position = excluded.position, body = excluded.body`
-	upsertEvents = `INSERT INTO event (building, replica, n, hash, body, details, position)
+	deleteRecords = `DELETE FROM record r USING unnest($2::text[], $3::uuid[]) AS k (kind, id) WHERE r.building = $1 AND r.kind = k.kind AND r.id = k.id`
+	upsertEvents  = `INSERT INTO event (building, replica, n, hash, body, details, position)
 		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[])
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
 	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut)
@@ -81,8 +82,9 @@ func (g *group) statements(waiting []replica.Effects) ([]statement, error) {
 		return nil, nil
 	}
 	of, s := [16]byte(g.building), waiting[len(waiting)-1].State
-	out := []statement{{text: updateState, args: []any{of, [16]byte(s.Boot), [16]byte(s.Replica), bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position)}}}
+	var out []statement
 	for _, e := range combined(waiting) {
+		from := len(out)
 		chains, err := saveChains(of, e.Chains)
 		if err != nil {
 			return nil, err
@@ -95,8 +97,10 @@ func (g *group) statements(waiting []replica.Effects) ([]statement, error) {
 			c := e.Cursor.Cursor
 			out = append(out, statement{text: upsertCursor, args: []any{of, [16]byte(e.Cursor.Peer), [16]byte(c.Generation), c.View[:], bits(c.Position)}})
 		}
+		// Of one call's rows no two are the same: those that need round trips go first, in few.
+		slices.SortStableFunc(out[from:], func(a, b statement) int { return cmp.Compare(a.turn(), b.turn()) })
 	}
-	return out, nil
+	return append(out, statement{text: updateState, args: []any{of, [16]byte(s.Boot), [16]byte(s.Replica), bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position)}}), nil
 }
 
 // combined joins what calls that follow each other save, so that it takes as many statements
@@ -128,91 +132,6 @@ func combined(waiting []replica.Effects) []replica.Effects {
 // onlyAdds reports whether effects write records, events and chains, and nothing else.
 func onlyAdds(e replica.Effects) bool {
 	return len(e.Touches)+len(e.TouchesGone)+len(e.Quarantine)+len(e.QuarantineOut)+len(e.Branches)+len(e.EventsGone)+len(e.Erasures) == 0 && e.Cursor == nil
-}
-
-func (g *group) saveRecords(rows []replica.RecordRow) []statement {
-	if !rising(rows, func(a, b *replica.RecordRow) int { return a.Key.Compare(b.Key) }) {
-		rows = lastOf(rows, func(r *replica.RecordRow) record.Key { return r.Key })
-	}
-	fresh, rest := split(rows, func(r *replica.RecordRow) bool { return r.New })
-	var out []statement
-	if len(fresh) > 0 {
-		out = append(append(out, copyRecordRows(fresh)), g.projected(fresh, true)...)
-	}
-	if len(rest) > 0 {
-		out = append(append(out, upsertRecordRows(g.building, rest)), g.projected(rest, false)...)
-	}
-	return out
-}
-
-// split parts rows that the store does not hold from the others, if they are enough to be
-// copied.
-func split[R any](rows []R, fresh func(*R) bool) (toCopy, rest []R) {
-	n := 0
-	for i := range rows {
-		if fresh(&rows[i]) {
-			n++
-		}
-	}
-	switch {
-	case n < copyRowsMin:
-		return nil, rows
-	case n == len(rows):
-		return rows, nil
-	}
-	toCopy, rest = make([]R, 0, n), make([]R, 0, len(rows)-n)
-	for i := range rows {
-		if fresh(&rows[i]) {
-			toCopy = append(toCopy, rows[i])
-		} else {
-			rest = append(rest, rows[i])
-		}
-	}
-	return toCopy, rest
-}
-
-// projected writes the tables of kinds, kind by kind.
-func (g *group) projected(rows []replica.RecordRow, fresh bool) []statement {
-	var out []statement
-	for _, of := range byKind(rows) {
-		table, ok := g.store.tables[of[0].Key.Kind]
-		switch {
-		case !ok:
-		case fresh && len(of) >= copyRowsMin:
-			out = append(out, table.copyRows(g.building, of))
-		default:
-			out = append(out, table.upsertRows(g.building, of))
-		}
-	}
-	return out
-}
-
-// byKind parts rows by kind, in the order in which the kinds come.
-func byKind(rows []replica.RecordRow) [][]replica.RecordRow {
-	if !slices.ContainsFunc(rows, func(r replica.RecordRow) bool { return r.Key.Kind != rows[0].Key.Kind }) {
-		return [][]replica.RecordRow{rows} // as on most pages
-	}
-	at := map[string]int{}
-	var out [][]replica.RecordRow
-	for i := range rows {
-		kind := rows[i].Key.Kind
-		of, known := at[kind]
-		if !known {
-			of = len(out)
-			at[kind], out = of, append(out, nil)
-		}
-		out[of] = append(out[of], rows[i])
-	}
-	return out
-}
-
-func upsertRecordRows(building record.ID, rows []replica.RecordRow) statement {
-	kinds, ids, at, bodies := make([]string, len(rows)), make([]record.ID, len(rows)), make([]int64, len(rows)), make([][]byte, len(rows))
-	for i := range rows {
-		r := &rows[i]
-		kinds[i], ids[i], at[i], bodies[i] = r.Key.Kind, r.Key.ID, bits(r.Position), r.Body
-	}
-	return statement{text: upsertRecords, args: []any{[16]byte(building), kinds, uuids(ids), at, bodies}}
 }
 
 func saveEvents(of [16]byte, rows []replica.EventRow) []statement {
