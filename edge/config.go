@@ -28,6 +28,11 @@ const (
 	defaultData       = "estate-edge-data"
 	// rateMin is what makes a photo arrive at all, in bytes per second.
 	rateMin = 4 << 10
+	// defaultMemory lets pages of a backlog and a dozen requests live at once. With some 30 MB
+	// of code and the database's caches, a box takes less than 100 MB.
+	defaultMemory = 48 << 20
+	// memoryMin is what the program takes at rest: below, it would do nothing but collect.
+	memoryMin = 24 << 20
 )
 
 // Config is the edge's configuration: file, environment (ESTATE_EDGE_*) and flags, in
@@ -52,6 +57,9 @@ type Config struct {
 	// MediaBytesPerSecond bounds what photos take of the line to the cloud, both ways
 	// together; 0 is no bound. Text never waits for it.
 	MediaBytesPerSecond int `env:"MEDIA_BYTES_PER_SECOND" json:"media_bytes_per_second"`
+	// MemoryBytes is a soft bound for the program's own memory, without the database's caches
+	// and its code: the collector works more where it comes near.
+	MemoryBytes int64 `env:"MEMORY_BYTES" json:"memory_bytes"`
 	// MetricsListen is the address of /metrics, for the operator's machines; empty serves
 	// none.
 	MetricsListen string `env:"METRICS_LISTEN" json:"metrics_listen"`
@@ -84,6 +92,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.MQTTListen == "" {
 		c.MQTTListen = defaultMQTTListen
+	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = defaultMemory
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -118,6 +129,9 @@ func (c Config) Validate() error {
 	}
 	if c.MediaBytesPerSecond != 0 && c.MediaBytesPerSecond < rateMin {
 		say("media_bytes_per_second must be 0 (no bound) or at least %d", rateMin)
+	}
+	if c.MemoryBytes < memoryMin {
+		say("memory_bytes must be at least %d", memoryMin)
 	}
 	if _, err := c.proxies(); err != nil {
 		errs = append(errs, err)

@@ -56,6 +56,7 @@ func TestValidate(t *testing.T) {
 		"broker_username":        {BrokerUsername: "x"},
 		"cloud_url":              {CloudURL: "cloud"},
 		"media_bytes_per_second": {MediaBytesPerSecond: 1},
+		"memory_bytes":           {MemoryBytes: 1 << 20},
 		"trusted_proxies":        {TrustedProxies: []string{"10.0.0.1"}},
 	} {
 		if err := c.WithDefaults().Validate(); err == nil || !strings.Contains(err.Error(), want) {

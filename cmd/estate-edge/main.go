@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -161,6 +162,9 @@ func (p program) run(ctx context.Context, args []string) error {
 	e, err := edge.New(ctx, cfg, now)
 	if err != nil {
 		return err
+	}
+	if p.environment["GOMEMLIMIT"] == "" { // the runtime has read that one
+		debug.SetMemoryLimit(cfg.WithDefaults().MemoryBytes)
 	}
 	return e.Run(ctx)
 }

@@ -8,8 +8,7 @@ import (
 
 const (
 	// fastLine, in bytes a second, is where bytes cost less than to make them fewer: zstd
-	// saves 1.6 of a ticket's 2.6 KB in 18 µs on a server, which is 90 MB/s, and in three times
-	// that on a small box. No mobile or rented line of a building sends that fast, so what is
+	// saves 1 of a ticket's 2 KB in 18 µs on a server, and in three times that on a small box. No mobile or rented line of a building sends that fast, so what is
 	// slow or metered is always compressed.
 	fastLine = 50_000_000
 	// readingBytes is how much must have been acknowledged for a reading to mean anything:

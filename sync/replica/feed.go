@@ -304,6 +304,7 @@ func (n *Node) ReadPage(ctx context.Context, building record.ID, after, until ui
 	p := wire.Page{From: after, To: after, Generation: n.generation(feed.State)}
 	var replicas []record.ReplicaID
 	cited := map[record.ReplicaID]bool{}
+	usual := len(feed.Items)/2 + 1 // of events and of records: each of these comes with its event
 	for _, item := range feed.Items {
 		if until > 0 && item.Position > until {
 			p.To = until
@@ -312,9 +313,17 @@ func (n *Node) ReadPage(ctx context.Context, building record.ID, after, until ui
 		p.To = item.Position
 		switch {
 		case item.Event != nil && item.Event.N > held[item.Event.Replica]:
+			if p.Events == nil {
+				p.Events = make([]wire.EventItem, 0, usual)
+			}
 			p.Events = append(p.Events, wire.EventItem{Body: item.Event.Body, Details: item.Event.Details, Replica: item.Event.Replica, N: item.Event.N})
-			replicas = append(replicas, item.Event.Replica)
+			if last := len(replicas) - 1; last < 0 || replicas[last] != item.Event.Replica {
+				replicas = append(replicas, item.Event.Replica)
+			}
 		case item.Event == nil && !skip(item.Position):
+			if p.Records == nil {
+				p.Records = make([]wire.RecordItem, 0, usual)
+			}
 			p.Records = append(p.Records, wire.RecordItem{Kind: item.Key.Kind, ID: item.Key.ID, Body: item.Body})
 			for _, r := range record.Replicas(item.Body) {
 				cited[r] = true

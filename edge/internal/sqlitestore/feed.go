@@ -19,6 +19,8 @@ const (
 	selectFeedRecords = `SELECT position, kind, id, body FROM record WHERE building = ?1 AND position > ?2 ORDER BY position LIMIT ?3`
 	// feedChunk is how many events of a page share an allocation.
 	feedChunk = 64
+	// itemBytesUsual is what an event or record takes of a page, so that its list grows little.
+	itemBytesUsual = 1 << 10
 )
 
 // Feed implements replica.Store.
@@ -47,6 +49,7 @@ func (c *conn) feed(building record.ID, after uint64, limit, bytesMax int) (repl
 
 // mergeFeed takes from the half that is behind, and so reads no more than the page holds.
 func mergeFeed(building record.ID, events, records *walk, limit, bytesMax int) (items []replica.FeedItem, err error) {
+	items = make([]replica.FeedItem, 0, min(limit, bytesMax/itemBytesUsual))
 	var chunk []replica.EventRow
 	for size := 0; len(items) < limit && (len(items) == 0 || size < bytesMax); {
 		var item replica.FeedItem

@@ -35,10 +35,10 @@ func lockFile(path string) (*os.File, error) {
 
 const (
 	// writerCacheKB holds the inner pages of all indexes, and what a commit changes.
-	writerCacheKB = 16_000
+	writerCacheKB = 8_000
 	// readerCacheKB is little, for there are up to readersMax + poolMax of them: a reader
 	// forgets its pages with each commit of the writer, and the system keeps the file's.
-	readerCacheKB = 2_000
+	readerCacheKB = 1_000
 )
 
 // dsn is the connection string. synchronous=FULL is what makes an acknowledgement true
