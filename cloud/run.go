@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ func (c *Cloud) Run(ctx context.Context) error {
 }
 
 func (c *Cloud) serve(ctx context.Context, listener net.Listener) (err error) {
+	room := headroom()
+	defer runtime.KeepAlive(room)
 	server := httpapi.NewServer(c.api, c.cfg.Log)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
