@@ -1,6 +1,9 @@
 package record
 
-import "crypto/sha256"
+import (
+	"crypto/sha256"
+	"unicode/utf8"
+)
 
 // Decoder reads the records and events of one page. What it returns lies in a few large
 // pieces of memory that all of the page shares, and in the page's own bytes: it is made for
@@ -52,13 +55,24 @@ func (s *slab[T]) take(n, chunk int) []T {
 // and fields thousands of times. A name whose place another one took is only made again.
 type names [64]string
 
-func (n *names) text(b []byte) string {
+// text is the string of some bytes, empty where they are not one.
+func (n *names) text(b []byte) (s string, ok bool) {
 	if n == nil || len(b) == 0 || len(b) > FieldNameMax {
-		return string(b)
+		return validText(b)
 	}
 	at := &n[(len(b)*5+int(b[0])+int(b[len(b)/2])*3+int(b[len(b)-1])*7)%len(n)]
-	if *at != string(b) {
-		*at = string(b)
+	if *at == string(b) {
+		return *at, true
 	}
-	return *at
+	if s, ok = validText(b); ok {
+		*at = s
+	}
+	return s, ok
+}
+
+func validText(b []byte) (string, bool) {
+	if !utf8.Valid(b) {
+		return "", false
+	}
+	return string(b), true
 }

@@ -3,7 +3,6 @@ package record
 import (
 	"errors"
 	"math"
-	"unicode/utf8"
 
 	"estate/sync/cborhead"
 )
@@ -130,12 +129,11 @@ func (r *reader) string(major byte) []byte {
 func (r *reader) bytes() []byte { return r.string(cborhead.Bytes) }
 
 func (r *reader) text() string {
-	s := r.string(cborhead.Text)
-	if !utf8.Valid(s) {
+	s, ok := r.names.text(r.string(cborhead.Text))
+	if !ok {
 		r.fail()
-		return ""
 	}
-	return r.names.text(s)
+	return s
 }
 
 func (r *reader) id() (id ID) {

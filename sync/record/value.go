@@ -176,23 +176,22 @@ func (v Value) Validate() error {
 // plain reports whether the value is a text, byte string, 64-bit number or boolean in its one
 // form: nearly all are, and need no look inside. What is not plain may be valid all the same.
 func (v Value) plain() bool {
-	r := reader{b: v}
-	switch major, _, _ := cborhead.Parse(v); major {
+	major, n, size := cborhead.Parse(v)
+	if !cborhead.Shortest(n, size) {
+		return false
+	}
+	switch major {
 	case cborhead.Uint, cborhead.Negative:
-		r.int()
+		return size == len(v) && n <= math.MaxInt64
 	case cborhead.Bytes:
-		r.bytes()
+		return n == uint64(len(v)-size)
 	case cborhead.Text:
-		if !utf8.Valid(r.string(cborhead.Text)) {
-			return false
-		}
+		return n == uint64(len(v)-size) && utf8.Valid(v[size:])
 	case cborhead.Simple:
 		_, ok := v.AsBool()
 		return ok
-	default:
-		return false
 	}
-	return r.done() == nil
+	return false
 }
 
 // allowed walks a decoded value and refuses what is no field value: null, other simple

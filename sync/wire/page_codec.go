@@ -145,9 +145,10 @@ func skip(b []byte, nesting int) int {
 
 // pageReader reads the items of a page. What it cannot read makes it give up.
 type pageReader struct {
-	b  []byte
-	at int
-	ok bool
+	b    []byte
+	at   int
+	ok   bool
+	name string // the last one
 }
 
 // decodePage reads a page whose items are of the usual form; ok is false for any other. The
@@ -163,14 +164,14 @@ func decodePage(payload []byte) (p Page, ok bool) {
 		key := r.number(cborhead.Uint)
 		switch {
 		case key == keyEvents && events == nil:
-			events = make([]EventItem, 0, r.count())
-			for range cap(events) {
-				events = append(events, r.event())
+			events = make([]EventItem, r.count())
+			for i := range events {
+				r.event(&events[i])
 			}
 		case key == keyRecords && records == nil:
-			records = make([]RecordItem, 0, r.count())
-			for range cap(records) {
-				records = append(records, r.record())
+			records = make([]RecordItem, r.count())
+			for i := range records {
+				r.record(&records[i])
 			}
 		case key == keyEvents || key == keyRecords:
 			r.ok = false
@@ -245,20 +246,19 @@ func (r *pageReader) id() (id record.ID) {
 	return id
 }
 
-// fields reads a map whose keys are ascending, as a sender writes them: none comes twice.
-func (r *pageReader) fields(field func(key uint64)) {
-	last := uint64(0)
-	for n := r.length(cborhead.Map, fieldsMax); n > 0 && r.ok; n-- {
-		key := r.number(cborhead.Uint)
-		r.ok = r.ok && key > last
-		last = key
-		field(key)
-	}
+// key reads the next key of a map whose keys are ascending, as a sender writes them: none
+// comes twice.
+func (r *pageReader) key(last *uint64) uint64 {
+	key := r.number(cborhead.Uint)
+	r.ok = r.ok && key > *last
+	*last = key
+	return key
 }
 
-func (r *pageReader) event() (e EventItem) {
-	r.fields(func(key uint64) {
-		switch key {
+func (r *pageReader) event(e *EventItem) {
+	last := uint64(0)
+	for n := r.length(cborhead.Map, fieldsMax); n > 0 && r.ok; n-- {
+		switch r.key(&last) {
 		case 1:
 			e.Body = r.content(cborhead.Bytes)
 		case 2:
@@ -270,17 +270,15 @@ func (r *pageReader) event() (e EventItem) {
 		default:
 			r.ok = false
 		}
-	})
-	return e
+	}
 }
 
-func (r *pageReader) record() (item RecordItem) {
-	r.fields(func(key uint64) {
-		switch key {
+func (r *pageReader) record(item *RecordItem) {
+	last := uint64(0)
+	for n := r.length(cborhead.Map, fieldsMax); n > 0 && r.ok; n-- {
+		switch r.key(&last) {
 		case 1:
-			kind := r.content(cborhead.Text)
-			r.ok = r.ok && utf8.Valid(kind)
-			item.Kind = string(kind)
+			item.Kind = r.text()
 		case 2:
 			item.ID = r.id()
 		case 3:
@@ -288,6 +286,15 @@ func (r *pageReader) record() (item RecordItem) {
 		default:
 			r.ok = false // a phone's page, or a field of a later release
 		}
-	})
-	return item
+	}
+}
+
+// text reads a name, which most often is the one before again.
+func (r *pageReader) text() string {
+	b := r.content(cborhead.Text)
+	if r.name != string(b) {
+		r.ok = r.ok && utf8.Valid(b)
+		r.name = string(b)
+	}
+	return r.name
 }

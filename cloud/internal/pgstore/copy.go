@@ -62,8 +62,10 @@ type copyReader struct {
 	rows  copied
 	next  int
 	ended bool
-	row   []byte // room for the present one
-	ready []byte // of it, what is still to be read
+	row   []byte // room for one that may not fit where it is to go
+	// longest is that of the rows so far.
+	longest int
+	ready   []byte // of it, what is still to be read
 }
 
 // Read implements io.Reader.
@@ -71,6 +73,17 @@ func (r *copyReader) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if len(r.ready) == 0 {
 			switch {
+			case r.next < r.rows.rows && len(p)-n >= 2*r.longest:
+				// Most fit where they are to go. One that does not comes back in other memory.
+				row := r.rows.row(p[n:n:len(p)], r.next)
+				r.next++
+				r.longest = max(r.longest, len(row))
+				if len(row) <= len(p)-n {
+					n += len(row)
+				} else {
+					r.ready = row
+				}
+				continue
 			case r.next < r.rows.rows:
 				r.row = r.rows.row(r.row[:0], r.next)
 				r.ready = r.row
