@@ -30,6 +30,9 @@ const (
 	// violationsMax is how many refusals wait to be reported to devices; more are counted
 	// in the broker's log.
 	violationsMax = 256
+	// ownRetryMax is how long the broker in this process may be up before it is tried again:
+	// it lets nobody in until then.
+	ownRetryMax = 5 * time.Second
 )
 
 // devices is the MQTT side of a building: the broker, and what is made of its messages.
@@ -118,6 +121,9 @@ func (d *devices) run(ctx context.Context) error {
 	group.Go(func() error { return ended(running, in.Run(running)) })
 	group.Go(func() error { return d.register(running, in, s) })
 	group.Go(func() error { return d.report(running, in) })
+	if d.broker != nil {
+		group.Go(func() error { return ended(running, d.broker.Mend(running)) })
+	}
 	return group.Wait()
 }
 
@@ -152,7 +158,7 @@ func (d *devices) connect(topic string) (ingest.Link, error) {
 	}
 	d.log.Info("mqtt broker listens", obs.Address(b.Addr()))
 	own := b.Internal()
-	return ingest.Link{URL: b.URL(), Username: own.Username, Password: own.Password}, nil
+	return ingest.Link{URL: b.URL(), Username: own.Username, Password: own.Password, RetryMax: ownRetryMax}, nil
 }
 
 func (d *devices) authenticate(ctx context.Context, topic string, l broker.Login) (broker.Grant, bool) {
@@ -186,6 +192,21 @@ func (d *devices) subscribed() {
 	if d.broker != nil {
 		d.broker.Admit()
 	}
+}
+
+// blind says since when devices are not heard, and why; zero while they are.
+func (d *devices) blind() (since time.Time, cause string) {
+	in := d.ingest.Load()
+	if in == nil {
+		return time.Time{}, ""
+	}
+	s := in.Status()
+	if d.broker != nil && !s.BlindSince.IsZero() {
+		if trouble := d.broker.Trouble(); trouble != "" {
+			return s.BlindSince, trouble
+		}
+	}
+	return s.BlindSince, s.Cause
 }
 
 // disconnect ends the live connection of a login that changed.

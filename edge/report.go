@@ -132,10 +132,8 @@ func (r *reporter) collect(ctx context.Context) (httpapi.EdgeReport, error) {
 		}
 		*q.to = httpapi.Backlog{Waiting: s.Items, OldestAt: orNil(s.Oldest)}
 	}
-	if in := b.devices.ingest.Load(); in != nil {
-		s := in.Status()
-		report.BlindSince, report.BlindCause = orNil(s.BlindSince), s.Cause
-	}
+	since, cause := b.devices.blind()
+	report.BlindSince, report.BlindCause = orNil(since), cause
 	report.Clean()
 	return report, nil
 }

@@ -32,9 +32,8 @@ const (
 )
 
 // TestEdgeOnAFullDisk: an edge whose disk is full refuses with a code and a remedy, leaves
-// sensors without their acknowledgement, takes writes again by itself once there is space,
-// and after kill -9 has what it acknowledged. The broker's store takes readings again only
-// with the next start: one failed write closes it.
+// sensors without their acknowledgement, takes writes and readings again by itself once
+// there is space, and after kill -9 has what it acknowledged.
 func TestEdgeOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	w, cloud := begin(t, oak(), false)
@@ -65,13 +64,14 @@ func TestEdgeOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.until("tickets to be taken again", func() bool { return d.ticket() == nil })
+	d.until("readings to be acknowledged again", func() bool { return d.reading(patience) })
 	if err := e.Kill9(); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.until("readings to be acknowledged again", func() bool { return d.reading(patience) })
+	d.until("readings to be acknowledged after the restart", func() bool { return d.reading(patience) })
 	d.check()
 }
 
@@ -141,17 +141,16 @@ func (d *fullDisk) adopt() {
 // reading publishes a value of its own with QoS 1 and reports whether it was acknowledged.
 func (d *fullDisk) reading(patience time.Duration) bool {
 	d.t.Helper()
-	d.sent++
 	quantities := []string{"temperature", "humidity", "pressure", "co2", "illuminance", "power", "voltage", "current"} // one value of each is kept in five minutes
-	if d.sent > len(quantities) {
-		d.t.Fatalf("%d readings, %d acknowledged", d.sent, len(d.acked))
-	}
 	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + d.edge.MQTT()).SetClientID(d.login.ClientID).SetUsername(d.login.Username).
 		SetPassword(d.login.Password).SetAutoReconnect(false))
 	if token := client.Connect(); !token.WaitTimeout(patience) || token.Error() != nil {
 		return false
 	}
 	defer client.Disconnect(0)
+	if d.sent++; d.sent > len(quantities) {
+		d.t.Fatalf("%d readings, %d acknowledged", d.sent, len(d.acked))
+	}
 	token := client.Publish(d.login.Topic, 1, false, fmt.Sprintf(`{"%s":%d,"note":"%s"}`, quantities[d.sent%len(quantities)], d.sent, strings.Repeat("x", 4000)))
 	if !token.WaitTimeout(patience) || token.Error() != nil {
 		return false

@@ -103,7 +103,11 @@ func (b *Broker) Check(c server.ClientAuthentication) bool {
 // clientID finds the MQTT client id of a connection. The hook does not carry it; the
 // server's own connection list does.
 func (b *Broker) clientID(cid uint64) string {
-	conns, err := b.srv.Connz(&server.ConnzOptions{CID: cid})
+	srv := b.srv.Load()
+	if srv == nil {
+		return "" // shutting down
+	}
+	conns, err := srv.Connz(&server.ConnzOptions{CID: cid})
 	if err != nil || len(conns.Conns) != 1 {
 		return ""
 	}

@@ -62,14 +62,19 @@ type Config struct {
 
 // Broker is a running embedded MQTT broker.
 type Broker struct {
-	srv      *server.Server
+	srv      atomic.Pointer[server.Server] // nil while it is down
 	log      *slog.Logger
 	cfg      Config
-	addr     string
 	internal Login
 	admit    atomic.Bool
 	grants   sync.Map // client id → Grant of its latest login
 	movedTo  string
+	failed   chan struct{} // the store failed: to be mended
+
+	mu      sync.Mutex
+	addr    string
+	trouble string
+	watch   *logger // of srv
 }
 
 // ErrListen says that the address could not be listened on; the store was not touched.
@@ -77,7 +82,8 @@ var ErrListen = errors.New("mqtt broker cannot listen")
 
 // Start runs the broker and returns when it accepts connections. A store that cannot be
 // opened is moved aside and the broker starts empty: a building whose sensors are heard
-// without history is better off than one whose sensors are not heard.
+// without history is better off than one whose sensors are not heard. On a full disk the
+// store is left as it is, and Mend starts it once there is room.
 func Start(cfg Config, log *slog.Logger) (*Broker, error) {
 	if cfg.Authenticate == nil || cfg.Now == nil || cfg.StoreDir == "" {
 		return nil, errors.New("start mqtt broker: Authenticate, Now and StoreDir are required")
@@ -85,56 +91,80 @@ func Start(cfg Config, log *slog.Logger) (*Broker, error) {
 	if cfg.StoreBytesMax == 0 {
 		cfg.StoreBytesMax = storeBytesMaxDefault
 	}
-	host, port, err := splitAddr(cfg.Addr)
-	if err != nil {
+	if _, _, err := splitAddr(cfg.Addr); err != nil {
 		return nil, fmt.Errorf("start mqtt broker: address %q: %w", cfg.Addr, err)
 	}
-	b, err := start(cfg, host, port, log)
-	if err == nil || errors.Is(err, ErrListen) {
-		return b, err
-	}
-	aside, moveErr := moveAside(cfg.StoreDir, cfg.Now())
-	if moveErr != nil {
-		return nil, fmt.Errorf("start mqtt broker: %w; move its store aside: %w", err, moveErr)
-	}
-	log.Error("mqtt broker store cannot be opened: moved aside, starting empty",
-		"cause", err, "store", cfg.StoreDir, "moved_to", aside)
-	b, err = start(cfg, host, port, log)
-	if err != nil {
-		return nil, fmt.Errorf("start mqtt broker with an empty store: %w", err)
-	}
-	b.movedTo = aside
-	return b, nil
-}
-
-func start(cfg Config, host string, port int, log *slog.Logger) (*Broker, error) {
 	secret := make([]byte, 24)
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("make the internal broker password: %w", err)
 	}
-	b := &Broker{log: log, cfg: cfg,
+	b := &Broker{log: log, cfg: cfg, addr: cfg.Addr, failed: make(chan struct{}, 1),
 		internal: Login{Username: internalUser, Password: hex.EncodeToString(secret)}}
-	srv, err := server.NewServer(options(cfg, host, port, b))
-	if err != nil {
-		return nil, fmt.Errorf("configure the mqtt broker: %w", err)
-	}
-	b.srv = srv
-	watch := &logger{log: log, violation: b.violation}
-	srv.SetLoggerV2(watch, false, false, false)
-	go srv.Start()
-	if err := b.awaitReady(watch); err != nil {
-		b.Close()
+	err := b.open()
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, ErrListen):
 		return nil, err
 	}
-	if err := b.selfCheck(); err != nil {
-		b.Close()
-		return nil, fmt.Errorf("check the mqtt broker with a message of our own: %w", err)
+	if full := room(cfg.StoreDir); full != nil {
+		log.Error("mqtt broker cannot start: it waits for room", "cause", err, "room", full)
+		b.fail(full.Error())
+		return b, nil
 	}
-	if recovery := watch.recoveryTrouble(); recovery != "" {
-		b.Close()
-		return nil, fmt.Errorf("recover the mqtt store: %s", recovery)
+	if err := b.openEmpty(err); err != nil {
+		return nil, fmt.Errorf("start mqtt broker: %w", err)
 	}
 	return b, nil
+}
+
+// openEmpty moves a store aside that cannot be opened, and starts with none.
+func (b *Broker) openEmpty(cause error) error {
+	aside, err := moveAside(b.cfg.StoreDir, b.cfg.Now())
+	if err != nil {
+		return fmt.Errorf("%w; move its store aside: %w", cause, err)
+	}
+	b.log.Error("mqtt broker store cannot be opened: moved aside, starting empty",
+		"cause", cause, "store", b.cfg.StoreDir, "moved_to", aside)
+	if err := b.open(); err != nil {
+		return fmt.Errorf("with an empty store: %w", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.movedTo = aside
+	return nil
+}
+
+// open starts a server on the store, at the address of the one before.
+func (b *Broker) open() error {
+	host, port, err := splitAddr(b.Addr())
+	if err != nil {
+		return err
+	}
+	srv, err := server.NewServer(options(b.cfg, host, port, b))
+	if err != nil {
+		return fmt.Errorf("configure the mqtt broker: %w", err)
+	}
+	watch := &logger{log: b.log, violation: b.violation, failed: b.fail}
+	srv.SetLoggerV2(watch, false, false, false)
+	b.mu.Lock()
+	b.watch = watch
+	b.mu.Unlock()
+	b.srv.Store(srv)
+	go srv.Start()
+	if err := b.awaitReady(srv, watch); err != nil {
+		b.shut()
+		return err
+	}
+	if err := b.selfCheck(); err != nil {
+		b.shut()
+		return fmt.Errorf("check the mqtt broker with a message of our own: %w", err)
+	}
+	if recovery := watch.recoveryTrouble(); recovery != "" {
+		b.shut()
+		return fmt.Errorf("recover the mqtt store: %s", recovery)
+	}
+	return nil
 }
 
 func options(cfg Config, host string, port int, auth server.Authentication) *server.Options {
@@ -164,10 +194,10 @@ func options(cfg Config, host string, port int, auth server.Authentication) *ser
 
 // awaitReady waits for the listener and the store, and tells a port that is taken from a
 // store that cannot be opened.
-func (b *Broker) awaitReady(watch *logger) error {
+func (b *Broker) awaitReady(srv *server.Server, watch *logger) error {
 	ready := false
 	for n := readyTimeout / readySlice; n > 0 && !ready && watch.fatalReason() == ""; n-- {
-		ready = b.srv.ReadyForConnections(readySlice)
+		ready = srv.ReadyForConnections(readySlice)
 	}
 	reason := watch.fatalReason()
 	switch {
@@ -175,20 +205,22 @@ func (b *Broker) awaitReady(watch *logger) error {
 		return fmt.Errorf("%w: %s", ErrListen, reason)
 	case reason != "":
 		return fmt.Errorf("mqtt broker: %s", reason)
-	case !ready || !b.srv.JetStreamEnabled():
+	case !ready || !srv.JetStreamEnabled():
 		return fmt.Errorf("mqtt broker not ready after %s", readyTimeout)
 	}
-	addr, err := b.listenAddr()
+	addr, err := listenAddr(srv)
 	if err != nil {
 		return err
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.addr = addr
 	return nil
 }
 
 // listenAddr asks the server for the port that it chose.
-func (b *Broker) listenAddr() (string, error) {
-	varz, err := b.srv.Varz(nil)
+func listenAddr(srv *server.Server) (string, error) {
+	varz, err := srv.Varz(nil)
 	if err != nil {
 		return "", fmt.Errorf("read the mqtt broker's port: %w", err)
 	}
@@ -196,13 +228,18 @@ func (b *Broker) listenAddr() (string, error) {
 }
 
 // Addr is the address that devices connect to, with the port that was chosen.
-func (b *Broker) Addr() string { return b.addr }
+func (b *Broker) Addr() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.addr
+}
 
 // URL is the address for a client in this process.
 func (b *Broker) URL() string {
-	host, port, err := net.SplitHostPort(b.addr)
+	addr := b.Addr()
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return "tcp://" + b.addr
+		return "tcp://" + addr
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
@@ -214,12 +251,17 @@ func (b *Broker) URL() string {
 // random at each start and never leaves the process. Any client id may use it.
 func (b *Broker) Internal() Login { return b.internal }
 
-// StoreMovedTo is the folder that a broken store was moved to at this start, or "".
-func (b *Broker) StoreMovedTo() string { return b.movedTo }
+// StoreMovedTo is the folder that a broken store was moved to since this start, or "".
+func (b *Broker) StoreMovedTo() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.movedTo
+}
 
 // Ready says whether the broker runs and lets devices in.
 func (b *Broker) Ready() bool {
-	return b.admit.Load() && b.srv.Running() && b.srv.JetStreamEnabled()
+	srv := b.srv.Load()
+	return b.admit.Load() && srv != nil && srv.Running() && srv.JetStreamEnabled()
 }
 
 // Admit lets devices and gateways log in. Call it once the edge's own persistent session
@@ -228,24 +270,38 @@ func (b *Broker) Admit() { b.admit.Store(true) }
 
 // Disconnect ends the live connection of a client id, for a device that was removed.
 func (b *Broker) Disconnect(clientID string) error {
-	conns, err := b.srv.Connz(&server.ConnzOptions{MQTTClient: clientID})
+	b.grants.Delete(clientID)
+	srv := b.srv.Load()
+	if srv == nil {
+		return nil // nobody is connected
+	}
+	conns, err := srv.Connz(&server.ConnzOptions{MQTTClient: clientID})
 	if err != nil {
 		return fmt.Errorf("find mqtt client %q: %w", clientID, err)
 	}
-	b.grants.Delete(clientID)
 	for _, c := range conns.Conns {
-		if err := b.srv.DisconnectClientByID(c.Cid); err != nil {
+		if err := srv.DisconnectClientByID(c.Cid); err != nil {
 			return fmt.Errorf("disconnect mqtt client %q: %w", clientID, err)
 		}
 	}
 	return nil
 }
 
-// Close stops the broker and waits until its store is closed.
-func (b *Broker) Close() {
+// Close stops the broker and waits until its store is closed. Mend must have returned.
+func (b *Broker) Close() { b.shut() }
+
+func (b *Broker) shut() {
 	b.admit.Store(false)
-	b.srv.Shutdown()
-	b.srv.WaitForShutdown()
+	b.mu.Lock()
+	watch := b.watch
+	b.mu.Unlock()
+	if watch != nil {
+		watch.retire()
+	}
+	if srv := b.srv.Swap(nil); srv != nil {
+		srv.Shutdown()
+		srv.WaitForShutdown()
+	}
 }
 
 func splitAddr(addr string) (string, int, error) {

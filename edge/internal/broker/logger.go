@@ -13,11 +13,18 @@ import (
 type logger struct {
 	log       *slog.Logger
 	violation func(clientID, subject, reason string)
+	// failed is told why the store takes nothing any more.
+	failed func(cause string)
 
 	mu      sync.Mutex
 	fatal   string
 	trouble []string
+	retired bool // the server is being shut down: its store may well complain
 }
+
+// failureMarks are in the server's lines about a store that takes nothing more until it is
+// opened anew: one failed write is enough.
+var failureMarks = []string{"Critical write error", "JetStream out of space", "no space left on device"}
 
 // recoveryMarks are the beginnings of the server's lines about a stream or session that it
 // gave up on while opening its store. Starting on such a store would silently leave
@@ -64,8 +71,21 @@ func (l *logger) Fatalf(format string, v ...any) {
 	}
 }
 
+// retire ends reports of failures.
+func (l *logger) retire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retired = true
+}
+
 func (l *logger) note(line string) {
 	text := strings.TrimSpace(line)
+	for _, mark := range failureMarks {
+		if strings.Contains(text, mark) {
+			l.fail(text)
+			return
+		}
+	}
 	for _, mark := range recoveryMarks {
 		if strings.HasPrefix(text, mark) {
 			l.mu.Lock()
@@ -73,6 +93,15 @@ func (l *logger) note(line string) {
 			l.mu.Unlock()
 			return
 		}
+	}
+}
+
+func (l *logger) fail(cause string) {
+	l.mu.Lock()
+	retired := l.retired
+	l.mu.Unlock()
+	if !retired {
+		l.failed(cause)
 	}
 }
 
