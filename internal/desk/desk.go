@@ -48,6 +48,8 @@ type Desk struct {
 	// one where there is none, so that two at once in this process make one record.
 	making    [makingStripes]sync.Mutex
 	conflicts conflictIndex
+	// prefixes spare creates a reading; see foresee.
+	prefixes prefixes
 	// bindings limits how many new apps one person may bring.
 	bindings *auth.Limiter
 }

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"time"
 	"unicode/utf8"
 
@@ -22,47 +23,72 @@ const joinCandidatesMax = 20
 // CreateTicket opens a ticket. A tenant's report of what is already being dealt with joins
 // the open ticket instead: the tenant is added to its reports, the text becomes a message.
 func (d *Desk) CreateTicket(ctx context.Context, c Caller, building record.ID, in NewTicket) (TicketResult, error) {
+	if n, ok := d.foresee(c, building, in); ok {
+		result, err := n.make(ctx)
+		if !errors.Is(err, errChanged) {
+			return result, err
+		}
+	}
 	v, have, err := d.open(ctx, c, building)
 	if err != nil {
 		return TicketResult{}, err
 	}
-	if in.Title == "" {
-		return TicketResult{}, invalid("title", "is required")
-	}
-	if len(in.Tags) > tagsMax {
-		return TicketResult{}, invalid("tags", "at most %d", tagsMax)
+	if err := in.check(); err != nil {
+		return TicketResult{}, err
 	}
 	id, err := d.ticketID(building, c, v, in)
 	if err != nil {
 		return TicketResult{}, err
 	}
-	if v.Role == schema.Tenant {
+	n := d.newTicket(c, building, id, in)
+	n.prefix, n.tenant = d.codeOf(have.item(buildingKey(building))), v.Role == schema.Tenant
+	if n.tenant {
 		defer d.lockMaking(building)() // only tenants' reports look for a ticket to join
-	}
-	prefix := d.fields(have.item(buildingKey(building))).text("code")
-	n := newTicket{NewTicket: in, desk: d, caller: c, building: building, id: id,
-		key: key(building, "ticket", id), report: key(building, "message", record.DerivedID("report", id.String())),
-		more: key(building, "message", record.DerivedID("report", id.String(), "more"))}
-	if n.code, err = d.mintCode(ctx, building, prefix, id); err != nil {
-		return TicketResult{}, err
-	}
-	if v.Role == schema.Tenant {
 		if n.candidates, err = d.joinable(ctx, v, in); err != nil {
 			return TicketResult{}, err
 		}
+	} else {
+		d.prefixes.keep(prefixKey{building, c}, n.prefix)
 	}
-	done, err := n.write(ctx, v)
+	return n.make(ctx)
+}
+
+// check refuses what no ticket can be made of.
+func (in NewTicket) check() error {
+	if in.Title == "" {
+		return invalid("title", "is required")
+	}
+	if len(in.Tags) > tagsMax {
+		return invalid("tags", "at most %d", tagsMax)
+	}
+	return nil
+}
+
+func (d *Desk) newTicket(c Caller, building, id record.ID, in NewTicket) newTicket {
+	return newTicket{NewTicket: in, desk: d, caller: c, building: building, id: id,
+		key: key(building, "ticket", id), report: key(building, "message", record.DerivedID("report", id.String())),
+		more: key(building, "message", record.DerivedID("report", id.String(), "more"))}
+}
+
+// make writes the ticket and shows what came of it.
+func (n *newTicket) make(ctx context.Context) (TicketResult, error) {
+	d := n.desk
+	var err error
+	if n.code, err = d.mintCode(ctx, n.building, n.prefix, n.id); err != nil {
+		return TicketResult{}, err
+	}
+	done, err := n.write(ctx)
 	if err != nil {
 		return TicketResult{}, err
 	}
-	result := key(building, "ticket", n.result)
+	result := key(n.building, "ticket", n.result)
 	var t Ticket
 	if _, read := done.found[result]; read {
 		t, err = d.writtenTicket(ctx, done, result)
 	} else { // it joined this one before
-		t, err = d.Ticket(ctx, c, building, n.result)
+		t, err = d.Ticket(ctx, n.caller, n.building, n.result)
 	}
-	return TicketResult{Ticket: t, Joined: n.result != id}, err
+	return TicketResult{Ticket: t, Joined: n.result != n.id}, err
 }
 
 // tagsMax bounds the tags of one request.
@@ -122,14 +148,17 @@ type newTicket struct {
 	key        record.Key // of the ticket, if it becomes one
 	report     record.Key // of the message, if it joins another
 	more       record.Key // of a second one, where title and description do not fit one
+	prefix     string     // of its code
 	code       string
+	tenant     bool // the caller is one, and candidates were looked for
+	foreseen   bool // prefix and tenant are as they were when somebody last looked
 	candidates []record.Key
 	result     record.ID
 }
 
-func (n *newTicket) write(ctx context.Context, v schema.Viewer) (outcome, error) {
+func (n *newTicket) write(ctx context.Context) (outcome, error) {
 	reads := append([]record.Key{n.key}, n.candidates...)
-	if n.repeatable() || v.Role == schema.Tenant {
+	if n.repeatable() || n.tenant {
 		reads = append(reads, n.report, n.more)
 	}
 	for kind, id := range map[string]record.ID{"unit": n.Unit, "device": n.Device} {
@@ -142,6 +171,9 @@ func (n *newTicket) write(ctx context.Context, v schema.Viewer) (outcome, error)
 	}
 	return n.desk.decide(ctx, n.caller, n.building, "ticket.create", n.ReportedAt, reads, func(x *draft) error {
 		n.result = n.id
+		if n.foreseen && (x.viewer.Role == schema.Tenant || n.desk.codeOf(x.item(buildingKey(n.building))) != n.prefix) {
+			return errChanged
+		}
 		if done, err := n.again(x); done || err != nil {
 			return err
 		}

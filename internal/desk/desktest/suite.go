@@ -21,7 +21,7 @@ func Run(t *testing.T, open Opener) {
 		"Lists": testLists, "Cursors": testCursors, "Children": testChildren, "Places": testPlaces, "Alarms": testAlarms, "Readings": testReadings,
 		"People": testPeople, "Deletion": testDeletion, "Audit": testAudit, "Export": testExport, "Changes": testChanges, "Rights": testRights,
 		"Conflict": testConflict, "SyncState": testSyncState, "Codes": testCodes, "LateWrite": testLateWrite, "OddTimes": testOddTimes, "ManyApps": testManyApps,
-		"Erasure": testErasure, "ErasureOfMuch": testErasureOfMuch, "Answers": testAnswers, "RightsChange": testRightsChange,
+		"Erasure": testErasure, "ErasureOfMuch": testErasureOfMuch, "Answers": testAnswers, "RightsChange": testRightsChange, "Foreseen": testForeseen,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
