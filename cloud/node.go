@@ -63,7 +63,7 @@ func (c *Cloud) buildLinks(k keys) error {
 	// Times of the link are the system clock's: they are deadlines and pauses.
 	c.links, err = synclink.NewServer(synclink.ServerConfig{Node: c.node, Watch: c.store.Watch, Authenticate: c.authenticate, Revoked: c.gate.Check,
 		Phones: &synclink.Phones{Node: c.node, Person: c.person, Rights: c.rights, Bind: c.desk.BindPhone, Limit: synclink.NewPhoneLimit(c.cfg.Now)}, Now: time.Now, Clock: c.cfg.Now, Log: c.cfg.Log,
-		Hooks: synclink.Hooks{Alarm: c.linkAlarm, Greeted: c.greeted, Opened: c.lines.opened, Closed: c.lines.closed}})
+		Hooks: synclink.Hooks{Alarm: c.linkAlarm, Greeted: c.greeted, Opened: c.lines.opened, Closed: c.lines.closed, Returned: c.returned}})
 	if err != nil {
 		return fmt.Errorf("links: %w", err)
 	}
@@ -86,6 +86,11 @@ func (c *Cloud) linkAlarm(building, node record.ID, code string) {
 	if err := c.fleet.Note(ctx, building, node, code); err != nil {
 		c.cfg.Log.Warn("an alarm stands in this log only", "code", code, "error", err)
 	}
+}
+
+// returned tells an operator that this cloud had lost what it once acknowledged.
+func (c *Cloud) returned(building, _ record.ID, _ int) {
+	c.linkAlarm(building, c.node.ID(), wire.CodeRecordsReturned)
 }
 
 // greeted sees to it that an operator learns of a key that two programs use.

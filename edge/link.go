@@ -20,6 +20,7 @@ import (
 	"estate/sync/record"
 	"estate/sync/replica"
 	"estate/sync/watch"
+	"estate/sync/wire"
 )
 
 // noticeWait is what keeping a notice may take: the link goes on without it.
@@ -70,7 +71,7 @@ func newLink(b *building, enrolment local.Enrolment) (*link, error) {
 			return replica.Peer{}, record.ID{}, problem.New(problem.TokenInvalid, "")
 		},
 		Phones: &synclink.Phones{Node: b.node, Person: l.person, Rights: l.rights, Bind: b.desk.BindPhone, Limit: synclink.NewPhoneLimit(time.Now)},
-		Hooks:  synclink.Hooks{Alarm: l.alarm}})
+		Hooks:  synclink.Hooks{Alarm: l.alarm, Returned: l.returned}})
 	return l, err
 }
 
@@ -116,6 +117,11 @@ func (l *link) alarm(building, node record.ID, code string) {
 	if err := e.local.Note(ctx, building, node, code, e.now()); err != nil {
 		e.log.Warn("an alarm stands in this log only", obs.Code(code), slog.Any("error", err))
 	}
+}
+
+// returned tells an operator that this box had lost what it once acknowledged.
+func (l *link) returned(building, _ record.ID, _ int) {
+	l.alarm(building, l.building.edge.key.ID(), wire.CodeRecordsReturned)
 }
 
 // closed drops a session token that the cloud may no longer accept.

@@ -100,7 +100,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 			}
 		}()
 		if len(r.URL.RequestURI()) > urlBytesMax {
-			refuse(rec, r, problem.New(problem.TooLarge, "the address has more than %d bytes", urlBytesMax), a.cfg.Log)
+			refuse(rec, r, problem.New(problem.TooLarge, "the address has more than %d bytes", urlBytesMax), a.failures)
 			return
 		}
 		next.ServeHTTP(rec, r)
@@ -132,7 +132,7 @@ func (a *API) recovered(w *recorder, r *http.Request, cause any) (cut bool) {
 	}
 	err := fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 	if w.status == 0 {
-		refuse(w, r, err, a.cfg.Log)
+		refuse(w, r, err, a.failures)
 		return false
 	}
 	a.cfg.Log.ErrorContext(r.Context(), "panic in an answer that had begun", obs.Error(err))

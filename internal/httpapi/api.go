@@ -35,6 +35,7 @@ type API struct {
 	document  []byte // the OpenAPI document as served
 	library   huma.API
 	metrics   *obs.HTTPMetrics
+	failures  *failures
 	live      *live.Server
 	byAddress *auth.Limiter
 	byPerson  *auth.Limiter
@@ -62,7 +63,7 @@ func New(cfg Config) (*API, error) {
 func newAPI(cfg Config) *API {
 	cfg.Limits = cfg.Limits.WithDefaults()
 	limiter := func(r Rate) *auth.Limiter { return auth.NewLimiter(r.Every, r.Burst, limiterKeysMax, cfg.Now) }
-	a := &API{cfg: cfg, router: mux.NewRouter(), metrics: obs.NewHTTPMetrics(cfg.Registerer),
+	a := &API{cfg: cfg, router: mux.NewRouter(), metrics: obs.NewHTTPMetrics(cfg.Registerer), failures: newFailures(cfg.Log, cfg.Now),
 		byAddress: limiter(cfg.Limits.Address), byPerson: limiter(cfg.Limits.Person), bySignIn: limiter(cfg.Limits.SignIn)}
 	a.live = live.New(a.liveConfig())
 	a.router.Use(named, a.admit)
@@ -83,7 +84,7 @@ func (a *API) Close() { a.live.Close() }
 
 func (a *API) refusal(code problem.Code) http.Handler {
 	return named(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		refuse(w, r, problem.New(code, ""), a.cfg.Log)
+		refuse(w, r, problem.New(code, ""), a.failures)
 	}))
 }
 

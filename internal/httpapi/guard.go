@@ -26,7 +26,7 @@ func (a *API) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := limitKey(clientOf(r.Context()).IP)
 		if err := take(a.byAddress, key); err != nil {
-			refuse(w, r, err, a.cfg.Log)
+			refuse(w, r, err, a.failures)
 			return
 		}
 		if route := mux.CurrentRoute(r); route != nil && route.GetName() == routeOpen {
@@ -42,19 +42,19 @@ func (a *API) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, ok := auth.FromContext(r.Context())
 		if !ok {
-			refuse(w, r, problem.New(problem.Unauthenticated, ""), a.cfg.Log)
+			refuse(w, r, problem.New(problem.Unauthenticated, ""), a.failures)
 			return
 		}
 		if rec, ok := r.Context().Value(recorderKey{}).(*recorder); ok {
 			rec.person = id.Person.String()
 		}
 		if err := take(a.byPerson, id.Person.String()); err != nil {
-			refuse(w, r, err, a.cfg.Log)
+			refuse(w, r, err, a.failures)
 			return
 		}
 		// An edge's token is good for its own building, whatever the memberships say.
 		if building, has := mux.Vars(r)["building"]; has && !id.Building.IsZero() && !strings.EqualFold(building, id.Building.String()) {
-			refuse(w, r, problem.New(problem.NotFound, ""), a.cfg.Log)
+			refuse(w, r, problem.New(problem.NotFound, ""), a.failures)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -77,7 +77,7 @@ func (a *API) readJSON(next http.Handler) http.Handler {
 			return
 		}
 		if err := a.bufferJSON(w, r); err != nil {
-			refuse(w, r, err, a.cfg.Log)
+			refuse(w, r, err, a.failures)
 			return
 		}
 		next.ServeHTTP(w, r)

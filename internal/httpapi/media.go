@@ -69,7 +69,7 @@ func (a *API) blob(ctx context.Context, digest, contentType string) (*huma.Strea
 	return &huma.StreamResponse{Body: func(out huma.Context) {
 		r, w := humamux.Unwrap(out)
 		if err := media.ServeBlob(w, r, a.cfg.Media.Blobs, hash, contentType); err != nil {
-			refuse(w, r, err, a.cfg.Log)
+			refuse(w, r, err, a.failures)
 		}
 	}}, nil
 }

@@ -124,7 +124,7 @@ func register[I, O any](a *API, o operation, handle func(ctx context.Context, in
 	huma.Register(group, o.describe(), func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, in)
 		if err != nil {
-			return nil, problemOf(ctx, err, a.cfg.Log)
+			return nil, problemOf(ctx, err, a.failures)
 		}
 		return out, nil
 	})

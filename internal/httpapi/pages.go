@@ -85,7 +85,7 @@ func (a *API) files(from fs.FS) http.Handler {
 func (a *API) dashboard() http.Handler {
 	if a.cfg.Dashboard == nil {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			refuse(w, r, problem.New(problem.NotFound, "this program was built without the dashboard"), a.cfg.Log)
+			refuse(w, r, problem.New(problem.NotFound, "this program was built without the dashboard"), a.failures)
 		})
 	}
 	return a.files(a.cfg.Dashboard)

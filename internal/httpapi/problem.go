@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -100,22 +99,22 @@ func toBody(ctx context.Context, p *problem.Problem) *Problem {
 }
 
 // problemOf makes the answer to an error of a use case. What no person may see is logged
-// here, once, and is not sent.
-func problemOf(ctx context.Context, err error, log *slog.Logger) *Problem {
+// here, once for each cause, and is not sent.
+func problemOf(ctx context.Context, err error, failed *failures) *Problem {
 	p := problem.From(err)
 	switch {
 	case ctx.Err() != nil && p.Code == problem.Internal:
 		// The caller left or the time for the request is over: nothing is broken.
 		p = problem.Wrap(problem.Unavailable, err, "")
 	case p.Status() >= http.StatusInternalServerError:
-		log.ErrorContext(ctx, "request failed", obs.Code(p.Code), obs.Error(err))
+		failed.note(ctx, p.Code, err)
 	}
 	return toBody(ctx, p)
 }
 
 // refuse answers a request outside the library's handlers.
-func refuse(w http.ResponseWriter, r *http.Request, err error, log *slog.Logger) {
-	p := problemOf(r.Context(), err, log)
+func refuse(w http.ResponseWriter, r *http.Request, err error, failed *failures) {
+	p := problemOf(r.Context(), err, failed)
 	for name, values := range p.header {
 		w.Header()[name] = values
 	}

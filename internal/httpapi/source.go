@@ -40,7 +40,7 @@ func (a *API) registerSocket() {
 			return &huma.StreamResponse{Body: func(out huma.Context) {
 				r, w := humamux.Unwrap(out)
 				if err := a.live.Serve(w, r); err != nil {
-					refuse(w, r, err, a.cfg.Log)
+					refuse(w, r, err, a.failures)
 				}
 			}}, nil
 		})

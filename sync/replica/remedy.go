@@ -32,6 +32,8 @@ func Remedy(code string) string {
 		return "Look at disk space and the database of the side that reports this; the link is tried again by itself."
 	case wire.CodeStoreRewound:
 		return "A store was restored from a backup: nothing is lost that others hold; both sides offer everything again."
+	case wire.CodeRecordsReturned:
+		return "This store had lost what it once acknowledged, as after a restore: a phone brought it back. The log names the records."
 	case wire.CodeNodeCloned:
 		return "Two programs run with this box's key: a disk was copied. Switch one off and enrol it as a new box. Nothing is lost meanwhile."
 	case wire.CodeChainFork:

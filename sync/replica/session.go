@@ -90,6 +90,7 @@ type Session struct {
 	// following says that a time of the upper tier is being followed.
 	following bool
 	hello     wire.Hello // the peer's
+	helloAt   int64      // when it came
 	out       outbound
 	in        inbound
 	effects   []SessionEffect
@@ -284,13 +285,17 @@ func (s *Session) meet(h wire.Hello) {
 		return
 	}
 	s.protocol = min(h.Protocol, s.own)
-	s.hello, s.phase = h, phaseGreeting
+	s.hello, s.helloAt, s.phase = h, s.now, phaseGreeting
 	s.startGreet()
 }
 
 func (s *Session) startGreet() {
 	s.greet.start()
-	s.do(DoGreet{Hello: s.hello})
+	hello := s.hello
+	if hello.Time > 0 {
+		hello.Time += s.now - s.helloAt // the peer's time went on while this store was busy
+	}
+	s.do(DoGreet{Hello: hello})
 }
 
 func (s *Session) garbled(e Garbled) {

@@ -27,6 +27,7 @@ const (
 	CodeChainFork        = "chain_fork"         // two hashes at one number: a key was copied
 	CodeStoreFailed      = "store_failed"       // the receiver's store could not take the record
 	CodeStoreRewound     = "store_rewound"      // a node holds less than it gave receipts for
+	CodeRecordsReturned  = "records_returned"   // a phone brought back records that a store had lost
 	CodeNodeCloned       = "node_cloned"        // two programs speak with one node's key
 	CodeSetManyElements  = "set_many_elements"  // more than one new element of a set in one transaction
 	CodeImmutable        = "immutable"          // a second write to an additive fact

@@ -164,6 +164,7 @@ export const strings = Object.freeze({
   'edges.happened_of.one': '{what}, {when}',
   'edges.happened_of.other': '{what}, {count} times, last {when}',
   'edges.notice.store_rewound': 'A store was set back',
+  'edges.notice.records_returned': 'A phone brought back lost records',
   'edges.notice.node_cloned': 'Two boxes use one key',
   'edges.notice.chain_fork': 'Two histories under one key',
   'edges.version': 'Version',

@@ -8,7 +8,7 @@ import { listNotice, press, time } from './parts.js';
 import { showDone, showProblem } from './notices.js';
 
 /** The notices that have a text of their own; others show their code. */
-const known = ['store_rewound', 'node_cloned', 'chain_fork'];
+const known = ['store_rewound', 'records_returned', 'node_cloned', 'chain_fork'];
 
 /**
  * What happened between nodes, how often and when last.
