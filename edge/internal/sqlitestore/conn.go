@@ -23,6 +23,7 @@ type conn struct {
 	c          *sql.Conn
 	statements map[string]*sql.Stmt
 	walked     map[string]walkStmt
+	args       []driver.NamedValue // of the statement that runs
 }
 
 func (c *conn) begin() (*sql.Tx, error) {
@@ -47,17 +48,6 @@ func (c *conn) stmt(text string) (*sql.Stmt, error) {
 	}
 	c.statements[text] = s
 	return s, nil
-}
-
-func (c *conn) exec(text string, args ...any) error {
-	s, err := c.stmt(text) //nolint:sqlclosecheck // kept for the life of the connection
-	if err != nil {
-		return err
-	}
-	if _, err := s.ExecContext(context.Background(), args...); err != nil {
-		return translate(err)
-	}
-	return nil
 }
 
 // pragma sets what holds for the connection. It answers with a row, which a kept statement

@@ -43,22 +43,32 @@ func (c *conn) walk(args []any, fn func([]*walk) error, texts ...string) error {
 	})
 }
 
-// begins prepares a query once for the life of the connection, and runs it.
+// prepared gives the driver's form of a constant text, kept for the life of the connection.
+func (c *conn) prepared(at any, text string) (walkStmt, error) {
+	if s, ok := c.walked[text]; ok {
+		return s, nil
+	}
+	prepare, fits := at.(driver.ConnPrepareContext)
+	if !fits {
+		return nil, fmt.Errorf("driver %T cannot prepare", at)
+	}
+	made, err := prepare.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", text, translate(err))
+	}
+	s, fits := made.(walkStmt)
+	if !fits {
+		return nil, errors.Join(fmt.Errorf("driver's statement %T cannot run", made), made.Close())
+	}
+	c.walked[text] = s
+	return s, nil
+}
+
+// begins runs a query.
 func (c *conn) begins(at any, text string, args []driver.NamedValue) (*walk, error) {
-	s, ok := c.walked[text]
-	if !ok {
-		prepare, fits := at.(driver.ConnPrepareContext)
-		if !fits {
-			return nil, fmt.Errorf("driver %T cannot prepare", at)
-		}
-		made, err := prepare.PrepareContext(context.Background(), text)
-		if err != nil {
-			return nil, fmt.Errorf("prepare %q: %w", text, err)
-		}
-		if s, fits = made.(walkStmt); !fits {
-			return nil, errors.Join(fmt.Errorf("driver's statement %T cannot query", made), made.Close())
-		}
-		c.walked[text] = s
+	s, err := c.prepared(at, text)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := s.QueryContext(context.Background(), args)
 	if err != nil {
@@ -67,10 +77,11 @@ func (c *conn) begins(at any, text string, args []driver.NamedValue) (*walk, err
 	return &walk{rows: rows, row: make([]driver.Value, len(rows.Columns()))}, nil
 }
 
-// walkStmt is what a driver's prepared query can.
+// walkStmt is what a driver's prepared statement can.
 type walkStmt interface {
 	driver.Stmt
 	driver.StmtQueryContext
+	driver.StmtExecContext
 }
 
 // next reads the next row over the last; the values of those before stay as they are.
