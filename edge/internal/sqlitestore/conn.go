@@ -144,9 +144,21 @@ func (s *Store) snapshot(ctx context.Context, what string, fn func(*conn) error)
 
 // session is one shared write transaction.
 type session struct {
-	conn  *conn
-	tx    *sql.Tx
-	moved []record.ID // buildings whose feed moved
+	conn    *conn
+	tx      *sql.Tx
+	hot     *hot
+	changes *changes    // of the calls that succeeded
+	moved   []record.ID // buildings whose feed moved
+	begun   bool        // the call that runs may have written
+}
+
+// begins comes before the first write of a call, which a failure takes back.
+func (t *session) begins() error {
+	if t.begun {
+		return nil
+	}
+	t.begun = true
+	return t.conn.exec("SAVEPOINT call")
 }
 
 // commit runs a batch in one transaction, each call in a savepoint, and makes it durable.
@@ -160,13 +172,19 @@ func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 	if err != nil {
 		return fmt.Errorf("%w: begin: %w", replica.ErrBusy, errors.Join(err, s.writer.discard()))
 	}
-	t := &session{conn: s.writer, tx: tx}
+	t := &session{conn: s.writer, tx: tx, hot: &s.hot, changes: newChanges()}
 	for _, call := range batch {
 		if err := t.try(call); err != nil {
 			return s.abandon(tx, err)
 		}
 	}
-	if err := tx.Commit(); err != nil {
+	if err := errors.Join(s.writer.saveStates(t.changes), s.writer.saveChains(t.changes)); err != nil {
+		return s.abandon(tx, fmt.Errorf("save states and chains: %w", err))
+	}
+	known := s.hot.ending(t.changes)
+	err = tx.Commit()
+	s.hot.ended(t.changes, known, err == nil)
+	if err != nil {
 		return s.abandon(tx, fmt.Errorf("commit: %w", err))
 	}
 	for _, building := range t.moved {
@@ -177,15 +195,19 @@ func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 
 // try runs one call; an error means that the whole transaction is gone.
 func (t *session) try(call *groupcommit.Call[*session]) error {
-	if err := t.conn.exec("SAVEPOINT call"); err != nil {
-		return err
-	}
+	t.begun = false
 	moved := len(t.moved)
 	if err := call.Try(t); err != nil {
 		t.moved = t.moved[:moved]
+		if !t.begun {
+			return nil
+		}
 		if err := t.conn.exec("ROLLBACK TO call"); err != nil {
 			return err
 		}
+	}
+	if !t.begun {
+		return nil
 	}
 	return t.conn.exec("RELEASE call")
 }

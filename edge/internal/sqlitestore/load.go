@@ -50,6 +50,16 @@ const stretchGapMax = 8
 
 // Load implements replica.Store.
 func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need) (have replica.Have, err error) {
+	var commits uint64
+	if near(need) && ctx.Err() == nil && !s.isClosed() {
+		if err := need.Check(building); err != nil {
+			return replica.Have{}, err
+		}
+		var all bool
+		if have, commits, all = s.hot.load(building, need); all {
+			return have, nil
+		}
+	}
 	err = s.snapshot(ctx, "load", func(c *conn) error {
 		state, err := c.state(building)
 		if err == nil {
@@ -57,17 +67,25 @@ func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need)
 		}
 		return err
 	})
+	if err == nil && near(need) {
+		s.hot.keep(commits, building, need, have)
+	}
 	return have, err
 }
 
-func (c *conn) load(building record.ID, need replica.Need, state replica.State) (replica.Have, error) {
-	have := replica.Have{
+// emptyHave has nothing but a state.
+func emptyHave(state replica.State) replica.Have {
+	return replica.Have{
 		State:   state,
 		Records: map[record.Key]replica.Stored{}, Touches: map[record.Key][]replica.PhoneTouch{},
 		Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{},
 		Waiting: map[record.ReplicaID][]replica.EventRow{}, Unsettled: map[record.ReplicaID]uint64{}, Sums: map[record.Key]replica.SumRow{},
 		Erased: map[record.Dot]record.Dot{},
 	}
+}
+
+func (c *conn) load(building record.ID, need replica.Need, state replica.State) (replica.Have, error) {
+	have := emptyHave(state)
 	if err := need.Check(building); err != nil {
 		return have, err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -46,6 +47,7 @@ type transaction struct {
 	*session
 	building record.ID
 	tables   map[string]tableText
+	changes  *changes
 	// broken is the first Save that failed: a caller that overlooks it keeps nothing.
 	broken error
 	state  *replica.State // as it stands in this transaction, once it was read or saved
@@ -56,14 +58,26 @@ func (t *transaction) Load(ctx context.Context, need replica.Need) (replica.Have
 	if err := ctx.Err(); err != nil {
 		return replica.Have{}, fmt.Errorf("%w: load: %w", replica.ErrBusy, err)
 	}
-	if t.state == nil {
-		s, err := t.conn.state(t.building)
-		if err != nil {
-			return replica.Have{}, fmt.Errorf("state: %w", err)
-		}
-		t.state = &s
+	state, err := t.known()
+	if err != nil {
+		return replica.Have{}, err
 	}
-	return t.conn.load(t.building, need, *t.state)
+	if near(need) {
+		return t.near(need, state)
+	}
+	// The statements of what else there is read the table of chains.
+	for _, c := range []*changes{t.session.changes, t.changes} {
+		if len(c.chains) == 0 {
+			continue
+		}
+		if err := t.session.begins(); err != nil {
+			return replica.Have{}, err
+		}
+		if err := t.conn.saveChains(c); err != nil {
+			return replica.Have{}, fmt.Errorf("save chains: %w", err)
+		}
+	}
+	return t.conn.load(t.building, need, state)
 }
 
 // Save implements replica.Tx.
@@ -84,6 +98,9 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	if err := e.Check(t.building); err != nil {
 		return err
 	}
+	if err := t.session.begins(); err != nil {
+		return err
+	}
 	steps := []struct {
 		what string
 		save func(replica.Effects) error
@@ -99,9 +116,20 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	return nil
 }
 
+// saveState only notes the state: it is written once for all that share the commit.
 func (t *transaction) saveState(e replica.Effects) error {
-	s := e.State
-	return t.conn.exec(upsertState, t.building[:], s.Boot[:], s.Replica[:], bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position))
+	t.changes.states[t.building] = e.State
+	return nil
+}
+
+func (c *conn) saveStates(of *changes) error {
+	for building, s := range of.states {
+		err := c.exec(upsertState, building[:], s.Boot[:], s.Replica[:], bits(s.N), s.Head[:], bits(uint64(s.Stamp)), s.ClockOffset, bits(s.Position))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *transaction) saveRecords(e replica.Effects) error {
@@ -109,6 +137,7 @@ func (t *transaction) saveRecords(e replica.Effects) error {
 		if r.Position == 0 {
 			return fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, r.Key)
 		}
+		t.changes.record(r.Key, func(c *changed) { c.saved, c.body, c.position = true, r.Body, r.Position })
 		if err := t.conn.exec(upsertRecord, t.building[:], r.Key.Kind, r.Key.ID[:], bits(r.Position), r.Body); err != nil {
 			return fmt.Errorf("%s: %w", r.Key, err)
 		}
@@ -168,37 +197,52 @@ func (t *transaction) saveErasures(e replica.Effects) (err error) {
 	return nil
 }
 
+// saveChains only notes the chains, as saveState does the state.
 func (t *transaction) saveChains(e replica.Effects) error {
 	for _, c := range e.Chains {
-		var card, predecessor, signed, receipt []byte
-		var err error
-		if c.Card != nil {
-			if card, err = record.Marshal(c.Card); err != nil {
-				return err
-			}
-			if p := c.Card.Predecessor.Replica; !p.IsZero() {
-				predecessor = p[:]
-			}
-		}
-		if c.Signed != nil {
-			if signed, err = record.Marshal(c.Signed); err != nil {
-				return err
-			}
-		}
-		if c.Receipt != nil {
-			if receipt, err = record.Marshal(c.Receipt); err != nil {
-				return err
-			}
-		}
-		err = t.conn.exec(upsertChain, t.building[:], c.Replica[:], orNull(card), orNull(predecessor), bits(c.Held), c.Hash[:], orNull(signed), bits(c.Receipted), orNull(receipt), bits(c.Fork), bits(c.Cut))
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.Replica, err)
+		t.changes.chains[chainID{t.building, c.Replica}] = c
+	}
+	return nil
+}
+
+func (c *conn) saveChains(of *changes) error {
+	for id, chain := range of.chains {
+		if err := c.saveChain(id.building, chain); err != nil {
+			return fmt.Errorf("%s: %w", id.replica, err)
 		}
 	}
 	return nil
 }
 
+func (c *conn) saveChain(building record.ID, chain replica.Chain) (err error) {
+	var card, predecessor, signed, receipt []byte
+	if chain.Card != nil {
+		if card, err = record.Marshal(chain.Card); err != nil {
+			return err
+		}
+		if p := chain.Card.Predecessor.Replica; !p.IsZero() {
+			predecessor = p[:]
+		}
+	}
+	if chain.Signed != nil {
+		if signed, err = record.Marshal(chain.Signed); err != nil {
+			return err
+		}
+	}
+	if chain.Receipt != nil {
+		if receipt, err = record.Marshal(chain.Receipt); err != nil {
+			return err
+		}
+	}
+	return c.exec(upsertChain, building[:], chain.Replica[:], orNull(card), orNull(predecessor), bits(chain.Held), chain.Hash[:],
+		orNull(signed), bits(chain.Receipted), orNull(receipt), bits(chain.Fork), bits(chain.Cut))
+}
+
 func (t *transaction) saveTouches(e replica.Effects) error {
+	for _, p := range slices.Concat(e.TouchesGone, e.Touches) {
+		t.changes.touched[t.building] = true
+		t.changes.record(p.Key, func(c *changed) { c.touched = true })
+	}
 	for _, p := range e.TouchesGone {
 		if err := t.conn.exec(deleteTouch, t.building[:], p.Key.Kind, p.Key.ID[:], p.Field, p.Dot.Replica[:], bits(p.Dot.N)); err != nil {
 			return err

@@ -50,6 +50,7 @@ type Store struct {
 	readers  chan *conn
 	queue    groupcommit.Queue[*session]
 	watchers watch.Set
+	hot      hot
 	tables   map[string]tableText
 	closed   chan struct{}
 }
@@ -131,15 +132,23 @@ func (s *Store) DB() *sql.DB { return s.read }
 // writer and with the same durability as Update. fn must neither commit nor roll back, and
 // must not write the replicated tables.
 func (s *Store) Local(ctx context.Context, fn func(*sql.Tx) error) error {
-	return s.do(ctx, "write local tables", func(t *session) error { return fn(t.tx) })
+	return s.do(ctx, "write local tables", func(t *session) error {
+		if err := t.begins(); err != nil {
+			return err
+		}
+		return fn(t.tx)
+	})
 }
 
 // Update implements replica.Store.
 func (s *Store) Update(ctx context.Context, building record.ID, fn func(replica.Tx) error) error {
 	return s.do(ctx, "update", func(t *session) error {
-		tx := &transaction{session: t, building: building, tables: s.tables}
+		tx := &transaction{session: t, building: building, tables: s.tables, changes: newChanges()}
 		if err := fn(tx); err != nil {
 			return err
+		}
+		if tx.broken == nil {
+			t.changes.add(tx.changes)
 		}
 		return tx.broken
 	})
@@ -160,6 +169,15 @@ func (s *Store) do(ctx context.Context, what string, fn func(*session) error) er
 		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, err)
 	}
 	return err
+}
+
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // Watch implements replica.Store.

@@ -1,0 +1,320 @@
+package sqlitestore
+
+import (
+	"bytes"
+	"sync"
+
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// Limits of what is kept in memory: a few megabytes at the most. A box has one building.
+const (
+	hotBuildingsMax = 8
+	// hotRecordsMax is a generation: the building, its people at work and what they look at.
+	hotRecordsMax = 256
+	// hotBodyMax keeps long records out, which few requests read.
+	hotBodyMax   = 8 << 10
+	hotChainsMax = 2048
+)
+
+// hot is what requests and decisions read again and again, such as the caller's membership,
+// exactly as the last commit left it. Only this process writes the file, and only commits
+// change what is here: before one, all that it changes is forgotten; after it, the new state
+// is taken. What a snapshot found is kept only where no commit came between.
+type hot struct {
+	mu        sync.Mutex
+	commits   uint64 // counts their beginnings and their ends
+	buildings map[record.ID]*hotBuilding
+}
+
+type hotBuilding struct {
+	state *replica.State
+	// untouched: the store is known to hold no phone's touch of any record.
+	untouched bool
+	// Records that were used lately are young; once those are many they are old, and the old
+	// ones are forgotten.
+	young, old map[record.Key]hotRecord
+	chains     map[record.ReplicaID]*replica.Chain // nil where the store is known to have none
+}
+
+type hotRecord struct {
+	stored  replica.Stored
+	touches []replica.PhoneTouch
+}
+
+// at gives what is kept of a building. The lock is held.
+func (h *hot) at(building record.ID) *hotBuilding {
+	b := h.buildings[building]
+	if b == nil {
+		if h.buildings == nil || len(h.buildings) >= hotBuildingsMax {
+			h.buildings = map[record.ID]*hotBuilding{}
+		}
+		b = &hotBuilding{young: map[record.Key]hotRecord{}, chains: map[record.ReplicaID]*replica.Chain{}}
+		h.buildings[building] = b
+	}
+	return b
+}
+
+func (b *hotBuilding) record(k record.Key) (hotRecord, bool) {
+	r, ok := b.young[k]
+	if !ok {
+		if r, ok = b.old[k]; ok {
+			delete(b.old, k)
+			b.put(k, r)
+		}
+	}
+	return r, ok
+}
+
+func (b *hotBuilding) put(k record.Key, r hotRecord) {
+	if len(b.young) >= hotRecordsMax {
+		b.old, b.young = b.young, map[record.Key]hotRecord{}
+	}
+	b.young[k] = r
+}
+
+func (b *hotBuilding) forget(k record.Key) (had bool) {
+	_, young := b.young[k]
+	_, old := b.old[k]
+	delete(b.young, k)
+	delete(b.old, k)
+	return young || old
+}
+
+// near reports whether a need asks for nothing but what may be kept here.
+func near(n replica.Need) bool {
+	return n.Peer.IsZero() && len(n.Events)+len(n.Waiting)+len(n.Unsettled)+len(n.HeldBack)+len(n.Branches)+len(n.Sums.Keys) == 0
+}
+
+// load answers a need as one snapshot would, where all of it is here. Otherwise it gives
+// the count of commits, for keep.
+func (h *hot) load(building record.ID, need replica.Need) (have replica.Have, commits uint64, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.buildings[building]
+	if b == nil || b.state == nil {
+		return have, h.commits, false
+	}
+	have = emptyHave(*b.state)
+	for _, k := range need.Keys {
+		r, found := b.record(k)
+		if !found {
+			return have, h.commits, false
+		}
+		r.into(k, have)
+	}
+	unknown := lineOf(need.Chains, have.Chains, func(id record.ReplicaID) (*replica.Chain, bool) {
+		c, known := b.chains[id]
+		return c, known
+	})
+	return have, h.commits, len(unknown) == 0
+}
+
+func (r hotRecord) into(k record.Key, have replica.Have) {
+	have.Records[k] = r.stored
+	if len(r.touches) > 0 {
+		have.Touches[k] = r.touches
+	}
+}
+
+// keep takes what a snapshot found that began when so many commits had been counted.
+func (h *hot) keep(commits uint64, building record.ID, need replica.Need, have replica.Have) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.commits != commits {
+		return
+	}
+	b := h.at(building)
+	b.state = &have.State
+	b.keep(need.Keys, have)
+	b.keepLine(need.Chains, have.Chains)
+}
+
+// keep takes records that are in the store. What is not there is looked up each time.
+func (b *hotBuilding) keep(keys []record.Key, have replica.Have) {
+	if len(keys) > hotRecordsMax/4 {
+		return // a page of a list, not what each request needs
+	}
+	for _, k := range keys {
+		if s, ok := have.Records[k]; ok && len(s.Body) <= hotBodyMax {
+			b.put(k, hotRecord{stored: s, touches: have.Touches[k]})
+		}
+	}
+}
+
+// keepLine takes chains with all their ancestors: those that are not among what was found
+// are not in the store.
+func (b *hotBuilding) keepLine(asked []record.ReplicaID, found map[record.ReplicaID]replica.Chain) {
+	if len(asked) == 0 {
+		return
+	}
+	if len(b.chains)+len(found) > hotChainsMax {
+		clear(b.chains)
+		if len(found) > hotChainsMax {
+			return
+		}
+	}
+	absent := func(id record.ReplicaID) {
+		if _, ok := found[id]; !ok {
+			b.chains[id] = nil
+		}
+	}
+	for id, c := range found {
+		b.chains[id] = &c
+		if c.Card != nil && !c.Card.Predecessor.Replica.IsZero() {
+			absent(c.Card.Predecessor.Replica)
+		}
+	}
+	for _, id := range asked {
+		absent(id)
+	}
+}
+
+// ending forgets what a commit is about to change, and gives the records that were here.
+func (h *hot) ending(c *changes) (known []record.Key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.commits++
+	for building := range c.states {
+		h.at(building).state = nil
+	}
+	for building := range c.touched {
+		h.at(building).untouched = false
+	}
+	for id := range c.chains {
+		delete(h.at(id.building).chains, id.replica)
+	}
+	for k := range c.records {
+		if h.at(k.Building).forget(k) {
+			known = append(known, k)
+		}
+	}
+	return known
+}
+
+// ended takes what a commit changed: of records only those that were asked for before, and
+// in memory of their own.
+func (h *hot) ended(c *changes, known []record.Key, committed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.commits++
+	if !committed {
+		clear(h.buildings) // what is on the disk now is found there
+		return
+	}
+	for building, s := range c.states {
+		h.at(building).state = &s
+	}
+	for id, chain := range c.chains {
+		if b := h.at(id.building); len(b.chains) < hotChainsMax {
+			b.chains[id.replica] = &chain
+		}
+	}
+	for k := range c.records {
+		h.at(k.Building).forget(k) // a snapshot from before may have brought it back
+	}
+	for _, k := range known {
+		saved, b := c.records[k], h.at(k.Building)
+		if !saved.saved || saved.touched || !b.untouched || len(saved.body) > hotBodyMax {
+			continue
+		}
+		if stored, err := decodeStored(bytes.Clone(saved.body), saved.position); err == nil {
+			b.put(k, hotRecord{stored: stored})
+		}
+	}
+}
+
+// lineOf adds chains with their ancestors to into and gives the ids of which get knows
+// nothing. A nil chain is one that there is not.
+func lineOf(ids []record.ReplicaID, into map[record.ReplicaID]replica.Chain, get func(record.ReplicaID) (*replica.Chain, bool)) (unknown []record.ReplicaID) {
+	for _, id := range ids {
+		for {
+			if _, done := into[id]; done {
+				break
+			}
+			c, known := get(id)
+			if !known {
+				unknown = append(unknown, id)
+			}
+			if c == nil {
+				break
+			}
+			into[id] = *c
+			if c.Card == nil || c.Card.Predecessor.Replica.IsZero() {
+				break
+			}
+			id = c.Card.Predecessor.Replica
+		}
+	}
+	return unknown
+}
+
+func decodeStored(body []byte, position uint64) (replica.Stored, error) {
+	r, err := record.Decode(body)
+	return replica.Stored{Record: r, Body: body, Position: position}, err
+}
+
+// The parts that a transaction asks for. No commit comes between: it holds the lock.
+
+func (h *hot) stateOf(building record.ID) (replica.State, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.at(building).state; s != nil {
+		return *s, true
+	}
+	return replica.State{}, false
+}
+
+func (h *hot) untouchedIn(building record.ID) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.at(building).untouched
+}
+
+func (h *hot) knowUntouched(building record.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at(building).untouched = true
+}
+
+// recordOf adds a record to what a decision has, where it is here.
+func (h *hot) recordOf(k record.Key, have replica.Have) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r, ok := h.at(k.Building).record(k)
+	if ok {
+		r.into(k, have)
+	}
+	return ok
+}
+
+func (h *hot) chainOf(id chainID) (*replica.Chain, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, known := h.at(id.building).chains[id.replica]
+	return c, known
+}
+
+// keepRead takes records that a transaction read, and that nobody saved in it.
+func (h *hot) keepRead(building record.ID, keys []record.Key, have replica.Have) {
+	if len(keys) == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at(building).keep(keys, have)
+}
+
+// keepLineRead takes chains that a transaction read, but for those that were saved in it.
+func (h *hot) keepLineRead(building record.ID, asked []record.ReplicaID, found map[record.ReplicaID]replica.Chain, saved func(record.ReplicaID) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.at(building)
+	b.keepLine(asked, found)
+	for id := range b.chains {
+		if saved(id) {
+			delete(b.chains, id)
+		}
+	}
+}
