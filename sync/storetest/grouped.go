@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"estate/sync/memstore"
+	"estate/sync/record"
 	"estate/sync/replica"
 )
 
@@ -31,24 +32,26 @@ func RunGrouped(t *testing.T, s replica.Store) {
 	ctx, twin := testContext(t), memstore.New()
 	random := rand.New(rand.NewPCG(seed, seed))
 	for round := range rounds {
+		building := []record.ID{building1, building2}[round%2]
 		run := make(chan struct{})
 		var wg sync.WaitGroup
 		errs := make([]error, together)
 		lead := make(chan struct{})
 		wg.Go(func() {
-			errs[0] = s.Update(ctx, building1, func(replica.Tx) error { close(lead); <-run; return nil })
+			errs[0] = s.Update(ctx, building, func(replica.Tx) error { close(lead); <-run; return nil })
 		})
 		<-lead
+		var seen, expected [together]string
 		for i := 1; i < together; i++ {
 			choices, fails := random.Uint64(), random.IntN(6) == 0
 			a := arriving{ctx, &sync.Once{}, make(chan struct{})}
 			wg.Go(func() {
-				if err := randomWrite(a, s, building1, choices, fails); (err != nil) != fails {
+				if err := randomWrite(a, s, building, choices, fails, &seen[i]); (err != nil) != fails {
 					errs[i] = fmt.Errorf("round %d of seed %d, call %d: %w", round, seed, i, err)
 				}
 			})
 			<-a.waiting
-			if err := randomWrite(ctx, twin, building1, choices, fails); (err != nil) != fails {
+			if err := randomWrite(ctx, twin, building, choices, fails, &expected[i]); (err != nil) != fails {
 				t.Fatal(err)
 			}
 		}
@@ -59,11 +62,17 @@ func RunGrouped(t *testing.T, s replica.Store) {
 				t.Fatal(err)
 			}
 		}
-		for range 4 {
-			need := randomNeed(random, building1)
-			equal(t, fmt.Sprintf("load after round %d of seed %d", round, seed), flat(mustLoad(t, s, building1, need)), flat(mustLoad(t, twin, building1, need)))
+		for i := range seen {
+			equal(t, fmt.Sprintf("loads within call %d of round %d of seed %d", i, round, seed), seen[i], expected[i])
 		}
-		got, want := mustFeed(t, s, building1, 0), mustFeed(t, twin, building1, 0)
+		for n := range 8 {
+			need := randomNeed(random, building)
+			if n%2 == 0 {
+				need = randomFew(random, building)
+			}
+			equal(t, fmt.Sprintf("load after round %d of seed %d", round, seed), flat(mustLoad(t, s, building, need)), flat(mustLoad(t, twin, building, need)))
+		}
+		got, want := mustFeed(t, s, building, 0), mustFeed(t, twin, building, 0)
 		equal(t, fmt.Sprintf("feed after round %d of seed %d", round, seed), flatPage(got), flatPage(want))
 	}
 }

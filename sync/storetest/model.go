@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"estate/sync/memstore"
@@ -21,12 +22,16 @@ func likeMemory(t *testing.T, s replica.Store) {
 	for step := range steps {
 		building := []record.ID{building1, building2}[random.IntN(2)]
 		choices, fails := random.Uint64(), random.IntN(5) == 0
-		for _, store := range []replica.Store{twin, s} {
-			err := randomWrite(ctx, store, building, choices, fails)
+		var seen [2]string
+		for i, store := range []replica.Store{twin, s} {
+			err := randomWrite(ctx, store, building, choices, fails, &seen[i])
 			if (err != nil) != fails {
 				t.Fatalf("step %d of seed %d: %v", step, seed, err)
 			}
 		}
+		equal(t, fmt.Sprintf("loads within step %d of seed %d", step, seed), seen[1], seen[0])
+		few := randomFew(random, building)
+		equal(t, fmt.Sprintf("load of few at step %d of seed %d", step, seed), flat(mustLoad(t, s, building, few)), flat(mustLoad(t, twin, building, few)))
 		need := randomNeed(random, building)
 		equal(t, fmt.Sprintf("load at step %d of seed %d", step, seed), flat(mustLoad(t, s, building, need)), flat(mustLoad(t, twin, building, need)))
 		after, limit := random.Uint64N(30), random.IntN(20)
@@ -39,12 +44,18 @@ func likeMemory(t *testing.T, s replica.Store) {
 	}
 }
 
-func randomWrite(ctx context.Context, s replica.Store, building record.ID, choices uint64, fails bool) error {
+// randomWrite is one transaction, with what it sees before and after it saved. No phone
+// touches anything in the second building.
+func randomWrite(ctx context.Context, s replica.Store, building record.ID, choices uint64, fails bool, seen *string) error {
 	random := rand.New(rand.NewPCG(choices, 0))
 	return s.Update(ctx, building, func(tx replica.Tx) error {
 		random = rand.New(rand.NewPCG(choices, 0))
 		have, err := tx.Load(ctx, replica.Need{})
 		if err != nil {
+			return err
+		}
+		few, looks := randomFew(random, building), random.IntN(3)
+		if *seen, err = look(ctx, tx, few, looks > 0); err != nil {
 			return err
 		}
 		w := &writer{have: have, effects: replica.Effects{State: have.State}}
@@ -71,17 +82,59 @@ func randomWrite(ctx context.Context, s replica.Store, building record.ID, choic
 		} else {
 			w.effects.TouchesGone, w.effects.QuarantineOut = []replica.PhoneTouch{touch}, []replica.QuarantineRow{held}
 		}
+		if building == building2 {
+			w.effects.Touches, w.effects.TouchesGone = nil, nil
+		}
 		if random.IntN(2) == 0 {
 			w.effects.Cursor = &replica.PeerCursor{Peer: held.Peer, Cursor: wire.Cursor{Generation: from, Position: n}}
 		}
 		if err := tx.Save(ctx, w.effects); err != nil {
 			return err
 		}
+		after, err := look(ctx, tx, few, looks > 1)
+		if err != nil {
+			return err
+		}
+		*seen += after
+		if looks == 2 { // what else there is, and the few again
+			if _, err := tx.Load(ctx, randomNeed(random, building)); err != nil {
+				return err
+			}
+			if after, err = look(ctx, tx, few, true); err != nil {
+				return err
+			}
+			*seen += after
+		}
 		if fails {
 			return errInjected
 		}
 		return nil
 	})
+}
+
+// look prints what a transaction sees.
+func look(ctx context.Context, tx replica.Tx, need replica.Need, does bool) (string, error) {
+	if !does {
+		return "", nil
+	}
+	have, err := tx.Load(ctx, need)
+	if err != nil {
+		return "", err
+	}
+	return flat(have), nil
+}
+
+// randomFew is what a single write asks for: some records and chains.
+func randomFew(random *rand.Rand, building record.ID) (need replica.Need) {
+	for range random.IntN(4) {
+		need.Keys = append(need.Keys, record.Key{Building: building, Kind: []string{"ticket", "message"}[random.IntN(2)], ID: id("t", random.IntN(8))})
+	}
+	slices.SortFunc(need.Keys, record.Key.Compare)
+	need.Keys = slices.Compact(need.Keys)
+	for range random.IntN(3) {
+		need.Chains = append(need.Chains, id("replica", random.IntN(3)))
+	}
+	return need
 }
 
 func randomNeed(random *rand.Rand, building record.ID) replica.Need {

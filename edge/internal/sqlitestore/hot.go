@@ -20,8 +20,9 @@ const (
 
 // hot is what requests and decisions read again and again, such as the caller's membership,
 // exactly as the last commit left it. Only this process writes the file, and only commits
-// change what is here: before one, all that it changes is forgotten; after it, the new state
-// is taken. What a snapshot found is kept only where no commit came between.
+// change what is here: before one, the records that it changes are forgotten, so that they
+// are read from the file until it is over; after it, all that it changed is taken at once,
+// before anybody hears of it. What a snapshot found is kept only where no commit came between.
 type hot struct {
 	mu        sync.Mutex
 	commits   uint64 // counts their beginnings and their ends
@@ -128,7 +129,7 @@ func (h *hot) keep(commits uint64, building record.ID, need replica.Need, have r
 	b := h.at(building)
 	b.state = &have.State
 	b.keep(need.Keys, have)
-	b.keepLine(need.Chains, have.Chains)
+	b.keepLine(need.Chains, have.Chains, func(record.ReplicaID) bool { return false })
 }
 
 // keep takes records that are in the store. What is not there is looked up each time.
@@ -144,8 +145,8 @@ func (b *hotBuilding) keep(keys []record.Key, have replica.Have) {
 }
 
 // keepLine takes chains with all their ancestors: those that are not among what was found
-// are not in the store.
-func (b *hotBuilding) keepLine(asked []record.ReplicaID, found map[record.ReplicaID]replica.Chain) {
+// are not in the store. Nothing is kept of those that changed since the last commit.
+func (b *hotBuilding) keepLine(asked []record.ReplicaID, found map[record.ReplicaID]replica.Chain, changed func(record.ReplicaID) bool) {
 	if len(asked) == 0 {
 		return
 	}
@@ -156,12 +157,14 @@ func (b *hotBuilding) keepLine(asked []record.ReplicaID, found map[record.Replic
 		}
 	}
 	absent := func(id record.ReplicaID) {
-		if _, ok := found[id]; !ok {
+		if _, ok := found[id]; !ok && !changed(id) {
 			b.chains[id] = nil
 		}
 	}
 	for id, c := range found {
-		b.chains[id] = &c
+		if !changed(id) {
+			b.chains[id] = &c
+		}
 		if c.Card != nil && !c.Card.Predecessor.Replica.IsZero() {
 			absent(c.Card.Predecessor.Replica)
 		}
@@ -171,19 +174,13 @@ func (b *hotBuilding) keepLine(asked []record.ReplicaID, found map[record.Replic
 	}
 }
 
-// ending forgets what a commit is about to change, and gives the records that were here.
+// ending forgets the records that a commit is about to change, and gives those that were here.
 func (h *hot) ending(c *changes) (known []record.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.commits++
-	for building := range c.states {
-		h.at(building).state = nil
-	}
 	for building := range c.touched {
 		h.at(building).untouched = false
-	}
-	for id := range c.chains {
-		delete(h.at(id.building).chains, id.replica)
 	}
 	for k := range c.records {
 		if h.at(k.Building).forget(k) {
@@ -207,7 +204,8 @@ func (h *hot) ended(c *changes, known []record.Key, committed bool) {
 		h.at(building).state = &s
 	}
 	for id, chain := range c.chains {
-		if b := h.at(id.building); len(b.chains) < hotChainsMax {
+		b := h.at(id.building)
+		if delete(b.chains, id.replica); len(b.chains) < hotChainsMax {
 			b.chains[id.replica] = &chain
 		}
 	}
@@ -310,11 +308,5 @@ func (h *hot) keepRead(building record.ID, keys []record.Key, have replica.Have)
 func (h *hot) keepLineRead(building record.ID, asked []record.ReplicaID, found map[record.ReplicaID]replica.Chain, saved func(record.ReplicaID) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := h.at(building)
-	b.keepLine(asked, found)
-	for id := range b.chains {
-		if saved(id) {
-			delete(b.chains, id)
-		}
-	}
+	h.at(building).keepLine(asked, found, saved)
 }
