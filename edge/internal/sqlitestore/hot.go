@@ -22,10 +22,12 @@ const (
 // exactly as the last commit left it. Only this process writes the file, and only commits
 // change what is here: before one, the records that it changes are forgotten, so that they
 // are read from the file until it is over; after it, all that it changed is taken at once,
-// before anybody hears of it. What a snapshot found is kept only where no commit came between.
+// before anybody hears of it. What a snapshot found is kept only where no commit was under
+// way: so no record that somebody saw goes back. A state may stand for a moment where it
+// stood before a commit that is on the disk and not acknowledged yet.
 type hot struct {
 	mu        sync.Mutex
-	commits   uint64 // counts their beginnings and their ends
+	commits   uint64 // counts their beginnings and their ends: odd while one is under way
 	buildings map[record.ID]*hotBuilding
 }
 
@@ -123,7 +125,7 @@ func (r hotRecord) into(k record.Key, have replica.Have) {
 func (h *hot) keep(commits uint64, building record.ID, need replica.Need, have replica.Have) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.commits != commits {
+	if h.commits != commits || commits%2 != 0 {
 		return
 	}
 	b := h.at(building)
@@ -208,9 +210,6 @@ func (h *hot) ended(c *changes, known []record.Key, committed bool) {
 		if delete(b.chains, id.replica); len(b.chains) < hotChainsMax {
 			b.chains[id.replica] = &chain
 		}
-	}
-	for k := range c.records {
-		h.at(k.Building).forget(k) // a snapshot from before may have brought it back
 	}
 	for _, k := range known {
 		saved, b := c.records[k], h.at(k.Building)

@@ -31,8 +31,8 @@ func counter(ctx context.Context, s *Store, building record.ID, key record.Key, 
 }
 
 // TestAcknowledgedIsRead holds that a read after an acknowledgement sees what was
-// acknowledged, and a later read nothing older, whatever is kept in memory: rights that
-// ended have ended for the next request.
+// acknowledged, and a later read of a record nothing older, whatever is kept in memory: rights
+// that ended have ended for the next request.
 func TestAcknowledgedIsRead(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
@@ -48,7 +48,6 @@ func TestAcknowledgedIsRead(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			var before [keys]uint64
-			var state uint64
 			for {
 				select {
 				case <-done:
@@ -56,14 +55,17 @@ func TestAcknowledgedIsRead(t *testing.T) {
 				default:
 				}
 				for i := range key {
-					least := max(before[i], acknowledged[i].Load())
+					least, state := max(before[i], acknowledged[i].Load()), uint64(0)
+					for k := range acknowledged {
+						state += acknowledged[k].Load()
+					}
 					have, err := s.Load(t.Context(), building, replica.Need{Keys: key[i : i+1]})
 					got := have.Records[key[i]].Record.Context.Entry(author)
 					if err != nil || got < least || have.State.N < state {
 						t.Errorf("read %d of %d, state %d of %d: %v", got, least, have.State.N, state, err)
 						return
 					}
-					before[i], state = got, have.State.N
+					before[i] = got
 				}
 			}
 		})
@@ -131,5 +133,44 @@ func TestFailedCallIsForgotten(t *testing.T) {
 	}
 	if got := read(); got != "2 2 0 <nil>" {
 		t.Errorf("after the next call: %s", got)
+	}
+}
+
+// TestOldSnapshotIsNotKept holds that what a snapshot found is kept only where no commit came
+// between its beginning and that.
+func TestOldSnapshotIsNotKept(t *testing.T) {
+	t.Parallel()
+	building, author := record.DerivedID("building"), record.DerivedID("author")
+	key := record.Key{Building: building, Kind: "ticket", ID: record.DerivedID("one")}
+	need := replica.Need{Keys: []record.Key{key}}
+	row := storetest.Row(key, 1, storetest.MakeRecord(author, 1, "old"))
+	old := emptyHave(replica.State{Building: building})
+	old.Records[key] = replica.Stored{Record: row.Record, Body: row.Body, Position: 1}
+	change := newChanges()
+	change.states[building] = replica.State{Building: building, Position: 2}
+	change.record(key, func(c *changed) { c.saved, c.position = true, 2 })
+	for name, when := range map[string]struct{ begun, kept int }{
+		"Quiet": {0, 0}, "BegunBefore": {0, 1}, "BegunAndEndedBefore": {0, 2}, "WhileOneRuns": {1, 1}, "FromOneThatRan": {1, 2}, "After": {2, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var h hot
+			var known []record.Key
+			steps := []func(){func() {}, func() { known = h.ending(change) }, func() { h.ended(change, known, true) }}
+			var began uint64
+			for step, do := range steps {
+				do()
+				if step == when.begun {
+					_, began, _ = h.load(building, need)
+				}
+				if step == when.kept {
+					h.keep(began, building, need, old)
+				}
+			}
+			_, _, kept := h.load(building, need)
+			if want := name == "After"; kept != want {
+				t.Errorf("kept is %v, want %v", kept, want)
+			}
+		})
 	}
 }
