@@ -92,7 +92,7 @@ func (l *line) awaitWritten(ctx context.Context) {
 }
 
 func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end ending) {
-	session := replica.NewSession(replica.SessionConfig{Building: l.building, Peer: l.peer})
+	session := replica.NewSession(replica.SessionConfig{Building: l.building, Peer: l.peer, InFlight: pagesInFlight})
 	hello, err := l.hello(ctx)
 	if err != nil {
 		return ending{code: wire.CodeStoreFailed, detail: fmt.Sprintf("prepare hello: %v", err)}

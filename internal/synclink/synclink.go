@@ -42,6 +42,9 @@ const (
 	// closeWait is what a goodbye may take.
 	closeWait = 2 * time.Second
 	tickEvery = time.Second
+	// pagesInFlight is two transactions of the receiver's: while it applies as many pages as it
+	// takes at once, as many wait for it, and it never waits for the line.
+	pagesInFlight = 8
 	// outMessagesMax bounds what waits for a slow reader. Pages are bounded by credits;
 	// this bounds the small answers that a peer can provoke.
 	outMessagesMax = 8192
