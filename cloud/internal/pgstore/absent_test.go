@@ -98,7 +98,7 @@ func pageNeed(building record.ID, from, to uint64) replica.Need {
 // though the plans were made when the tables were small.
 func TestFewLooksForWhatIsNew(t *testing.T) {
 	t.Parallel()
-	const page, pages = 500, 9
+	const page, pages = 256, 9
 	s, building := openTest(t, pgtest.Database(t)), record.DerivedID("b")
 	for n := range uint64(pages) {
 		if n == 1 { // two of each are there
@@ -178,6 +178,43 @@ func TestChangesReplaceRows(t *testing.T) {
 			if title, _ := r.Record.Siblings("title")[0].Value.AsText(); title != fmt.Sprint(round, c.saves-1) {
 				t.Fatalf("round %d: %s shows %q, which is not the last", round, k, title)
 			}
+		}
+	}
+}
+
+// A page of changes fetches the rows that it replaces, and not all of the building's to join
+// them.
+func TestChangesFetchWhatTheyReplace(t *testing.T) {
+	t.Parallel()
+	const rows, page = 2000, 500
+	s, building := openTest(t, pgtest.Database(t)), record.DerivedID("b")
+	fetched := func(g *group) (n int64) {
+		const text = `SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE relname IN ('record', 'ticket')`
+		if err := g.conn.QueryRow(g.ctx, text).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	for _, to := range []uint64{rows, page} {
+		var got int64
+		err := s.Update(t.Context(), building, func(tx replica.Tx) error {
+			g := tx.(*group)
+			before := fetched(g)
+			if err := saveTickets(t.Context(), tx, building, 0, to, "a title"); err != nil {
+				return err
+			}
+			_, err := tx.Load(t.Context(), pageNeed(building, rows, rows+1)) // sends what waits
+			got = fetched(g) - before
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if to == page && got > 2*page {
+			t.Errorf("%d rows were fetched to replace %d in two tables", got, page)
+		}
+		if _, err := s.Pool().Exec(t.Context(), "ANALYZE record, ticket"); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
