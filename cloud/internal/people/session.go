@@ -167,9 +167,10 @@ func (s *Store) DeleteExpired(ctx context.Context, before time.Time) (int, error
 }
 
 // selectStandings finds sessions that live and says of each whether its person is an
-// operator's admin.
+// operator's admin. The list stands in a sub-select so that the plan is made once (see
+// pgstore's selectRecords).
 const selectStandings = `SELECT k.nth, coalesce((SELECT admin AND NOT disabled FROM account WHERE id = s.person), false)
-	FROM unnest($1::uuid[]) WITH ORDINALITY AS k (family, nth)
+	FROM unnest((SELECT $1::uuid[])) WITH ORDINALITY AS k (family, nth)
 	CROSS JOIN LATERAL (SELECT person FROM session WHERE family = k.family AND revoked_at IS NULL LIMIT 1) s`
 
 // standings looks several sessions up in one statement.

@@ -14,13 +14,16 @@ import (
 )
 
 // The statements of Load. Each list of keys is joined LATERAL behind a fence (OFFSET 0): the
-// planner must look every key up in the primary key, whatever it believes of the table.
+// planner must look every key up in the primary key, whatever it believes of the table. A
+// list that small reads send stands in a sub-select: a planner that sees how few keys there
+// are takes the plan that it made for any number for dearer, and plans anew each time, which
+// costs more than the look-up.
 const (
 	snapshotStatement = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
 	selectState       = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored, '' FROM building_state WHERE building = $1`
-	selectRecords     = `SELECT k.kind, k.id, r.position, r.body FROM unnest($2::text[], $3::uuid[]) AS k (kind, id), LATERAL
+	selectRecords     = `SELECT k.kind, k.id, r.position, r.body FROM unnest((SELECT $2::text[]), (SELECT $3::uuid[])) AS k (kind, id), LATERAL
 		(SELECT position, body FROM record WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) r`
-	selectTouches = `SELECT k.kind, k.id, t.field, t.replica, t.n, t.covered, t.refused FROM unnest($2::text[], $3::uuid[]) AS k (kind, id), LATERAL
+	selectTouches = `SELECT k.kind, k.id, t.field, t.replica, t.n, t.covered, t.refused FROM unnest((SELECT $2::text[]), (SELECT $3::uuid[])) AS k (kind, id), LATERAL
 		(SELECT field, replica, n, covered, refused FROM phone_touch WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) t
 		WHERE EXISTS (SELECT FROM phone_touch WHERE building = $1) ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
 	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut`

@@ -74,9 +74,9 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 
 // leadText looks values up one by one. The fence (OFFSET 0) is between look-up and order:
 // without it a planner who knows nothing of the table yet walks all records of the building
-// in the order that is asked for.
+// in the order that is asked for. For the sub-select see selectRecords.
 func leadText(kind string, f schema.Field) string {
-	return "SELECT k.nth, r.id, r.position, r.body FROM unnest($2::" + fieldType(f) + "[]) WITH ORDINALITY AS k (value, nth)" +
+	return "SELECT k.nth, r.id, r.position, r.body FROM unnest((SELECT $2::" + fieldType(f) + "[])) WITH ORDINALITY AS k (value, nth)" +
 		" CROSS JOIN LATERAL (SELECT id FROM (SELECT id FROM " + quote(kind) + " WHERE building = $1 AND " + quote(f.Name) + " = k.value OFFSET 0) all_of ORDER BY id LIMIT $3) t" +
 		" CROSS JOIN LATERAL (SELECT id, position, body FROM record WHERE building = $1 AND kind = '" + kind + "' AND id = t.id OFFSET 0) r ORDER BY k.nth, r.id"
 }

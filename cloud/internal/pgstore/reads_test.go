@@ -163,30 +163,22 @@ func TestCodesAreLookedUpInTheirIndex(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, pgtest.Database(t))
 	q := NewQueries(s, schema.Kinds())
-	explain := func(when string) {
+	uses := func(when string) {
 		t.Helper()
 		text := strings.NewReplacer("$1", "'"+readBuilding.String()+"'::uuid", "$2", "'{OAK-1}'", "$3", "2").Replace(q.shapes["tickets_by_code"].lead)
-		rows, err := s.Pool().Query(t.Context(), "EXPLAIN "+text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if plan := strings.Join(lines, "\n"); !strings.Contains(plan, "ticket_by_code") {
+		if plan := explain(t, s.Pool(), text); !strings.Contains(plan, "ticket_by_code") {
 			t.Errorf("%s:\n%s", when, plan)
 		}
 	}
-	explain("empty")
+	uses("empty")
 	for from, to := 0, 60; to <= 3840; from, to = to, 4*to {
 		if err := putTickets(t.Context(), s, from, to); err != nil {
 			t.Fatal(err)
 		}
-		explain(fmt.Sprintf("%d tickets, never analysed", to))
+		uses(fmt.Sprintf("%d tickets, never analysed", to))
 	}
 	if _, err := s.Pool().Exec(t.Context(), "ANALYZE"); err != nil {
 		t.Fatal(err)
 	}
-	explain("analysed")
+	uses("analysed")
 }

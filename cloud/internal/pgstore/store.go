@@ -89,6 +89,9 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	}
 	config.ConnConfig.RuntimeParams["lock_timeout"] = lockTimeout
 	config.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = idleTimeout
+	// Every statement has an index. A plan that was made while a table was tiny, and is kept,
+	// must not read all of a large one.
+	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
 	s := &Store{log: options.Log, stopped: make(chan struct{}), queues: map[record.ID]*groupcommit.Queue[*group]{}, loads: map[record.ID]*loadGatherer{}}
 	config.AfterConnect = s.greet
 	pool, err := pgxpool.NewWithConfig(ctx, config)

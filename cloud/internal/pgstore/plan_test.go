@@ -1,0 +1,94 @@
+package pgstore
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"estate/internal/desk"
+	"estate/internal/lab/pglab/pgtest"
+	"estate/schema"
+	"estate/sync/record"
+	"estate/sync/replica"
+)
+
+// Small reads are planned once on a connection, not each time that they are asked.
+func TestSmallReadsArePlannedOnce(t *testing.T) {
+	t.Parallel()
+	const times = 20
+	s := openTest(t, pgtest.Database(t))
+	if err := putTickets(t.Context(), s, 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	q := NewQueries(s, schema.Kinds())
+	for n := range times {
+		key := readTicket(n)
+		if _, err := s.Load(t.Context(), readBuilding, replica.Need{Keys: []record.Key{key, readTicket(n + 1)}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Select(t.Context(), desk.Selection{Shape: "tickets_by_code", Building: readBuilding, Lead: record.Text("OAK-1"), Limit: 2}); err != nil {
+			t.Fatal(err)
+		}
+		err := s.UpdateFor(t.Context(), readBuilding, replica.Need{Keys: []record.Key{key}}, func(tx replica.Tx) error {
+			_, err := tx.Load(t.Context(), replica.Need{Keys: []record.Key{key}})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{selectRecords, selectTouches, q.shapes["tickets_by_code"].lead, selectState, lockStatement} {
+		kept, anew := 0, 0
+		for _, c := range s.Pool().AcquireAllIdle(t.Context()) {
+			var k, a int
+			err := c.QueryRow(t.Context(), "SELECT coalesce(sum(generic_plans), 0), coalesce(sum(custom_plans), 0) FROM pg_prepared_statements WHERE statement = $1", text).Scan(&k, &a)
+			kept, anew = kept+k, anew+a
+			c.Release()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if kept == 0 || anew > times/2 {
+			t.Errorf("planned %d times and %d times not:\n%s", anew, kept, text)
+		}
+	}
+}
+
+// A plan that is kept must not be one for a tiny table: whoever imports a building has a
+// large one before the server looks at it again.
+func TestKeptPlansUseIndexes(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, pgtest.Database(t))
+	if err := putTickets(t.Context(), s, 0, 60); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Pool().Exec(t.Context(), "ANALYZE"); err != nil {
+		t.Fatal(err)
+	}
+	q := NewQueries(s, schema.Kinds())
+	values := strings.NewReplacer("$1", "'"+readBuilding.String()+"'::uuid", "$2", "'{ticket}'", "$3", "'{"+readTicket(1).ID.String()+"}'")
+	codes := strings.NewReplacer("$1", "'"+readBuilding.String()+"'::uuid", "$2", "'{OAK-1}'", "$3", "2")
+	for _, text := range []string{values.Replace(selectRecords), values.Replace(selectTouches), values.Replace(selectState), values.Replace(ownLineage),
+		codes.Replace(q.shapes["tickets_by_code"].lead)} {
+		plan := explain(t, s.Pool(), text)
+		if strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "record_position") || strings.Contains(plan, "ticket_pkey") {
+			t.Errorf("%s\n%s", text, plan)
+		}
+	}
+}
+
+func explain(t *testing.T, pool *pgxpool.Pool, text string) string {
+	t.Helper()
+	rows, err := pool.Query(context.Background(), "EXPLAIN "+text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
