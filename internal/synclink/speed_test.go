@@ -35,6 +35,7 @@ func TestFastLineIsNotCompressed(t *testing.T) {
 			w.proxy.SetRate(rate)
 			write(t, w.edge, "backlog 0", tickets, each)
 			w.run()
+			w.state(synclink.Synced)
 			w.converged(tickets)
 			if compressed.Load() == 0 {
 				t.Error("no page was compressed before the line was known")
@@ -53,6 +54,7 @@ func TestFastLineIsNotCompressed(t *testing.T) {
 				w.proxy.Cut()
 				write(t, w.edge, fmt.Sprint("backlog ", more), tickets, each)
 				w.proxy.Restore()
+				w.state(synclink.Synced)
 				w.converged(tickets * (more + 1))
 			}
 		})
