@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"estate/sync/record"
@@ -272,6 +273,52 @@ func TestForkOfTheCloud(t *testing.T) {
 			}
 			same(t, edge, cloud)
 			same(t, edge, twin)
+		})
+	}
+}
+
+// What a phone was shown in one branch of a fork takes nothing away where the other is held,
+// though nobody has decided on the fork yet: neither what it returns nor what it replaces
+// (SPEC R9, R30, R33).
+func TestForkByAPhone(t *testing.T) {
+	for name, back := range map[string]func(l *lab, p *sim.Phone, cloud *box){
+		"returned": func(_ *lab, p *sim.Phone, cloud *box) {
+			cloud.pull(p)
+			for _, r := range cloud.giveBack(p) {
+				want(t, "code", r.Code, wire.CodeChainFork)
+			}
+		},
+		"replaced": func(l *lab, p *sim.Phone, cloud *box) {
+			l.edit(p, p.Set(ticket(1), "title", "seen the one branch"))
+			cloud.push(p, yes)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge, cloud := l.pair()
+			edge.write(ticket(1), text("title", "common"))
+			l.meet(edge, cloud)
+			twin := edge.copyOf("edge")
+			edge.write(ticket(1), text("title", "ours"))
+			twin.write(ticket(1), text("title", "theirs"))
+			p := l.phone("ann")
+			edge.pull(p)
+			l.meet(twin, cloud)
+			back(l, p, cloud)
+			if !slices.Contains(values(cloud.record(ticket(1)), "title"), "theirs") {
+				t.Errorf("the cloud has %v", values(cloud.record(ticket(1)), "title"))
+			}
+			for range 2 {
+				l.meet(edge, cloud)
+				l.meet(twin, cloud)
+			}
+			for _, v := range []string{"ours", "theirs"} {
+				if !slices.Contains(values(cloud.record(ticket(1)), "title"), v) {
+					t.Errorf("%s is lost: %v", v, values(cloud.record(ticket(1)), "title"))
+				}
+			}
+			same(t, edge, cloud)
+			same(t, twin, cloud)
 		})
 	}
 }

@@ -155,7 +155,7 @@ func (l *ledger) proven(e record.Event) record.Event {
 			if d.Replica == e.Replica {
 				return d.N >= e.N
 			}
-			return l.signedTo(d) != ""
+			return l.signedTo(d) != "" || l.forks.proven[d.Replica] // shown in another branch
 		})
 	}
 	return e

@@ -266,6 +266,9 @@ func (r *returning) passes(l *ledger, i *returned) string {
 		if code := l.signedTo(d); code != "" {
 			return code
 		}
+		if l.forks.proven[d.Replica] {
+			return wire.CodeChainFork // the phone was shown another branch than the one held here
+		}
 	}
 	if i.sealer.Revoked {
 		i.record.Context = merge.Normalise(i.record.Context, l)

@@ -33,17 +33,21 @@ const (
 	Schema                          // nodes and phones of the release before run beside new ones and are upgraded
 	Forge                           // a taken-over edge or phone claims numbers that nobody has written yet
 	CloudPair                       // two cloud processes share one database
+	ForkEdge                        // a running edge is copied, memory and all: both go on under one replica
+	ForkPhone                       // so is a running app
+	ForkCloud                       // so is the running cloud with its database
 )
 
 // AllFaults is everything at once.
-func AllFaults() Faults { return CloudPair<<1 - 1 }
+func AllFaults() Faults { return ForkCloud<<1 - 1 }
 
 // Has reports whether all of these kinds are in the set.
 func (f Faults) Has(kinds Faults) bool { return f&kinds == kinds }
 
 func faultNames() []string {
 	return []string{"network", "partition", "half-open", "crash", "torn", "full", "unsure", "bad-record", "restore-edge", "restore-cloud",
-		"restore-phone", "clone-edge", "clone-phone", "refuse", "clock", "revoke-node", "revoke-person", "roles", "schema", "forge", "cloud-pair"}
+		"restore-phone", "clone-edge", "clone-phone", "refuse", "clock", "revoke-node", "revoke-person", "roles", "schema", "forge", "cloud-pair",
+		"fork-edge", "fork-phone", "fork-cloud"}
 }
 
 // Split lists the kinds of the set one by one.

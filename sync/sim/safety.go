@@ -20,11 +20,13 @@ type book struct {
 	forged   map[sent]bool
 	dots     map[record.Dot]record.Hash // every event that was ever written
 	gone     []vanished                 // in this step
+	forks    forks
+	twins    []*host // copies of running nodes, and what they were copied from
 }
 
 func newBook() book {
 	return book{over: map[string][]string{}, removals: map[string]bool{}, stood: map[string]bool{}, undone: map[string]bool{},
-		forged: map[sent]bool{}, dots: map[record.Dot]record.Hash{}}
+		forged: map[sent]bool{}, dots: map[record.Dot]record.Hash{}, forks: forks{}}
 }
 
 // sent names a record of one sender.
@@ -54,8 +56,9 @@ func (w *world) committed(h *host, c change) {
 				w.violate("isolation: %q in %s at %s", v, buildingName(c.building), h.name)
 			}
 		}
+		aside := w.aside(h, e.Quarantine, row.Key)
 		for _, v := range texts(c.before[row.Key]) {
-			if !slices.Contains(after, v) {
+			if !slices.Contains(after, v) && !aside[v] {
 				w.gone = append(w.gone, vanished{host: h.name, key: row.Key, value: v})
 				w.trace("gone", v, h.name)
 			}
@@ -80,7 +83,7 @@ func (w *world) committed(h *host, c change) {
 			w.count("gap")
 		}
 		dot := record.Dot{Replica: row.Replica, N: row.N}
-		if known, ok := w.dots[dot]; ok && known != row.Hash {
+		if known, ok := w.dots[dot]; ok && known != row.Hash && !w.forks.beyond(dot) {
 			w.violate("audit: number %d of %s names two transactions, one at %s", row.N, row.Replica, h.name)
 		}
 		w.dots[dot] = row.Hash
@@ -99,7 +102,8 @@ func (w *world) linked(h *host, row replica.EventRow) {
 	w.checked(1)
 	e, err := record.DecodeEvent(row.Body)
 	before := w.dots[record.Dot{Replica: row.Replica, N: row.N - 1}]
-	if row.Position != 0 && (err != nil || row.N > 1 && e.Prev != before || record.HashEvent(row.Body) != row.Hash) {
+	branch := w.forks.beyond(record.Dot{Replica: row.Replica, N: row.N})
+	if row.Position != 0 && !branch && (err != nil || row.N > 1 && e.Prev != before || record.HashEvent(row.Body) != row.Hash) {
 		w.violate("audit: event %d of %s does not follow the one before at %s", row.N, row.Replica, h.name)
 	}
 }
@@ -108,11 +112,25 @@ func (w *world) linked(h *host, row replica.EventRow) {
 func (w *world) ownNumbers(h *host, r record.Record, own record.ReplicaID, n uint64) {
 	for _, f := range r.Fields {
 		for _, s := range f.Siblings {
-			if s.Dot.Replica == own && s.Dot.N > n {
+			if s.Dot.Replica == own && s.Dot.N > n && !w.forks.beyond(s.Dot) {
 				w.violate("audit: a value of %s has number %d, its node is at %d", h.name, s.Dot.N, n)
 			}
 		}
 	}
+}
+
+// aside are the values of a record that a host puts where an operator finds them: at a fork,
+// those that it may not write again (SPEC R33).
+func (w *world) aside(h *host, rows []replica.QuarantineRow, k record.Key) map[string]bool {
+	out := map[string]bool{}
+	for _, q := range rows {
+		if r, err := record.Decode(q.Body); err == nil && q.Key == k && q.Peer == h.node.ID() {
+			for _, v := range texts(r) {
+				out[v] = true
+			}
+		}
+	}
+	return out
 }
 
 func (w *world) heldBackNow(h *host, theirs bool, body []byte) {

@@ -24,6 +24,7 @@ func (w *world) trouble() {
 		{Full, 1, w.fill}, {Unsure, 2, w.unsure}, {BadRecord, 1, w.badRecord}, {RestoreEdge, 1, w.restoreEdge}, {RestoreCloud, 1, w.restoreCloud},
 		{RestorePhone, 1, w.restorePhone}, {CloneEdge, 1, w.cloneEdge}, {ClonePhone, 1, w.clonePhone}, {Clock, 2, w.clocks},
 		{RevokeNode, 1, w.revokeNode}, {RevokePerson, 1, w.revokePerson}, {Roles, 1, w.changeRole}, {Schema, 2, w.upgrade}, {Forge, 1, w.forge},
+		{ForkEdge, 1, w.forkEdge},
 	}
 	total := 0
 	for i, d := range draws {
@@ -271,37 +272,6 @@ func (w *world) restorePhone() {
 		a.phone.State = pick(w, a.snapshots).Clone()
 		w.restart(a)
 	}
-}
-
-// clonesMax bounds how many copies of disks run in one world.
-const clonesMax = 2
-
-// cloneEdge starts a copy of a running edge's disk beside it: the same key, the same past.
-func (w *world) cloneEdge() {
-	from := pick(w, w.hosts)
-	if from.isCloud() || w.report.Counts["clone edge"] >= clonesMax {
-		return
-	}
-	w.count("clone edge", from.name)
-	h := w.newHost(fmt.Sprintf("%s-copy%d", from.name, w.at), from.key, record.TierEdge, from.disk.clone(), from.buildings...)
-	h.node.Rules, h.old = from.node.Rules, from.old
-	w.newLine(h)
-}
-
-// clonePhone starts a copy of a phone's disk beside it.
-func (w *world) clonePhone() {
-	from := pick(w, w.apps)
-	if w.report.Counts["clone phone"] >= clonesMax {
-		return
-	}
-	w.count("clone phone")
-	b := *from
-	b.name, b.snapshots, b.pushes = fmt.Sprintf("%s-copy%d", from.name, w.at), nil, slices.Clone(from.pushes)
-	a := &b
-	a.phone = NewPhone(from.phone.Building, from.phone.Person, from.phone.Key, w.stream(a.name), a.clock(w))
-	a.phone.State = from.phone.State.Clone()
-	w.apps = append(w.apps, a)
-	w.restart(a)
 }
 
 // revokeNode takes an edge away and puts a new box in its place: a new key, an empty disk.
