@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -145,17 +146,23 @@ func (p *push) prove(l *ledger) {
 	}
 }
 
-// proven is a phone's event less the replaced numbers that nobody is known to have signed.
-// The value is admitted all the same: what it was meant to replace stands beside it, should
-// it ever come, and a number of the future takes nothing away (SPEC R9).
-func (l *ledger) proven(e record.Event) record.Event {
+// proven is a phone's event less the replaced numbers that nobody is known to have signed,
+// and less those under which another value stands here than its author was shown: a branch
+// of a fork. The value is admitted all the same: what it was meant to replace stands beside
+// it, should it ever come, and a number of the future takes nothing away (SPEC R9).
+func (l *ledger) proven(e record.Event, details record.Details) record.Event {
 	e.Touches = slices.Clone(e.Touches)
 	for i, t := range e.Touches {
 		e.Touches[i].Replaced = slices.DeleteFunc(slices.Clone(t.Replaced), func(d record.Dot) bool {
 			if d.Replica == e.Replica {
 				return d.N >= e.N
 			}
-			return l.signedTo(d) != "" || l.forks.proven[d.Replica] // shown in another branch
+			if l.signedTo(d) != "" || l.forks.proven[d.Replica] {
+				return true
+			}
+			return i < len(details) && slices.ContainsFunc(l.work(record.Key{Building: l.building, Kind: t.Kind, ID: t.ID}).record.Siblings(t.Field), func(s record.Sibling) bool {
+				return s.Dot == d && !slices.ContainsFunc(details[i].Old, func(v record.Value) bool { return bytes.Equal(v, s.Value) })
+			})
 		})
 	}
 	return e

@@ -250,7 +250,7 @@ func (p *push) admitOne(l *ledger, e *incoming) (result wire.PushResult, waits b
 		}
 		allowed[k][t.Field] = true
 	}
-	proven := l.proven(e.event)
+	proven := l.proven(e.event, details)
 	for _, k := range slices.SortedFunc(maps.Keys(allowed), record.Key.Compare) {
 		delta := record.Delta(proven, details, k, func(f string) bool { return allowed[k][f] })
 		if _, err := merge.Merge(l.work(k).record, delta, l).Encode(); err != nil {

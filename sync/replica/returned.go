@@ -37,6 +37,7 @@ func (n *Node) ApplyReturn(ctx context.Context, building record.ID, peer Peer, v
 	if r.proofs.cards, err = n.newCards(ctx, building, peer, in.Cards, in.Heads); err != nil {
 		return Return{}, err
 	}
+	r.readOwn()
 	if err := r.run(ctx, r.items); err != nil {
 		return Return{}, err
 	}
@@ -270,11 +271,33 @@ func (r *returning) passes(l *ledger, i *returned) string {
 			return wire.CodeChainFork // the phone was shown another branch than the one held here
 		}
 	}
+	if r.otherwise(i) {
+		return wire.CodeChainFork
+	}
 	if i.sealer.Revoked {
 		i.record.Context = merge.Normalise(i.record.Context, l)
 	}
 	r.peer = Peer{Tier: i.sealer.Tier}
 	return r.check(l, &i.candidate)
+}
+
+// otherwise reports whether a value of a returned record stands under a number that another
+// event has here: the phone was shown another branch of a fork, whose context would take
+// away what the branch held here gave.
+func (r *returning) otherwise(i *returned) bool {
+	differs := false
+	for _, f := range i.record.Fields {
+		for _, s := range f.Siblings {
+			e, read := r.own[s.Dot]
+			if !read {
+				r.cited = append(r.cited, s.Dot)
+				continue
+			}
+			differs = differs || e != nil && (e.Stamp != s.Stamp || e.Actor.Class != s.Class ||
+				!slices.ContainsFunc(e.Touches, func(t record.Touch) bool { return t.Kind == i.key.Kind && t.ID == i.key.ID && t.Field == f.Name }))
+		}
+	}
+	return differs
 }
 
 // hidden says which of the records that came under a good seal are not the reader's to see

@@ -203,6 +203,7 @@ func (w *world) judge() {
 			}
 			w.converged(h, cloud, w.image(h, b), b)
 			w.chains(h, b, audit)
+			w.branches(h, b, audit)
 			w.checked(3)
 			w.waits(h, b)
 		}
@@ -285,16 +286,21 @@ func (w *world) chains(h *host, b record.ID, audit map[string]bool) {
 				w.violate("details of %s:%d do not fit at %s", c.Replica, e.N, h.name)
 				continue
 			}
-			for j := range e.Refusals {
-				for _, v := range d[len(e.Touches)+j].New {
-					if s, ok := v.AsText(); ok {
-						audit[s] = true
-					}
-				}
-			}
+			refusedValues(e, d, audit)
 		}
 		if uint64(len(rows)) != c.Held || prev != c.Hash {
 			w.violate("chain %s: %d events, %d held at %s", c.Replica, len(rows), c.Held, h.name)
+		}
+	}
+}
+
+// refusedValues collects what an event keeps of what it refused.
+func refusedValues(e record.Event, d record.Details, audit map[string]bool) {
+	for j := range e.Refusals {
+		for _, v := range d[len(e.Touches)+j].New {
+			if s, ok := v.AsText(); ok {
+				audit[s] = true
+			}
 		}
 	}
 }
@@ -332,7 +338,7 @@ func (w *world) phone(a *app) {
 	for k, body := range w.image(w.clouds[0], a.phone.Building).bodies {
 		w.checked(1)
 		shown, err := a.phone.View(k).Encode()
-		if err != nil || a.may(k) && !a.gone && !w.doubted(a, k) && string(shown) != body && len(w.forks)==0 {
+		if err != nil || a.may(k) && !a.gone && !w.doubted(a, k) && string(shown) != body && len(w.forks) == 0 {
 			w.violate("diverged: %s at %s", k.Kind, a.name)
 		}
 		if _, has := a.phone.State.Records[k]; !a.may(k) && has && a.roles == 0 {
