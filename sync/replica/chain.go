@@ -255,6 +255,10 @@ func (l *ledger) admitHead(h record.Head) string {
 		return wire.CodeBadSignature
 	}
 	if c.beyond(h.N) {
+		if c.Signed == nil { // it proves to others what lies below the fork
+			c.Signed = &h
+			l.changed(h.Replica)
+		}
 		return ""
 	}
 	known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]

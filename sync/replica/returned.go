@@ -204,6 +204,11 @@ func (r *returning) once(ctx context.Context, items []*returned) error {
 	var written []record.Key
 	err := r.node.step(ctx, r.building, need, chains, func(l *ledger) error {
 		r.proofs.prove(l)
+		for _, i := range items {
+			if i.code == "" {
+				r.suspect(l, i)
+			}
+		}
 		for at, i := range items {
 			codes[at] = i.code
 			if i.code == "" {
@@ -271,9 +276,6 @@ func (r *returning) passes(l *ledger, i *returned) string {
 			return wire.CodeChainFork // the phone was shown another branch than the one held here
 		}
 	}
-	if r.otherwise(i) {
-		return wire.CodeChainFork
-	}
 	if i.sealer.Revoked {
 		i.record.Context = merge.Normalise(i.record.Context, l)
 	}
@@ -281,11 +283,10 @@ func (r *returning) passes(l *ledger, i *returned) string {
 	return r.check(l, &i.candidate)
 }
 
-// otherwise reports whether a value of a returned record stands under a number that another
-// event has here: the phone was shown another branch of a fork, whose context would take
-// away what the branch held here gave.
-func (r *returning) otherwise(i *returned) bool {
-	differs := false
+// suspect finds values of a returned record under numbers that are other events here: the
+// phone was shown another branch of a fork, whose contexts would take away what the branch
+// held here gave. Nothing that reaches that replica is taken from this phone then.
+func (r *returning) suspect(l *ledger, i *returned) {
 	for _, f := range i.record.Fields {
 		for _, s := range f.Siblings {
 			e, read := r.own[s.Dot]
@@ -293,11 +294,12 @@ func (r *returning) otherwise(i *returned) bool {
 				r.cited = append(r.cited, s.Dot)
 				continue
 			}
-			differs = differs || e != nil && (e.Stamp != s.Stamp || e.Actor.Class != s.Class ||
-				!slices.ContainsFunc(e.Touches, func(t record.Touch) bool { return t.Kind == i.key.Kind && t.ID == i.key.ID && t.Field == f.Name }))
+			if e != nil && (e.Stamp != s.Stamp || e.Actor.Class != s.Class ||
+				!slices.ContainsFunc(e.Touches, func(t record.Touch) bool { return t.Kind == i.key.Kind && t.ID == i.key.ID && t.Field == f.Name })) {
+				l.forks.proven[s.Dot.Replica] = true
+			}
 		}
 	}
-	return differs
 }
 
 // hidden says which of the records that came under a good seal are not the reader's to see

@@ -13,6 +13,9 @@ import (
 // clonesMax bounds how many copies of disks run in one world.
 const clonesMax = 2
 
+// forksMax bounds the copies of running nodes of one kind.
+const forksMax = 1
+
 // cloneEdge starts a copy of a running edge's disk beside it: the same key, the same past.
 func (w *world) cloneEdge() {
 	from := pick(w, w.hosts)
@@ -45,7 +48,7 @@ func (w *world) clonePhone() {
 // in one run of one store, under one replica.
 func (w *world) forkEdge() {
 	from := pick(w, w.hosts)
-	if from.isCloud() || from.down || w.report.Counts["fork edge"] >= clonesMax || !w.hasWritten(from) {
+	if from.isCloud() || from.down || w.report.Counts["fork edge"] >= forksMax || !w.hasWritten(from) {
 		return
 	}
 	w.count("fork edge", from.name)
