@@ -255,7 +255,7 @@ func (l *ledger) admitHead(h record.Head) string {
 		return wire.CodeBadSignature
 	}
 	if c.beyond(h.N) {
-		if c.Signed == nil { // it proves to others what lies below the fork
+		if c.Signed == nil || c.Signed.N+1 < c.Fork { // it proves to others what lies below the fork
 			c.Signed = &h
 			l.changed(h.Replica)
 		}

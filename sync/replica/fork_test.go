@@ -328,3 +328,39 @@ func TestForkByAPhone(t *testing.T) {
 		}
 	}
 }
+
+// What another edge sends while a fork is suspected, and what lies below it, merges once the
+// fork is decided: that edge has nothing to mend and does not send it again (SPEC R33).
+func TestHeldBackBelowTheFork(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	third := l.node("third", record.TierEdge)
+	edge.write(ticket(1), text("title", "common"))
+	l.meet(edge, cloud)
+	l.meet(third, cloud)
+	twin := edge.copyOf("edge")
+	edge.write(ticket(2), text("title", "ours"))
+	l.meet(edge, cloud)
+	for range 3 {
+		twin.write(ticket(3), text("note", "theirs"), text("title", fmt.Sprint(twin.position())))
+	}
+	page := twin.read(0, nil)
+	page.Events = page.Events[:len(page.Events)-1]
+	cloud.apply(twin, page) // the line then ends, before the events that its head signs
+	l.meet(third, cloud)
+	third.write(ticket(1), text("note", "of a third"))
+	l.meet(third, cloud)
+	want(t, "held back", len(cloud.held(third)), 1)
+	for range 2 {
+		l.meet(edge, cloud)
+		l.meet(twin, cloud)
+		l.meet(third, cloud)
+	}
+	want(t, "held back", len(cloud.held(third)), 0)
+	l.meet(edge, cloud)
+	l.meet(twin, cloud)
+	want(t, "note", values(cloud.record(ticket(1)), "note"), []string{"of a third"})
+	same(t, edge, cloud)
+	same(t, twin, cloud)
+	same(t, third, cloud)
+}

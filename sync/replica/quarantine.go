@@ -107,8 +107,8 @@ func (l *ledger) heldBack(k record.Key) (QuarantineRow, bool) {
 // be here now. What broke the store is tried by itself (again).
 func (a *application) retry(l *ledger, out *Applied) {
 	for _, q := range l.quarantined {
-		// What a fork holds back waits for its sender's remedy.
-		if q.Theirs || q.Code == wire.CodeStoreFailed || q.Code == wire.CodeChainFork || l.fresh(q.Key) {
+		// What a fork holds back waits for its sender's remedy, unless it lies below the fork.
+		if q.Theirs || q.Code == wire.CodeStoreFailed || q.Code == wire.CodeChainFork && !l.below(q) || l.fresh(q.Key) {
 			a.failed = a.failed || !q.Theirs && q.Code == wire.CodeStoreFailed
 			continue
 		}
@@ -116,6 +116,20 @@ func (a *application) retry(l *ledger, out *Applied) {
 			a.merge(l, out, held(q))
 		}
 	}
+}
+
+// below reports whether what was held back while a fork was suspected turns out to lie below
+// it: its sender has nothing to mend, and may never send it again.
+func (l *ledger) below(q QuarantineRow) bool {
+	decided := false
+	for _, d := range numbers(held(q).record) {
+		c := l.chains[d.Replica]
+		if c.beyond(d.N) {
+			return false
+		}
+		decided = decided || c != nil && c.Fork > 0
+	}
+	return decided
 }
 
 // fresh reports whether the decision has just quarantined this key anew.
