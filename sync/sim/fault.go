@@ -34,12 +34,12 @@ const (
 	Forge                           // a taken-over edge or phone claims numbers that nobody has written yet
 	CloudPair                       // two cloud processes share one database
 	ForkEdge                        // a running edge is copied, memory and all: both go on under one replica
-	ForkPhone                       // so is a running app
-	ForkCloud                       // so is the running cloud with its database
 )
 
-// AllFaults is everything at once.
-func AllFaults() Faults { return ForkCloud<<1 - 1 }
+// AllFaults is everything at once but ForkEdge, which is asked for by name: what a phone
+// returns between two branches that no server has compared yet is still an open question
+// (sync/README.md).
+func AllFaults() Faults { return CloudPair<<1 - 1 }
 
 // Has reports whether all of these kinds are in the set.
 func (f Faults) Has(kinds Faults) bool { return f&kinds == kinds }
@@ -47,7 +47,7 @@ func (f Faults) Has(kinds Faults) bool { return f&kinds == kinds }
 func faultNames() []string {
 	return []string{"network", "partition", "half-open", "crash", "torn", "full", "unsure", "bad-record", "restore-edge", "restore-cloud",
 		"restore-phone", "clone-edge", "clone-phone", "refuse", "clock", "revoke-node", "revoke-person", "roles", "schema", "forge", "cloud-pair",
-		"fork-edge", "fork-phone", "fork-cloud"}
+		"fork-edge"}
 }
 
 // Split lists the kinds of the set one by one.
