@@ -59,8 +59,10 @@ func shown(f schema.Field, r record.Record) any {
 			return reading(v.AsBool())
 		case schema.ID:
 			return reading(v.AsID())
+		case schema.Digest, schema.Blob:
+			return reading(v.AsBytes())
 		}
-		return reading(v.AsBytes())
+		return nil, false
 	}
 	siblings := f.Policy.Shown(r.Siblings(f.Name))
 	if len(siblings) == 0 {
