@@ -26,13 +26,20 @@ type conn struct {
 	args       []driver.NamedValue // of the statement that runs
 }
 
+func (c *conn) connect() (err error) {
+	if c.c != nil {
+		return nil
+	}
+	if c.c, err = c.db.Conn(context.Background()); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	c.statements, c.walked = map[string]*sql.Stmt{}, map[string]walkStmt{}
+	return nil
+}
+
 func (c *conn) begin() (*sql.Tx, error) {
-	if c.c == nil {
-		var err error
-		if c.c, err = c.db.Conn(context.Background()); err != nil {
-			return nil, fmt.Errorf("connect: %w", err)
-		}
-		c.statements, c.walked = map[string]*sql.Stmt{}, map[string]walkStmt{}
+	if err := c.connect(); err != nil {
+		return nil, err
 	}
 	return c.c.BeginTx(context.Background(), nil)
 }
@@ -116,6 +123,21 @@ func (c *conn) discard() error {
 
 // snapshot runs fn on a reading connection, in one snapshot.
 func (s *Store) snapshot(ctx context.Context, what string, fn func(*conn) error) error {
+	return s.reading(ctx, what, func(c *conn) error {
+		tx, err := c.begin()
+		if err != nil {
+			return fmt.Errorf("%w: %w", replica.ErrBusy, errors.Join(err, c.discard()))
+		}
+		err = fn(c)
+		if end := tx.Rollback(); end != nil {
+			err = errors.Join(err, end, c.discard())
+		}
+		return err
+	})
+}
+
+// reading runs fn on a reading connection. Each statement is a snapshot of its own.
+func (s *Store) reading(ctx context.Context, what string, fn func(*conn) error) error {
 	var c *conn
 	select {
 	case c = <-s.readers:
@@ -128,15 +150,10 @@ func (s *Store) snapshot(ctx context.Context, what string, fn func(*conn) error)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, err)
 	}
-	tx, err := c.begin()
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, errors.Join(err, c.discard()))
+	if err := c.connect(); err != nil {
+		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, err)
 	}
-	err = fn(c)
-	if end := tx.Rollback(); end != nil {
-		err = errors.Join(err, end, c.discard())
-	}
-	if err != nil {
+	if err := fn(c); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

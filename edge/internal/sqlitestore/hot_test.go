@@ -37,7 +37,7 @@ func TestAcknowledgedIsRead(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
 	building, author := record.DerivedID("building"), record.DerivedID("author")
-	const keys, writes = 3, 150
+	const keys, writes = 3, 40
 	var key [keys]record.Key
 	var acknowledged [keys]atomic.Uint64
 	for i := range key {

@@ -3,6 +3,7 @@ package sqlitestore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -52,22 +53,27 @@ func (q *Queries) Select(ctx context.Context, s desk.Selection) (out desk.Select
 	if !ok {
 		return out, fmt.Errorf("select: no shape %q", s.Shape)
 	}
-	err = q.store.snapshot(ctx, "select "+s.Shape, func(c *conn) error {
+	run := q.store.reading
+	if s.Count {
+		run = q.store.snapshot
+	}
+	err = run(ctx, "select "+s.Shape, func(c *conn) error {
 		out = desk.Selected{}
-		err := c.each(shape.rows.text, shape.rows.args(s), func(rows *sql.Rows) (bool, error) {
-			row := desk.Row{Key: record.Key{Building: s.Building, Kind: shape.kind}}
-			var id sql.RawBytes
-			var position int64
-			err := rows.Scan(&id, &position, &row.Body)
-			copy(row.Key.ID[:], id)
-			row.Position = uint64(position)
-			out.Rows = append(out.Rows, row)
-			return true, err
-		})
+		err := c.walk(shape.rows.args(s), func(rows []*walk) (err error) {
+			for w := rows[0]; w.row != nil && err == nil; err = w.next() {
+				row := desk.Row{Key: record.Key{Building: s.Building, Kind: shape.kind}, Position: number(w.row[1]), Body: blob(w.row[2])}
+				copy(row.Key.ID[:], blob(w.row[0]))
+				out.Rows = append(out.Rows, row)
+			}
+			return err
+		}, shape.rows.text)
 		if err != nil || !s.Count {
 			return err
 		}
-		return c.each(shape.count.text, shape.count.args(s), func(rows *sql.Rows) (bool, error) { return true, rows.Scan(&out.Total) })
+		return c.one(shape.count.text, shape.count.args(s), func(row []driver.Value) error {
+			out.Total = int(number(row[0]))
+			return nil
+		})
 	})
 	return out, err
 }

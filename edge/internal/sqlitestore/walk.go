@@ -19,10 +19,8 @@ type walk struct {
 // same for all.
 func (c *conn) walk(args []any, fn func([]*walk) error, texts ...string) error {
 	return c.c.Raw(func(at any) (err error) {
-		named := make([]driver.NamedValue, len(args))
-		for i, v := range args {
-			named[i] = driver.NamedValue{Ordinal: i + 1, Value: v}
-		}
+		named := c.bind(args)
+		defer clear(named)
 		walks := make([]*walk, 0, len(texts))
 		defer func() {
 			for _, w := range walks {
