@@ -39,6 +39,8 @@ type hotBuilding struct {
 	// ones are forgotten.
 	young, old map[record.Key]hotRecord
 	chains     map[record.ReplicaID]*replica.Chain // nil where the store is known to have none
+	// totals are how many records of a kind its list shows in all.
+	totals map[string]int
 }
 
 type hotRecord struct {
@@ -53,7 +55,7 @@ func (h *hot) at(building record.ID) *hotBuilding {
 		if h.buildings == nil || len(h.buildings) >= hotBuildingsMax {
 			h.buildings = map[record.ID]*hotBuilding{}
 		}
-		b = &hotBuilding{young: map[record.Key]hotRecord{}, chains: map[record.ReplicaID]*replica.Chain{}}
+		b = &hotBuilding{young: map[record.Key]hotRecord{}, chains: map[record.ReplicaID]*replica.Chain{}, totals: map[string]int{}}
 		h.buildings[building] = b
 	}
 	return b
@@ -211,6 +213,14 @@ func (h *hot) ended(c *changes, known []record.Key, committed bool) {
 			b.chains[id.replica] = &chain
 		}
 	}
+	for of, new := range c.totals {
+		b := h.at(of.building)
+		if total, known := b.totals[of.kind]; known && !new.unsure {
+			b.totals[of.kind] = total + new.shown
+		} else {
+			delete(b.totals, of.kind)
+		}
+	}
 	for _, k := range known {
 		saved, b := c.records[k], h.at(k.Building)
 		if !saved.saved || saved.touched || !b.untouched || len(saved.body) > hotBodyMax {
@@ -308,4 +318,30 @@ func (h *hot) keepLineRead(building record.ID, asked []record.ReplicaID, found m
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.at(building).keepLine(asked, found, saved)
+}
+
+func (h *hot) count() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.commits
+}
+
+// total is how many records of a kind are shown, where no commit came since so many had been
+// counted.
+func (h *hot) total(commits uint64, of kindOf) (int, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.commits != commits || commits%2 != 0 {
+		return 0, false
+	}
+	n, known := h.at(of.building).totals[of.kind]
+	return n, known
+}
+
+func (h *hot) keepTotal(commits uint64, of kindOf, total int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.commits == commits && commits%2 == 0 {
+		h.at(of.building).totals[of.kind] = total
+	}
 }

@@ -21,6 +21,18 @@ type chainID struct {
 	replica  record.ReplicaID
 }
 
+// kindOf names a kind of a building.
+type kindOf struct {
+	building record.ID
+	kind     string
+}
+
+// added is what a transaction did to the number of records that a list shows.
+type added struct {
+	shown  int  // new ones
+	unsure bool // some were not new: they may have been shown before, or not
+}
+
 // changed is what a transaction saved of a record.
 type changed struct {
 	saved    bool
@@ -37,10 +49,12 @@ type changes struct {
 	chains  map[chainID]replica.Chain
 	records map[record.Key]changed
 	touched map[record.ID]bool // buildings of which touches were saved
+	totals  map[kindOf]added
 }
 
 func newChanges() *changes {
-	return &changes{states: map[record.ID]replica.State{}, chains: map[chainID]replica.Chain{}, records: map[record.Key]changed{}, touched: map[record.ID]bool{}}
+	return &changes{states: map[record.ID]replica.State{}, chains: map[chainID]replica.Chain{}, records: map[record.Key]changed{}, touched: map[record.ID]bool{},
+		totals: map[kindOf]added{}}
 }
 
 func (c *changes) record(k record.Key, change func(*changed)) {
@@ -49,11 +63,19 @@ func (c *changes) record(k record.Key, change func(*changed)) {
 	c.records[k] = one
 }
 
+func (c *changes) total(of kindOf, more added) {
+	have := c.totals[of]
+	c.totals[of] = added{have.shown + more.shown, have.unsure || more.unsure}
+}
+
 // add takes over what a call did that succeeded.
 func (c *changes) add(o *changes) {
 	maps.Copy(c.states, o.states)
 	maps.Copy(c.chains, o.chains)
 	maps.Copy(c.touched, o.touched)
+	for of, more := range o.totals {
+		c.total(of, more)
+	}
 	for k, v := range o.records {
 		c.record(k, func(have *changed) {
 			if v.saved {

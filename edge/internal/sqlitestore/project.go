@@ -65,6 +65,16 @@ func (t tableText) args(key record.Key, position uint64, r record.Record) []any 
 	return args
 }
 
+// adds is what a row with these arguments adds to what the kind's list shows.
+func (t tableText) adds(args []any, fresh bool) added {
+	if i := slices.IndexFunc(t.Columns, func(c projection.Column) bool { return c.Name == "deleted" }); i >= 0 {
+		if hidden, _ := args[len(args)-len(t.Columns)+i].(bool); hidden {
+			return added{unsure: !fresh}
+		}
+	}
+	return added{shown: 1, unsure: !fresh}
+}
+
 // project makes the tables of kinds fit this release: what is new or shown differently is
 // made again from the records. Columns are only ever added.
 func (s *Store) project(ctx context.Context, tables []projection.Table) error {
@@ -83,10 +93,13 @@ func (s *Store) project(ctx context.Context, tables []projection.Table) error {
 func (c *conn) project(t tableText) error {
 	var have string
 	err := c.each(selectFingerprint, []any{t.Kind}, func(rows *sql.Rows) (bool, error) { return true, rows.Scan(&have) })
-	if err != nil || have == t.Fingerprint {
+	if err != nil {
 		return err
 	}
-	if err := c.shape(t); err != nil {
+	if have == t.Fingerprint {
+		return c.order(t)
+	}
+	if err := errors.Join(c.shape(t), c.order(t)); err != nil {
 		return err
 	}
 	var buildings []record.ID
@@ -139,6 +152,28 @@ func (c *conn) shape(t tableText) error {
 			text = "CREATE INDEX IF NOT EXISTS " + index + " ON " + quote(t.Kind) + " (building, " + quote(column.Name) + ") WHERE " + quote(column.Name) + " IS NOT NULL"
 		}
 		if err := c.exec(text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// order makes the indexes of lists that show the latest first and begin with no field: such
+// grow for ever, and their first page costs what it shows.
+func (c *conn) order(t tableText) error {
+	for _, s := range desk.Shapes() {
+		if s.Kind != t.Kind || s.Lead != "" || !s.Desc {
+			continue
+		}
+		i := slices.IndexFunc(t.Columns, func(c projection.Column) bool { return c.Name == s.Order })
+		if i < 0 {
+			continue
+		}
+		columns := "(building, " + orderOf(quote(s.Order), t.Columns[i].Type) + ", id"
+		if s.Hides {
+			columns += ", deleted" // so that all are counted in the index alone
+		}
+		if err := c.exec("CREATE INDEX IF NOT EXISTS " + quote(t.Kind+"_in_order") + " ON " + quote(t.Kind) + " " + columns + ")"); err != nil {
 			return err
 		}
 	}

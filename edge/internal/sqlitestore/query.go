@@ -53,7 +53,7 @@ func (q *Queries) Select(ctx context.Context, s desk.Selection) (out desk.Select
 	if !ok {
 		return out, fmt.Errorf("select: no shape %q", s.Shape)
 	}
-	run := q.store.reading
+	run, commits := q.store.reading, q.store.hot.count()
 	if s.Count {
 		run = q.store.snapshot
 	}
@@ -70,12 +70,30 @@ func (q *Queries) Select(ctx context.Context, s desk.Selection) (out desk.Select
 		if err != nil || !s.Count {
 			return err
 		}
-		return c.one(shape.count.text, shape.count.args(s), func(row []driver.Value) error {
-			out.Total = int(number(row[0]))
-			return nil
-		})
+		out.Total, err = q.total(c, commits, shape, s)
+		return err
 	})
 	return out, err
+}
+
+// total counts what a selection selects, and remembers the number of all. commits had been
+// counted when the snapshot began.
+func (q *Queries) total(c *conn, commits uint64, shape shapeText, s desk.Selection) (total int, err error) {
+	text, of := shape.count, kindOf{s.Building, shape.kind}
+	if shape.unrestricted(s) {
+		if total, known := q.store.hot.total(commits, of); known {
+			return total, nil
+		}
+		text = shape.all
+	}
+	err = c.one(text.text, text.args(s), func(row []driver.Value) error {
+		total = int(number(row[0]))
+		return nil
+	})
+	if err == nil && shape.unrestricted(s) {
+		q.store.hot.keepTotal(commits, of, total)
+	}
+	return total, err
 }
 
 // Records implements desk.Query.

@@ -18,6 +18,7 @@ type shapeText struct {
 	kind  string
 	rows  queryText
 	count queryText
+	all   queryText // counts what is not restricted
 }
 
 // queryText is a statement with what its parameters stand for, in order.
@@ -57,7 +58,24 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 		kind:  kind.Name,
 		rows:  queryText{"SELECT r.id, r.position, r.body" + from + join + rows.wheres() + order + limit, rows.params},
 		count: queryText{"SELECT count(*)" + from + count.wheres(), count.params},
+		all:   newAllText(shape, from),
 	}
+}
+
+func newAllText(shape desk.Shape, from string) queryText {
+	if shape.Lead != "" {
+		return queryText{}
+	}
+	text := "SELECT count(*)" + from + " WHERE t.building = ?1"
+	if shape.Hides {
+		text += " AND coalesce(t.deleted, 0) = 0"
+	}
+	return queryText{text, []func(desk.Selection) any{func(s desk.Selection) any { return s.Building[:] }}}
+}
+
+// unrestricted reports whether a selection is of all that its list shows to anybody.
+func (t shapeText) unrestricted(s desk.Selection) bool {
+	return t.all.text != "" && len(s.Filters) == 0 && s.Since == nil && s.Scope == nil && s.Text == ""
 }
 
 func (b *queryBuilder) param(value func(desk.Selection) any) string {
@@ -96,7 +114,9 @@ func (b *queryBuilder) conditions() {
 		var likes []string
 		for _, name := range b.shape.Text {
 			_, column := b.field(name)
-			likes = append(likes, column+" LIKE "+p+` ESCAPE '\'`)
+			// Not the parameter itself: the planner would look at its value, and plan the
+			// statement anew at each run.
+			likes = append(likes, column+" LIKE ("+p+` || '') ESCAPE '\'`)
 		}
 		b.and("(", p, " IS NULL OR ", strings.Join(likes, " OR "), ")")
 	}
@@ -141,6 +161,10 @@ func (b *queryBuilder) scope() {
 	b.and("(", units, " IS NULL OR ", strings.Join(own, " OR "), ")")
 }
 
+// unsorted is a plus that keeps the planner from walking the whole building in the order of
+// an index: it is to search by the lead's and sort the few rows.
+const unsorted = "+"
+
 // place adds the condition of a cursor and returns the order. What shows no value sorts
 // first, as the smallest of its type.
 func (b *queryBuilder) place() string {
@@ -157,26 +181,32 @@ func (b *queryBuilder) place() string {
 	if b.shape.Order == "" {
 		b.and("(", id, " IS NULL OR t.id ", compare, " ", id, ")")
 		if b.shape.Lead != "" {
-			// The plus keeps the planner from walking the whole building in the order of
-			// the primary key: it is to search by the lead's index and sort the few rows.
-			return " ORDER BY +t.id" + direction
+			return " ORDER BY " + unsorted + "t.id" + direction
 		}
 		return " ORDER BY t.id" + direction
 	}
 	f, column := b.field(b.shape.Order)
-	least := "''"
-	if f.Type != schema.Text && f.Type != schema.Enum {
-		least = "-9223372036854775807"
-	}
-	order := "coalesce(" + column + ", " + least + ")"
+	order := orderOf(column, f.Type)
 	after := b.param(func(s desk.Selection) any {
 		if s.After == nil {
 			return nil
 		}
 		return columnValue(f.Type, s.After.Value)
 	})
-	b.and("(", id, " IS NULL OR (", order, ", t.id) ", compare, " (coalesce(", after, ", ", least, "), ", id, "))")
+	b.and("(", id, " IS NULL OR (", order, ", t.id) ", compare, " (", orderOf(after, f.Type), ", ", id, "))")
+	if b.shape.Lead != "" {
+		return " ORDER BY " + unsorted + order + direction + ", " + unsorted + "t.id" + direction
+	}
 	return " ORDER BY " + order + direction + ", t.id" + direction
+}
+
+// orderOf is what rows are ordered by: what shows no value comes as the least of its type.
+func orderOf(column string, t schema.Type) string {
+	least := "''"
+	if t != schema.Text && t != schema.Enum {
+		least = "-9223372036854775807"
+	}
+	return "coalesce(" + column + ", " + least + ")"
 }
 
 // columnValue is a value as its column holds it; nil where it is none of the type.

@@ -142,9 +142,11 @@ func (t *transaction) saveRecords(e replica.Effects) error {
 			return fmt.Errorf("%s: %w", r.Key, err)
 		}
 		if table, ok := t.tables[r.Key.Kind]; ok {
-			if err := t.conn.exec(table.upsert, table.args(r.Key, r.Position, r.Record)...); err != nil {
+			args := table.args(r.Key, r.Position, r.Record)
+			if err := t.conn.exec(table.upsert, args...); err != nil {
 				return fmt.Errorf("project %s: %w", r.Key, err)
 			}
+			t.changes.total(kindOf{t.building, r.Key.Kind}, table.adds(args, r.New))
 		}
 	}
 	return nil
