@@ -2,7 +2,9 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ const (
 	renewEvery = 15 * time.Second
 	// linesRetry is the pause after the database refused.
 	linesRetry = time.Second
+	// linesAtOnce bounds one statement: it locks the rows of so many edges.
+	linesAtOnce = 500
 	// linesLast bounds the last word of a process that stops.
 	linesLast = 3 * time.Second
 )
@@ -95,31 +99,42 @@ func (l *lines) Run(ctx context.Context) {
 	}
 }
 
-// flush writes what changed. What the database refuses stays dirty.
+// flush writes what changed, many lines at once: after an outage all of a fleet come back
+// together. What the database refuses stays dirty.
 func (l *lines) flush(ctx context.Context) error {
 	l.mu.Lock()
 	dirty := l.dirty
 	l.dirty = map[record.ID]struct{}{}
 	l.mu.Unlock()
+	var held, gone []record.ID
 	for node := range dirty {
-		var err error
 		if l.holds(node) {
-			err = l.fleet.Hold(ctx, node, l.process, lineLease)
+			held = append(held, node)
 		} else {
-			err = l.fleet.Release(ctx, node, l.process)
+			gone = append(gone, node)
 		}
-		if err == nil {
-			delete(dirty, node)
-			continue
-		}
-		l.mu.Lock()
-		for left := range dirty {
-			l.dirty[left] = struct{}{}
-		}
-		l.mu.Unlock()
-		return err
 	}
-	return nil
+	var failed error
+	for some := range slices.Chunk(held, linesAtOnce) {
+		failed = errors.Join(failed, l.note(some, l.fleet.Hold(ctx, some, l.process, lineLease)))
+	}
+	for some := range slices.Chunk(gone, linesAtOnce) {
+		failed = errors.Join(failed, l.note(some, l.fleet.Release(ctx, some, l.process)))
+	}
+	return failed
+}
+
+// note keeps lines dirty that could not be written.
+func (l *lines) note(some []record.ID, err error) error {
+	if err == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, node := range some {
+		l.dirty[node] = struct{}{}
+	}
+	return err
 }
 
 func (l *lines) renew(ctx context.Context) error {

@@ -13,14 +13,11 @@ import (
 
 // Set is a set of watchers. The zero value is ready; it is safe for concurrent use.
 type Set struct {
-	mu       sync.Mutex
-	next     uint64
-	watchers map[uint64]watcher
-}
-
-type watcher struct {
-	building record.ID
-	moved    chan struct{}
+	mu   sync.Mutex
+	next uint64
+	// watchers by building: a cloud wakes one of thousands with each commit. Those of all
+	// buildings stand under zero.
+	watchers map[record.ID]map[uint64]chan struct{}
 }
 
 // Add starts watching a building; a zero building watches all. The channel holds one
@@ -29,15 +26,21 @@ func (s *Set) Add(building record.ID) (moved <-chan struct{}, stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watchers == nil {
-		s.watchers = map[uint64]watcher{}
+		s.watchers = map[record.ID]map[uint64]chan struct{}{}
+	}
+	if s.watchers[building] == nil {
+		s.watchers[building] = map[uint64]chan struct{}{}
 	}
 	s.next++
-	number, w := s.next, watcher{building: building, moved: make(chan struct{}, 1)}
-	s.watchers[number] = w
-	return w.moved, func() {
+	number, own := s.next, make(chan struct{}, 1)
+	s.watchers[building][number] = own
+	return own, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.watchers, number)
+		delete(s.watchers[building], number)
+		if len(s.watchers[building]) == 0 {
+			delete(s.watchers, building)
+		}
 	}
 }
 
@@ -45,12 +48,21 @@ func (s *Set) Add(building record.ID) (moved <-chan struct{}, stop func()) {
 func (s *Set) Wake(building record.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.watchers {
-		if building.IsZero() || w.building.IsZero() || w.building == building {
-			select {
-			case w.moved <- struct{}{}:
-			default: // a wake-up is pending already
-			}
+	if building.IsZero() {
+		for _, some := range s.watchers {
+			wake(some)
+		}
+		return
+	}
+	wake(s.watchers[building])
+	wake(s.watchers[record.ID{}])
+}
+
+func wake(some map[uint64]chan struct{}) {
+	for _, moved := range some {
+		select {
+		case moved <- struct{}{}:
+		default: // a wake-up is pending already
 		}
 	}
 }

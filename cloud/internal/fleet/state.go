@@ -27,8 +27,8 @@ type Line struct {
 	ClosedAt *time.Time `json:"closed_at,omitempty"`
 }
 
-// update changes one edge and tells all processes in the same transaction. It reports
-// whether there was one to change. The edge is $1.
+// update changes edges and tells all processes in the same transaction. It reports whether
+// there was one to change. The edge, or all of them, is $1.
 func (s *Store) update(ctx context.Context, verb, set string, args ...any) (found bool, err error) {
 
 	text := fmt.Sprintf(`WITH u AS (UPDATE edge_node SET %s RETURNING id, building),
@@ -58,14 +58,14 @@ func (s *Store) Report(ctx context.Context, node, replica record.ID, report json
 	return nil
 }
 
-// Hold notes that a process holds an edge's line, for a while.
-func (s *Store) Hold(ctx context.Context, node, process record.ID, lease time.Duration) error {
+// Hold notes that a process holds the lines of edges, for a while.
+func (s *Store) Hold(ctx context.Context, nodes []record.ID, process record.ID, lease time.Duration) error {
 	state, err := json.Marshal(State{Line: &Line{Process: process, Until: s.now().Add(lease)}})
 	if err != nil {
 		return fmt.Errorf("encode line: %w", err)
 	}
-	if _, err := s.update(ctx, verbChange, `state=state || $2::jsonb WHERE id=$1`, [16]byte(node), state); err != nil {
-		return fmt.Errorf("note line: %w", err)
+	if _, err := s.update(ctx, verbChange, `state=state || $2::jsonb WHERE id = ANY($1)`, raw(nodes), state); err != nil {
+		return fmt.Errorf("note lines: %w", err)
 	}
 	return nil
 }
@@ -76,28 +76,33 @@ func (s *Store) Renew(ctx context.Context, nodes []record.ID, process record.ID,
 	if err != nil {
 		return fmt.Errorf("encode lines: %w", err)
 	}
-	ids := make([][16]byte, len(nodes))
-	for i, n := range nodes {
-		ids[i] = n
-	}
-	_, err = s.pool.Exec(ctx, `UPDATE edge_node SET state=state || $2::jsonb WHERE id = ANY($1) AND state->'line'->>'process' = $3`, ids, state, process.String())
+	_, err = s.pool.Exec(ctx, `UPDATE edge_node SET state=state || $2::jsonb WHERE id = ANY($1) AND state->'line'->>'process' = $3`, raw(nodes), state, process.String())
 	if err != nil {
 		return fmt.Errorf("renew lines: %w", err)
 	}
 	return nil
 }
 
-// Release notes that a process's line to an edge was closed; one that another process
-// holds by now stays.
-func (s *Store) Release(ctx context.Context, node, process record.ID) error {
+// raw gives ids the form in which they are sent.
+func raw(nodes []record.ID) [][16]byte {
+	ids := make([][16]byte, len(nodes))
+	for i, n := range nodes {
+		ids[i] = n
+	}
+	return ids
+}
+
+// Release notes that a process's lines to edges were closed; those that another process
+// holds by now stay.
+func (s *Store) Release(ctx context.Context, nodes []record.ID, process record.ID) error {
 	now := s.now()
 	state, err := json.Marshal(State{Line: &Line{Process: process, Until: now, ClosedAt: &now}})
 	if err != nil {
 		return fmt.Errorf("encode line: %w", err)
 	}
-	_, err = s.update(ctx, verbChange, `state=state || $2::jsonb WHERE id=$1 AND state->'line'->>'process' = $3`, [16]byte(node), state, process.String())
+	_, err = s.update(ctx, verbChange, `state=state || $2::jsonb WHERE id = ANY($1) AND state->'line'->>'process' = $3`, raw(nodes), state, process.String())
 	if err != nil {
-		return fmt.Errorf("note closed line: %w", err)
+		return fmt.Errorf("note closed lines: %w", err)
 	}
 	return nil
 }

@@ -152,7 +152,7 @@ func TestLines(t *testing.T) {
 	w := enrolled(t)
 	one, two := record.DerivedID("one"), record.DerivedID("two")
 	changed := fleet.Event{Building: w.building, Node: w.node}
-	w.must(w.Hold(t.Context(), w.node, one, time.Minute))
+	w.must(w.Hold(t.Context(), []record.ID{w.node}, one, time.Minute))
 	w.hear(changed)
 	w.must(w.Report(t.Context(), w.node, record.ID{}, json.RawMessage(`{}`)))
 	w.hear(changed)
@@ -163,13 +163,13 @@ func TestLines(t *testing.T) {
 		t.Errorf("renewed: %+v", l)
 	}
 	// The edge reconnects at another process before the first one notices.
-	w.must(w.Hold(t.Context(), w.node, two, time.Minute))
+	w.must(w.Hold(t.Context(), []record.ID{w.node}, two, time.Minute))
 	w.hear(changed)
-	w.must(w.Release(t.Context(), w.node, one))
+	w.must(w.Release(t.Context(), []record.ID{w.node}, one))
 	if l := w.state().State.Line; l.Process != two || l.ClosedAt != nil {
 		t.Errorf("a late goodbye ended another's line: %+v", l)
 	}
-	w.must(w.Release(t.Context(), w.node, two))
+	w.must(w.Release(t.Context(), []record.ID{w.node}, two))
 	w.hear(changed)
 	if e := w.state(); e.State.Line.ClosedAt == nil || !e.State.Line.ClosedAt.Equal(w.clock()) || e.State.ReportedAt == nil {
 		t.Errorf("closed: %+v", e.State)
