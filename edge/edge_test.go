@@ -99,6 +99,11 @@ func TestNotEnrolled(t *testing.T) {
 	if status := b.call(http.MethodGet, "/healthz", nil, nil); status != http.StatusOK {
 		t.Errorf("healthz: %d", status)
 	}
+	eventually(t, "the box to have started", func() bool {
+		var said struct{ Code string }
+		b.call(http.MethodGet, "/readyz", nil, &said)
+		return said.Code != "unavailable"
+	})
 	for _, path := range []string{"/readyz", "/auth/login", "/buildings"} {
 		var said struct{ Code, Remedy string }
 		if status := b.call(http.MethodGet, path, nil, &said); status != http.StatusServiceUnavailable || said.Code != "not_enrolled" || said.Remedy == "" {
