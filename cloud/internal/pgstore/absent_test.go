@@ -195,7 +195,7 @@ func TestChangesFetchWhatTheyReplace(t *testing.T) {
 		}
 		return n
 	}
-	for _, to := range []uint64{rows, page} {
+	for round, to := range []uint64{rows, page, page, page} {
 		var got int64
 		err := s.Update(t.Context(), building, func(tx replica.Tx) error {
 			g := tx.(*group)
@@ -210,11 +210,13 @@ func TestChangesFetchWhatTheyReplace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if to == page && got > 2*page {
-			t.Errorf("%d rows were fetched to replace %d in two tables", got, page)
+		if round > 0 && got > 2*page {
+			t.Errorf("round %d: %d rows were fetched to replace %d in two tables", round, got, page)
 		}
-		if _, err := s.Pool().Exec(t.Context(), "ANALYZE record, ticket"); err != nil {
-			t.Fatal(err)
+		if round == 1 { // before it there are no statistics
+			if _, err := s.Pool().Exec(t.Context(), "ANALYZE record, ticket"); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -63,14 +63,12 @@ func (s statement) turn() int {
 	return 2
 }
 
-// What a transaction reads and writes is named by keys, and is looked up by them: a plan that
-// reads or joins all of a building's rows may be the cheaper one where these are few, but goes
-// on when they have grown, and takes a part of the time of every page.
+// What a transaction reads and writes is named by keys. A plan that was made while a table was
+// small must not go on to read all of it when it has grown.
 const (
 	beginStatement = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	lockStatement  = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored,
-		CASE concat(set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true))
-		WHEN 'offoffoff' THEN pg_current_xact_id()::text END FROM building_state WHERE building = $1 FOR UPDATE`
+		CASE set_config('enable_seqscan', 'off', true) WHEN 'off' THEN pg_current_xact_id()::text END FROM building_state WHERE building = $1 FOR UPDATE`
 	firstStatement = `INSERT INTO building_state (building, boot, replica, n, head, stamp, clock_offset, position)
 		VALUES ($1, $2, $2, 0, '', 0, 0, 0) ON CONFLICT DO NOTHING`
 	notifyStatement = `SELECT pg_notify('` + feedChannel + `', $1)`

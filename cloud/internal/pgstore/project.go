@@ -56,7 +56,10 @@ func newTableText(t projection.Table) tableText {
 		values = append(values, value)
 		arrays = append(arrays, "$"+strconv.Itoa(i+4)+"::"+sent+"[]")
 	}
-	remove := "DELETE FROM " + quote(t.Kind) + " t USING unnest($2::uuid[]) AS k (id) WHERE t.building = $1 AND t.id = k.id"
+	// As in Load, each key is looked up in the primary key, whatever the planner believes: it
+	// would join all of a building's rows where it has no statistics yet, or old ones.
+	remove := "DELETE FROM " + quote(t.Kind) + " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM unnest($2::uuid[]) AS k (id), LATERAL (SELECT ctid FROM " +
+		quote(t.Kind) + " WHERE building = $1 AND id = k.id OFFSET 0) t))"
 	return tableText{Table: t, copy: copyText(t.Kind, copyColumns(t)...), remove: remove, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(aliases, ", ") + ") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
 }

@@ -17,8 +17,9 @@ const (
 	updateState   = `UPDATE building_state SET boot = $2, replica = $3, n = $4, head = $5, stamp = $6, clock_offset = $7, position = $8, stored = true WHERE building = $1`
 	upsertRecords = `INSERT INTO record (building, kind, id, position, body) SELECT $1, * FROM unnest($2::text[], $3::uuid[], $4::bigint[], $5::bytea[])
 		ON CONFLICT (building, kind, id) DO UPDATE SET position = excluded.position, body = excluded.body`
-	deleteRecords = `DELETE FROM record r USING unnest($2::text[], $3::uuid[]) AS k (kind, id) WHERE r.building = $1 AND r.kind = k.kind AND r.id = k.id`
-	upsertEvents  = `INSERT INTO event (building, replica, n, hash, body, details, position)
+	deleteRecords = `DELETE FROM record WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM unnest($2::text[], $3::uuid[]) AS k (kind, id), LATERAL
+		(SELECT ctid FROM record WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) r))`
+	upsertEvents = `INSERT INTO event (building, replica, n, hash, body, details, position)
 		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[])
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
 	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut)
