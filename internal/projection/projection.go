@@ -63,4 +63,3 @@ func Tables(kinds []schema.Kind) []Table {
 	}
 	return tables
 }
-
