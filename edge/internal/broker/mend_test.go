@@ -32,7 +32,7 @@ func TestFullDisk(t *testing.T) {
 	mending, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.b.Mend(mending) }()
-	t.Cleanup(func() { stop(); <-ended; f.b.Close() })
+	t.Cleanup(func() { stop(); _ = <-ended; f.b.Close() })
 
 	reader := inside(t, f, "reader", false)
 	done(t, reader.Subscribe("zigbee2mqtt/#", 1, nil))
@@ -118,7 +118,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	mending, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- f.b.Mend(mending) }()
-	t.Cleanup(func() { stop(); <-ended; f.b.Close() })
+	t.Cleanup(func() { stop(); _ = <-ended; f.b.Close() })
 	if f.b.Trouble() == "" || f.b.StoreMovedTo() != "" {
 		t.Fatalf("trouble %q, store moved to %q", f.b.Trouble(), f.b.StoreMovedTo())
 	}
