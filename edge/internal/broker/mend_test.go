@@ -29,10 +29,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	})
 	f := startAt(t, filepath.Join(disk, "mqtt"))
-	mending, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- f.b.Mend(mending) }()
-	t.Cleanup(func() { stop(); _ = <-ended; f.b.Close() })
+	mend(t, f)
 
 	reader := inside(t, f, "reader", false)
 	done(t, reader.Subscribe("zigbee2mqtt/#", 1, nil))
@@ -115,10 +112,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	ballast := fill(t, disk)
 
 	f = startAt(t, dir)
-	mending, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- f.b.Mend(mending) }()
-	t.Cleanup(func() { stop(); _ = <-ended; f.b.Close() })
+	mend(t, f)
 	if f.b.Trouble() == "" || f.b.StoreMovedTo() != "" {
 		t.Fatalf("trouble %q, store moved to %q", f.b.Trouble(), f.b.StoreMovedTo())
 	}
@@ -136,6 +130,21 @@ func TestStartOnAFullDisk(t *testing.T) {
 	if m := inside(t, f, "reader", false).next(t); m.payload != "kept" || f.b.StoreMovedTo() != "" {
 		t.Fatalf("got %+v, store moved to %q", m, f.b.StoreMovedTo())
 	}
+}
+
+// mend brings the broker back whenever its store fails, until the test ends.
+func mend(t *testing.T, f *fixture) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.b.Mend(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("mending ended with %v", err)
+		}
+		f.b.Close()
+	})
 }
 
 // fill leaves no byte free.
