@@ -59,7 +59,7 @@ func (d *Desk) alarmViews(ctx context.Context, items []item) ([]Alarm, error) {
 // AcknowledgeAlarm says that somebody knows. An alarm that has cleared stays so.
 func (d *Desk) AcknowledgeAlarm(ctx context.Context, c Caller, building, id record.ID) (Alarm, error) {
 	k := key(building, "alarm", id)
-	err := d.write(ctx, c, building, "alarm.acknowledge", nil, []record.Key{k}, func(x *draft) error {
+	err := d.write(ctx, c, building, "alarm.acknowledge", []record.Key{k}, func(x *draft) error {
 		it, err := x.readable(k)
 		if err != nil || d.fields(it).text("state") == "cleared" {
 			return err

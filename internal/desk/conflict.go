@@ -242,7 +242,7 @@ func (d *Desk) ResolveConflict(ctx context.Context, c Caller, building record.ID
 	if child {
 		reads = append(reads, parent)
 	}
-	return d.write(ctx, c, building, "conflict.resolve", nil, reads, func(x *draft) error {
+	return d.write(ctx, c, building, "conflict.resolve", reads, func(x *draft) error {
 		if child {
 			x.parents[k] = parent
 		}

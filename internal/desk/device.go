@@ -97,7 +97,7 @@ func (d *Desk) CreateDevice(ctx context.Context, c Caller, building record.ID, i
 	if !in.Unit.IsZero() {
 		reads = append(reads, key(building, "unit", in.Unit))
 	}
-	err := d.write(ctx, c, building, "device.create", nil, reads, func(x *draft) error {
+	err := d.write(ctx, c, building, "device.create", reads, func(x *draft) error {
 		if err := x.checkRefs(in.Unit, record.ID{}, record.ID{}); err != nil {
 			return err
 		}
@@ -141,7 +141,7 @@ func (d *Desk) changeDevice(ctx context.Context, c Caller, building, id record.I
 	if in.Unit != nil {
 		reads = append(reads, key(building, "unit", *in.Unit))
 	}
-	err = d.write(ctx, c, building, action, nil, reads, func(x *draft) error {
+	err = d.write(ctx, c, building, action, reads, func(x *draft) error {
 		x.seen[k] = shown
 		if err := x.editable(k); err != nil {
 			return err

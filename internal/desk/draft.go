@@ -25,12 +25,12 @@ type draft struct {
 }
 
 // write runs one transaction of a person. reads names what fn reads or writes.
-func (d *Desk) write(ctx context.Context, c Caller, building record.ID, action string, at *time.Time, reads []record.Key, fn func(*draft) error) error {
-	_, err := d.decide(ctx, c, building, action, at, reads, fn)
+func (d *Desk) write(ctx context.Context, c Caller, building record.ID, action string, reads []record.Key, fn func(*draft) error) error {
+	_, err := d.decide(ctx, c, building, action, nil, reads, fn)
 	return err
 }
 
-// decide is write, and gives what came of it.
+// decide is write of what happened at a time, nil for now, and gives what came of it.
 func (d *Desk) decide(ctx context.Context, c Caller, building record.ID, action string, at *time.Time, reads []record.Key, fn func(*draft) error) (outcome, error) {
 	if c.Person.IsZero() {
 		return outcome{}, problem.New(problem.Unauthenticated, "")

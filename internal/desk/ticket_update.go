@@ -184,7 +184,7 @@ func (d *Desk) DeleteTicket(ctx context.Context, c Caller, building, id record.I
 		return err
 	}
 	k := key(building, "ticket", id)
-	return d.write(ctx, c, building, "ticket.delete", nil, []record.Key{k}, func(x *draft) error {
+	return d.write(ctx, c, building, "ticket.delete", []record.Key{k}, func(x *draft) error {
 		it := x.item(k)
 		if !hasContent(it) || !d.table.MayRead(x.viewer, k, it.record, record.Record{}) {
 			return notFound("ticket")

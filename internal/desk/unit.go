@@ -35,7 +35,7 @@ func (d *Desk) CreateUnit(ctx context.Context, c Caller, building record.ID, in 
 		return Unit{}, err
 	}
 	k := key(building, "unit", id)
-	err = d.write(ctx, c, building, "unit.create", nil, []record.Key{k}, func(x *draft) error {
+	err = d.write(ctx, c, building, "unit.create", []record.Key{k}, func(x *draft) error {
 		if hasContent(x.item(k)) {
 			_, err := x.readable(k)
 			return err
@@ -55,7 +55,7 @@ func (d *Desk) UpdateUnit(ctx context.Context, c Caller, building, id record.ID,
 		return Unit{}, err
 	}
 	k := key(building, "unit", id)
-	err = d.write(ctx, c, building, "unit.update", nil, []record.Key{k}, func(x *draft) error {
+	err = d.write(ctx, c, building, "unit.update", []record.Key{k}, func(x *draft) error {
 		x.seen[k] = shown
 		if err := x.editable(k); err != nil {
 			return err

@@ -93,7 +93,7 @@ func (t *transaction) known() (replica.State, error) {
 	}
 	s, ok := t.session.changes.states[t.building]
 	if !ok {
-		s, ok = t.session.hot.stateOf(t.building)
+		s, ok = t.hot.stateOf(t.building)
 	}
 	if !ok {
 		var err error
@@ -127,14 +127,14 @@ func (t *transaction) near(need replica.Need, state replica.State) (replica.Have
 			have.Records[k] = stored
 		case ok:
 			missing = append(missing, k)
-		case !t.session.hot.recordOf(k, have):
+		case !t.hot.recordOf(k, have):
 			missing, unsaved = append(missing, k), append(unsaved, k)
 		}
 	}
 	if err := t.read(missing, untouched, have); err != nil {
 		return have, err
 	}
-	t.session.hot.keepRead(t.building, unsaved, have)
+	t.hot.keepRead(t.building, unsaved, have)
 	if err := t.line(need.Chains, have.Chains); err != nil {
 		return have, fmt.Errorf("chains: %w", err)
 	}
@@ -178,7 +178,7 @@ func (t *transaction) untouched() (bool, error) {
 	if t.changes.touched[t.building] || t.session.changes.touched[t.building] {
 		return false, nil
 	}
-	if t.session.hot.untouchedIn(t.building) {
+	if t.hot.untouchedIn(t.building) {
 		return true, nil
 	}
 	some := false
@@ -187,7 +187,7 @@ func (t *transaction) untouched() (bool, error) {
 		return nil
 	})
 	if err == nil && !some {
-		t.session.hot.knowUntouched(t.building)
+		t.hot.knowUntouched(t.building)
 	}
 	return err == nil && !some, err
 }
@@ -202,7 +202,7 @@ func (t *transaction) line(ids []record.ReplicaID, into map[record.ReplicaID]rep
 		if c, ok := t.session.changes.chains[at]; ok {
 			return &c, true
 		}
-		return t.session.hot.chainOf(at)
+		return t.hot.chainOf(at)
 	}
 	unknown := lineOf(ids, into, get)
 	if len(unknown) == 0 {
@@ -220,7 +220,7 @@ func (t *transaction) line(ids []record.ReplicaID, into map[record.ReplicaID]rep
 		}
 		return c, true
 	})
-	t.session.hot.keepLineRead(t.building, unknown, found, func(id record.ReplicaID) bool {
+	t.hot.keepLineRead(t.building, unknown, found, func(id record.ReplicaID) bool {
 		at := chainID{t.building, id}
 		_, mine := t.changes.chains[at]
 		_, theirs := t.session.changes.chains[at]

@@ -70,7 +70,7 @@ func (t *transaction) Load(ctx context.Context, need replica.Need) (replica.Have
 		if len(c.chains) == 0 {
 			continue
 		}
-		if err := t.session.begins(); err != nil {
+		if err := t.begins(); err != nil {
 			return replica.Have{}, err
 		}
 		if err := t.conn.saveChains(c); err != nil {
@@ -98,7 +98,7 @@ func (t *transaction) save(ctx context.Context, e replica.Effects) error {
 	if err := e.Check(t.building); err != nil {
 		return err
 	}
-	if err := t.session.begins(); err != nil {
+	if err := t.begins(); err != nil {
 		return err
 	}
 	steps := []struct {
