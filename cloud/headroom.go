@@ -10,8 +10,8 @@ import (
 // for each five pages that an edge sends, at a fifth of what it takes to receive them.
 const headroomBytes = 32 << 20
 
-// headroom is memory that is counted as in use and never touched: the system gives none for
-// it, and the collector lets as much more gather before it runs. It is right at any size of
+// headroom is memory that is counted as in use and never touched: a process that has just
+// begun is given none for it, and the collector lets as much more gather before it runs. It is right at any size of
 // the heap, unlike a higher GOGC, which would let a large one grow by several times its size.
 // An operator who sets GOMEMLIMIT has said what the process may take: then there is none.
 func headroom() []byte {

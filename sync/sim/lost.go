@@ -61,6 +61,7 @@ func (w *world) saved(a *app, kept, audit map[string]bool) {
 			}
 		}
 	}
+	shown = w.kept(shown) // and what those who wrote it had seen
 	for _, v := range slices.Sorted(maps.Keys(a.phone.State.Saved)) {
 		w.checked(1)
 		_, refused := a.phone.State.Refusals[a.phone.State.Saved[v]]
