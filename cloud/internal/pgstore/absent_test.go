@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"estate/internal/lab/pglab/pgtest"
 	"estate/sync/record"
@@ -217,6 +220,37 @@ func TestChangesFetchWhatTheyReplace(t *testing.T) {
 			if _, err := s.Pool().Exec(t.Context(), "ANALYZE record, ticket"); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// What makes room for a page's rows finds each by its whole key, though the planner believes
+// that to be dear: it would compare each with all of a building's rows.
+func TestRoomIsMadeByKeys(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, pgtest.Database(t))
+	kinds, ids := make([]string, 1000), make([]record.ID, 1000)
+	for i := range ids {
+		kinds[i], ids[i] = "ticket", record.DerivedID("t", fmt.Sprint(i))
+	}
+	of := [16]byte(record.DerivedID("b"))
+	for text, args := range map[string][]any{deleteRecords: {of, kinds, uuids(ids)}, s.tables["ticket"].remove: {of, uuids(ids)}} {
+		b := &pgx.Batch{}
+		plan := ""
+		b.Queue("BEGIN")
+		b.Queue("SELECT set_config('enable_seqscan', 'off', true), set_config('random_page_cost', '1000', true)")
+		query(b, func(rows pgx.Rows) error {
+			var line string
+			err := rows.Scan(&line)
+			plan += line + "\n"
+			return err
+		}, "EXPLAIN "+text, args...)
+		b.Queue("ROLLBACK")
+		if err := s.Pool().SendBatch(t.Context(), b).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan, "(id = k.id)") || !strings.Contains(plan, "Tid Scan") || strings.Contains(plan, "Filter") || strings.Contains(plan, "Hash") {
+			t.Errorf("%s:\n%s", text, plan)
 		}
 	}
 }
