@@ -147,10 +147,40 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	if err == nil && peer.Tier < n.Tier {
 		err = n.correctLate(ctx, building, peer, h.Time)
 	}
+	if err == nil && g.From > 0 {
+		err = n.reaches(ctx, building, &g, chains)
+	}
 	if err == nil {
 		g.Receipts, err = n.untold(ctx, building, peer, h, chains)
 	}
 	return g, err
+}
+
+// reachMax bounds the chains that a greeting holds a cursor to.
+const reachMax = 64
+
+// reaches holds a cursor to what the peer says that it holds: whoever was given this feed up
+// to there has every event up to there. One that lacks any was given the feed of a copy of
+// this node, which has the same run and other things at the same positions: from zero (SPEC
+// R12, R33).
+func (n *Node) reaches(ctx context.Context, building record.ID, g *Greeting, chains []Chain) error {
+	looked := 0
+	for _, c := range chains {
+		next := g.Held[c.Replica]
+		if next >= c.Held || looked == reachMax {
+			continue
+		}
+		looked++
+		rows, err := n.Store.Events(ctx, building, c.Replica, next+1, next+1, 1)
+		if err != nil {
+			return fmt.Errorf("read event %d of %s: %w", next+1, c.Replica, err)
+		}
+		if len(rows) == 1 && rows[0].Position > 0 && rows[0].Position <= g.From {
+			g.From = 0
+			return nil
+		}
+	}
+	return nil
 }
 
 // untold makes up for settled receipts that an edge missed: their session ended before the

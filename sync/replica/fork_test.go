@@ -364,3 +364,25 @@ func TestHeldBackBelowTheFork(t *testing.T) {
 	same(t, twin, cloud)
 	same(t, third, cloud)
 }
+
+// A copy of a running edge has the same run, so the cloud's cursor seems to fit its feed,
+// though what lies below it there is something else: what the cloud does not hold tells. No
+// number need be forked for that (SPEC R12, R33).
+func TestCursorOfACopy(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	p, q := l.phone("ann"), l.phone("bob")
+	l.meet(edge, cloud)
+	twin := edge.copyOf("edge")
+	l.edit(p, p.Set(ticket(1), "title", "told to the edge"))
+	l.edit(q, q.Set(ticket(2), "title", "told to its copy"))
+	edge.push(p, yes)
+	twin.push(q, yes)
+	l.meet(edge, cloud)
+	l.meet(twin, cloud)
+	l.meet(edge, cloud)
+	want(t, "of the edge", values(cloud.record(ticket(1)), "title"), []string{"told to the edge"})
+	want(t, "of its copy", values(cloud.record(ticket(2)), "title"), []string{"told to its copy"})
+	same(t, edge, cloud)
+	same(t, twin, cloud)
+}

@@ -33,7 +33,7 @@ func (w *world) admit(h *host, a *app, wrong *[]merged) replica.Admit {
 	}
 	return func(k record.Key, field string, values []record.Value, _, _ record.Record) string {
 		code := judge(field)
-		if code != "" && w.config.Without == AdmissionFirst && len(values) == 1 && field != "tags" {
+		if code != "" && w.config.Without.Has(AdmissionFirst) && len(values) == 1 && field != "tags" {
 			v, _ := values[0].AsText()
 			*wrong = append(*wrong, merged{key: k, field: field, value: v})
 			return ""
@@ -204,7 +204,7 @@ func (w *world) giveBack(a *app, h *host) {
 	p := a.phone
 	for range pagesMax {
 		back, some := p.Return(h.node.ID())
-		if !some || w.config.Without == Seals {
+		if !some || w.config.Without.Has(Seals) {
 			return
 		}
 		w.count("return", a.name, h.name)

@@ -48,7 +48,7 @@ func (w *world) clonePhone() {
 // in one run of one store, under one replica.
 func (w *world) forkEdge() {
 	from := pick(w, w.hosts)
-	if from.isCloud() || from.down || w.report.Counts["fork edge"] >= forksMax || !w.hasWritten(from) {
+	if from.isCloud() || from.down || w.report.Counts["fork edge"] >= forksMax {
 		return
 	}
 	w.count("fork edge", from.name)
@@ -56,46 +56,18 @@ func (w *world) forkEdge() {
 	d.boot = from.disk.boot
 	h := w.newHost(fmt.Sprintf("%s-twin%d", from.name, w.at), from.key, record.TierEdge, d, from.buildings...)
 	h.node.Rules, h.old, h.skew, h.frozen = from.node.Rules, from.old, from.skew, from.frozen
-	w.forked(from, h)
+	w.forked(from)
 	w.newLine(h)
 }
 
-// hasWritten reports whether a host has a running replica in each of its buildings. One that
-// has none leaves copies that share nothing but the marks of their feeds: nothing tells
-// them apart until both have written.
-func (w *world) hasWritten(h *host) bool {
-	return !slices.ContainsFunc(h.buildings, func(b record.ID) bool {
-		have, err := h.disk.store.Load(context.Background(), b, replica.Need{})
-		return err != nil || have.State.N == 0 || have.State.Boot != h.disk.boot
-	})
-}
-
-// forked notes from which numbers on the chains of a host and its copy have two branches.
-func (w *world) forked(from, twin *host) {
-	w.twins = append(w.twins, from, twin)
+// forked notes from which numbers on the chains of a host have two branches, from this step on.
+func (w *world) forked(from *host) {
 	for _, b := range from.buildings {
 		have, err := from.disk.store.Load(context.Background(), b, replica.Need{})
 		if err != nil {
 			w.violate("fork: %v", err)
 		}
 		w.forks.note(have.State.Replica, have.State.N+1)
-	}
-}
-
-// writeOn has every copy of a running node write once: it is by what they write that they
-// are told apart, and a node always writes.
-func (w *world) writeOn() {
-	for _, h := range w.twins {
-		for _, b := range h.buildings {
-			k, v := w.key(b, Message, w.writes), w.value(b, h.name)
-			_, err := h.node.Write(context.Background(), b, []record.Key{k}, func(replica.Current) (replica.Intent, error) {
-				return replica.Intent{Actor: record.Actor{Class: record.Automation, Name: h.name}, Action: "write",
-					Writes: []replica.RecordWrite{{Key: k, Fields: []replica.FieldWrite{{Field: "text", Value: record.Text(v)}}}}}, nil
-			})
-			if err != nil && !w.revoked[h.node.ID()] {
-				w.violate("%s writes on: %v", h.name, err)
-			}
-		}
 	}
 }
 

@@ -49,8 +49,8 @@ func (c Config) Replay() string {
 	if c.Often != 0 {
 		out += " --often " + c.Often.String()
 	}
-	if c.Without != "" {
-		out += " --without " + string(c.Without)
+	if len(c.Without) > 0 {
+		out += " --without " + c.Without.String()
 	}
 	if len(c.Drop) > 0 {
 		out += " --drop " + spans(c.Drop)

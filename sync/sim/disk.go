@@ -95,7 +95,8 @@ func (s hostStore) Events(ctx context.Context, building record.ID, id record.Rep
 	if s.h.down {
 		return nil, errDown
 	}
-	return s.h.disk.store.Events(ctx, building, id, from, to, limit)
+	rows, err := s.h.disk.store.Events(ctx, building, id, from, to, limit)
+	return s.h.unplaced(rows), err
 }
 
 func (s hostStore) Buildings(ctx context.Context) ([]record.ID, error) {

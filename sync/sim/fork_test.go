@@ -9,12 +9,14 @@ import (
 // forkSeeds take about two seconds.
 const forkSeeds = 40
 
-// Running edges are copied, memory and all: nothing is lost, and all end alike.
+// Running edges are copied, memory and all: nothing is lost, and all end alike. Phones return
+// nothing here: what they carry from branch to branch before any server has compared the two
+// may still take values away (the open rows of sync/README.md).
 func TestForks(t *testing.T) {
 	t.Parallel()
 	total := map[string]int{}
 	for seed := uint64(1); seed <= forkSeeds; seed++ {
-		c := sim.Config{Seed: seed, Faults: sim.Network | sim.ForkEdge}
+		c := sim.Config{Seed: seed, Faults: sim.Network | sim.ForkEdge, Often: sim.ForkEdge, Without: sim.RuleSet{sim.Seals}}
 		report, err := sim.Run(c)
 		if err != nil {
 			t.Errorf("%v\nreplay: %s", err, c.Replay())

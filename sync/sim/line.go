@@ -242,7 +242,7 @@ func (e *end) skips(inSession func(uint64) bool) func(uint64) bool {
 }
 
 func (e *end) echoed(positions []uint64) {
-	if e.line.w.config.Without != EchoSession {
+	if !e.line.w.config.Without.Has(EchoSession) {
 		return
 	}
 	if e.line.echoes[e.at] == nil {

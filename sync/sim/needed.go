@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +45,10 @@ const (
 	EchoSession Rule = "echo-session"
 	// PageReader (R22): a page is for one run of its reader. Off: for any.
 	PageReader Rule = "page-reader"
+	// CursorCheck (R12): a cursor counts only for a reader that has the events below it. Off:
+	// for any. It is a second line of defence: PageReader and ContiguousCursor are needed
+	// where it is off, for it makes up for them at the next greeting.
+	CursorCheck Rule = "cursor-check"
 	// QuarantineJoin (R14): what is held back joins what is held back already. Off: it takes
 	// its place.
 	QuarantineJoin Rule = "quarantine-join"
@@ -54,23 +59,50 @@ const (
 // NeededRules lists all rules that can be switched off.
 func NeededRules() []Rule {
 	return []Rule{PositionLock, FreshIdentity, NamedNumbers, ExactRaising, SettledReceipts, ContiguousCursor, AdmissionFirst, SignedNumbers,
-		ViewHash, EchoSession, PageReader, QuarantineJoin, Seals}
+		ViewHash, EchoSession, PageReader, CursorCheck, QuarantineJoin, Seals}
 }
 
 // ErrRule says that there is no such rule to do without.
 var ErrRule = errors.New("sim: no such rule")
 
-// ParseRule reads a rule's name; empty is none.
-func ParseRule(name string) (Rule, error) {
+// RuleSet is what a run does without.
+type RuleSet []Rule
+
+// Has reports whether a rule is among them.
+func (r RuleSet) Has(rule Rule) bool { return slices.Contains(r, rule) }
+
+// String names the rules, in the form that ParseRules reads.
+func (r RuleSet) String() string {
+	names := make([]string, 0, len(r))
+	for _, rule := range r {
+		names = append(names, string(rule))
+	}
+	return strings.Join(names, ",")
+}
+
+// ParseRules reads a list such as "page-reader,cursor-check"; empty is none.
+func ParseRules(list string) (RuleSet, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var out RuleSet
+	for _, name := range strings.Split(list, ",") {
+		rule, err := parseRule(strings.TrimSpace(name))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, rule)
+	}
+	return out, nil
+}
+
+func parseRule(name string) (Rule, error) {
 	var names []string
 	for _, r := range NeededRules() {
 		if string(r) == name {
 			return r, nil
 		}
 		names = append(names, string(r))
-	}
-	if name == "" {
-		return "", nil
 	}
 	return "", fmt.Errorf("%w: %q; there are %s", ErrRule, name, strings.Join(names, ", "))
 }

@@ -33,7 +33,6 @@ func (w *world) heal() {
 			}
 		}
 	}
-	w.writeOn()
 	last := ""
 	for w.report.Rounds < HealRounds {
 		w.report.Rounds++

@@ -18,9 +18,9 @@ type Config struct {
 	// Often are kinds of trouble that come oftenTimes as often as usual, to aim at what only
 	// few of many runs would meet. They come only where they are among Faults, too.
 	Often Faults
-	// Without is a rule that nobody keeps; empty for none. Runs must then fail: it shows
-	// that the rule is needed, and that the oracle can see what it prevents.
-	Without Rule
+	// Without are rules that nobody keeps; empty for none. Runs must then fail: it shows
+	// that the rules are needed, and that the oracle can see what they prevent.
+	Without RuleSet
 	// Drop are steps that do not happen, ascending: Shrink finds them.
 	Drop []int
 	// Trace, where set, is told what happens, step by step.

@@ -21,7 +21,6 @@ type book struct {
 	dots     map[record.Dot]record.Hash // every event that was ever written
 	gone     []vanished                 // in this step
 	forks    forks
-	twins    []*host // copies of running nodes, and what they were copied from
 }
 
 func newBook() book {

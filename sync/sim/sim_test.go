@@ -14,7 +14,7 @@ var (
 	seeds   = flag.Uint64("sim.seeds", 400, "how many seeds to run (a tenth with -short)")
 	seed    = flag.Uint64("sim.seed", 0, "run this seed only")
 	steps   = flag.Int("sim.steps", sim.StepsUsual, "steps of each run")
-	without = flag.String("sim.without", "", "a rule that nobody keeps")
+	without = flag.String("sim.without", "", "rules that nobody keeps")
 	kinds   = flag.String("sim.faults", "", "kinds of trouble of every run; empty: as the seed says")
 )
 
@@ -22,7 +22,7 @@ func config(t *testing.T, n uint64) sim.Config {
 	t.Helper()
 	c := sim.Config{Seed: n, Steps: *steps, Faults: sim.FaultsOf(n)}
 	var err error
-	if c.Without, err = sim.ParseRule(*without); err != nil {
+	if c.Without, err = sim.ParseRules(*without); err != nil {
 		t.Fatal(err)
 	}
 	if *kinds != "" {

@@ -81,7 +81,7 @@ func (w *world) forge() {
 		return
 	}
 	p := wire.Page{Generation: from.disk.boot, Records: []wire.RecordItem{{Kind: k.Kind, ID: k.ID, Body: body}}}
-	if w.config.Without == SignedNumbers {
+	if w.config.Without.Has(SignedNumbers) {
 		p.Heads = []record.Head{record.SignHead(victim.node.Key, b, claim.Replica, claim.N, record.HashEvent(body))}
 	}
 	to := pick(w, w.clouds)

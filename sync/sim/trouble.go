@@ -112,7 +112,7 @@ func (w *world) crash() {
 
 // restart starts an app anew.
 func (w *world) restart(a *app) {
-	if w.config.Without != FreshIdentity {
+	if !w.config.Without.Has(FreshIdentity) {
 		a.phone.Restart()
 	}
 }

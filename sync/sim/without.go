@@ -15,10 +15,11 @@ import (
 
 // without changes what a decision reads.
 func (t *hostTx) without(have *replica.Have) {
-	switch t.h.w.config.Without { //nolint:exhaustive // the others are broken elsewhere
-	case FreshIdentity:
+	rules := t.h.w.config.Without
+	if rules.Has(FreshIdentity) {
 		have.State.Boot = t.h.disk.boot
-	case ExactRaising:
+	}
+	if rules.Has(ExactRaising) {
 		for k, touches := range have.Touches {
 			var refused []replica.PhoneTouch
 			for _, p := range touches {
@@ -28,7 +29,8 @@ func (t *hostTx) without(have *replica.Have) {
 			}
 			have.Touches[k] = refused
 		}
-	case NamedNumbers:
+	}
+	if rules.Has(NamedNumbers) {
 		if t.loaded == nil {
 			t.loaded = map[record.ReplicaID]replica.Chain{}
 		}
@@ -58,7 +60,7 @@ func (t *hostTx) restore(e *replica.Effects) {
 			e.Chains[i].Card = was.Card
 		}
 	}
-	if t.h.w.config.Without == QuarantineJoin {
+	if t.h.w.config.Without.Has(QuarantineJoin) {
 		for i, q := range e.Quarantine {
 			if body, ok := t.h.incoming[q.Key]; ok && !q.Theirs {
 				e.Quarantine[i].Body = body
@@ -67,9 +69,22 @@ func (t *hostTx) restore(e *replica.Effects) {
 	}
 }
 
+// unplaced is what a store reads of events, without where they lie in its feed: by that a
+// greeting tells whether a cursor fits its reader.
+func (h *host) unplaced(rows []replica.EventRow) []replica.EventRow {
+	if !h.w.config.Without.Has(CursorCheck) {
+		return rows
+	}
+	rows = slices.Clone(rows)
+	for i := range rows {
+		rows[i].Position = 0
+	}
+	return rows
+}
+
 // ready leaves out what is not to be read yet.
 func (h *host) ready(page replica.FeedPage, after uint64) replica.FeedPage {
-	if h.w.config.Without != PositionLock || h.w.healing {
+	if !h.w.config.Without.Has(PositionLock) || h.w.healing {
 		return page
 	}
 	end := page.End
@@ -91,7 +106,7 @@ func (h *host) ready(page replica.FeedPage, after uint64) replica.FeedPage {
 
 // unlocked lets the positions of a commit be readable later than those of the next ones.
 func (h *host) unlocked(c change) {
-	if h.w.config.Without != PositionLock || !h.w.chance(.5) {
+	if !h.w.config.Without.Has(PositionLock) || !h.w.chance(.5) {
 		return
 	}
 	until := h.w.at + 1 + h.w.random.IntN(40)
@@ -102,7 +117,7 @@ func (h *host) unlocked(c change) {
 
 // trusts has an app let go of what a server says that it holds, whichever server it is.
 func (w *world) trusts(a *app, r *record.Receipt) {
-	if r == nil || w.config.Without != SettledReceipts {
+	if r == nil || !w.config.Without.Has(SettledReceipts) {
 		return
 	}
 	s := &a.phone.State
@@ -118,10 +133,10 @@ func (w *world) trusts(a *app, r *record.Receipt) {
 
 // arrived is a page of the past as its receiver looks at it.
 func (w *world) arrived(p wire.Page) wire.Page {
-	if w.config.Without == ContiguousCursor {
+	if w.config.Without.Has(ContiguousCursor) {
 		p.From = 0
 	}
-	if w.config.Without == PageReader {
+	if w.config.Without.Has(PageReader) {
 		p.Reader = record.ID{}
 	}
 	return p

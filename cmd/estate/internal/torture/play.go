@@ -26,7 +26,7 @@ type summary struct {
 	rounds        int // the most that any healed network took
 	counts        map[string]int
 	failed        []failure // ascending by seed
-	without       sim.Rule
+	without       sim.RuleSet
 }
 
 // failuresMax ends the search: more failures of one cause teach nothing.
@@ -105,8 +105,8 @@ func (s *summary) print(out io.Writer, took time.Duration) {
 	switch {
 	case len(s.failed) > 0:
 		fmt.Fprintf(out, "%d seeds FAILED\n", len(s.failed))
-	case s.without != "":
-		fmt.Fprintf(out, "nothing was found WITHOUT %s: these seeds do not show that it is needed\n", s.without)
+	case len(s.without) > 0:
+		fmt.Fprintf(out, "nothing was found WITHOUT %s: these seeds do not show that this is needed\n", s.without)
 	default:
 		fmt.Fprintln(out, "nothing lost, nothing leaked, everybody agrees")
 	}

@@ -61,7 +61,7 @@ func Command() *cobra.Command {
 	flags.IntVar(&o.jobs, "jobs", runtime.GOMAXPROCS(0), "seeds played side by side")
 	flags.StringVar(&o.faults, "faults", "", "kinds of trouble, such as network,crash; all; none (empty: drawn from the seed)")
 	flags.StringVar(&o.often, "often", "none", "kinds of trouble among those that come much more often than usual")
-	flags.StringVar(&o.rule, "without", "", "a rule that nobody keeps, to see that it is needed")
+	flags.StringVar(&o.rule, "without", "", "rules that nobody keeps, such as page-reader,cursor-check, to see that they are needed")
 	flags.StringVar(&o.drop, "drop", "", "steps that do not happen, such as 1-40,43, as a failure printed them")
 	flags.BoolVar(&o.quiet, "quiet", false, "no progress bar")
 	flags.BoolVar(&o.noShrink, "no-shrink", false, "do not look for a smaller run that still fails")
@@ -92,7 +92,7 @@ func (o options) plan() (plan, error) {
 	}
 	p.config.Steps = o.steps
 	var err error
-	if p.config.Without, err = sim.ParseRule(o.rule); err != nil {
+	if p.config.Without, err = sim.ParseRules(o.rule); err != nil {
 		return p, fmt.Errorf("read --without: %w", err)
 	}
 	if !p.drawn {
