@@ -208,9 +208,9 @@ func (n *Node) receipts(ctx context.Context, building record.ID, ids []record.Re
 type part struct {
 	open    bool // events, heads and receipts
 	records []*candidate
-	bad     []candidate // to be quarantined
-	retry   bool        // look again at what is held back
-	close   bool        // move the cursor
+	bad     []*candidate // to be quarantined
+	retry   bool         // look again at what is held back
+	close   bool         // move the cursor
 }
 
 // run applies the page in one transaction. Where that fails, it opens the page, merges its
@@ -241,7 +241,7 @@ func (a *application) halve(ctx context.Context, records []*candidate) error {
 	if len(records) == 1 {
 		bad := *records[0]
 		bad.code = wire.CodeStoreFailed
-		return a.do(ctx, part{bad: []candidate{bad}})
+		return a.do(ctx, part{bad: []*candidate{&bad}})
 	}
 	if err := a.halve(ctx, records[:len(records)/2]); err != nil {
 		return err
@@ -300,7 +300,8 @@ func (a *application) add(got Applied) {
 // once is one transaction of the application.
 func (a *application) once(ctx context.Context, p part) (Applied, error) {
 	var out Applied
-	need, chains := a.need(p.records, p.open)
+	// What is held back is joined with what is held back already: that takes the same knowledge.
+	need, chains := a.need(append(slices.Clip(p.records), p.bad...), p.open)
 	err := a.node.step(ctx, a.building, need, chains, func(l *ledger) error {
 		out = Applied{Ack: wire.Ack{Time: l.now}}
 		if p.open || p.close {
@@ -312,7 +313,7 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 			a.open(l, &out)
 		}
 		for _, c := range p.bad {
-			a.quarantine(l, &out, c)
+			a.quarantine(l, &out, *c)
 		}
 		l.expect(len(p.records))
 		for _, c := range p.records {

@@ -281,3 +281,23 @@ func TestQuarantineJoins(t *testing.T) {
 	want(t, "values", [][]string{values(r, "note"), values(r, "title"), values(r, "status")}, [][]string{{"old"}, {"title"}, {"status"}})
 	want(t, "held back", len(cloud.held(edge)), 0)
 }
+
+// What is held back again has replaced what was held back, also where its sender started anew
+// in between: only the card tells, and the record that the store cannot take needs it, too.
+func TestQuarantineJoinsAcrossRuns(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	cloud.fault.bad = ticket(1)
+	edge.write(ticket(1), text("note", "old"))
+	edge.sync(cloud)
+	edge.restart()
+	edge.write(ticket(1), text("note", "new"))
+	edge.sync(cloud)
+	want(t, "held back", len(cloud.held(edge)), 1)
+	cloud.fault.bad = record.Key{}
+	edge.write(ticket(2), text("note", "another"))
+	edge.sync(cloud)
+	want(t, "held back", len(cloud.held(edge)), 0)
+	want(t, "note", values(cloud.record(ticket(1)), "note"), []string{"new"})
+	same(t, edge, cloud)
+}
