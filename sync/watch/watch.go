@@ -58,6 +58,20 @@ func (s *Set) Wake(building record.ID) {
 	wake(s.watchers[record.ID{}])
 }
 
+// Watched lists the buildings that are watched; all is whether somebody watches all.
+func (s *Set) Watched() (some []record.ID, all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for building := range s.watchers {
+		if building.IsZero() {
+			all = true
+			continue
+		}
+		some = append(some, building)
+	}
+	return some, all
+}
+
 func wake(some map[uint64]chan struct{}) {
 	for _, moved := range some {
 		select {

@@ -21,7 +21,7 @@ import (
 //	        Save                              none: its effects wait
 //	call 2: Load                              sends what waits, then reads
 //	…
-//	what waits, pg_notify, COMMIT             one round trip
+//	what waits, COMMIT                        one round trip
 //
 // What waits is sent in as few statements as one call's effects would take (see combined).
 // A call that fails takes its waiting effects with it. If they were sent already (it
@@ -71,7 +71,6 @@ const (
 		CASE set_config('enable_seqscan', 'off', true) WHEN 'off' THEN pg_current_xact_id()::text END FROM building_state WHERE building = $1 FOR UPDATE`
 	firstStatement = `INSERT INTO building_state (building, boot, replica, n, head, stamp, clock_offset, position)
 		VALUES ($1, $2, $2, 0, '', 0, 0, 0) ON CONFLICT DO NOTHING`
-	notifyStatement = `SELECT pg_notify('` + feedChannel + `', $1)`
 	statusStatement = `SELECT coalesce(pg_xact_status($1::text::xid8), 'unknown')`
 )
 
@@ -245,20 +244,24 @@ func (g *group) end() { _, _ = g.conn.Exec(g.ctx, "ROLLBACK") }
 
 func (g *group) commit(calls []*groupcommit.Call[*group]) error {
 	b := &pgx.Batch{}
-	if g.moved {
-		b.Queue(notifyStatement, g.building.String())
-	}
 	b.Queue("COMMIT")
 	err := g.send(b)
 	var refused *pgconn.PgError
 	switch {
 	case err == nil:
+		if g.moved {
+			g.store.moved(g.building, g.state.Position)
+		}
 		return nil
 	case errors.As(err, &refused) && !g.conn.IsClosed():
 		g.broken = err
 		return g.rollBack(calls)
 	default:
-		return g.store.outcome(g.xid, g.Boot(), err)
+		err = g.store.outcome(g.xid, g.Boot(), err)
+		if g.moved { // as far as anybody knows
+			g.store.moved(g.building, g.state.Position)
+		}
+		return err
 	}
 }
 

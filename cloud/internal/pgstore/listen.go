@@ -11,15 +11,18 @@ import (
 	"estate/sync/record"
 )
 
-// feedChannel carries the id of each building whose feed a commit moved.
-const feedChannel = "estate_feed"
-
 const (
 	// backOffMin and backOffMax bound the pause between attempts to listen again: soon
 	// after a restart, and no storm while the server is away.
 	backOffMin = 100 * time.Millisecond
 	backOffMax = 2 * time.Second
 	dialMax    = 10 * time.Second
+	// compareEvery bounds how late a watcher wakes whom nobody told. It also shows whether
+	// the connection still stands: a network may drop one without a word.
+	compareEvery = 10 * time.Second
+
+	selectPositions    = `SELECT building, position FROM building_state WHERE building = ANY ($1)`
+	selectAllPositions = `SELECT building, position FROM building_state`
 )
 
 // dialListener opens the connection that listens; it is none of the pool's.
@@ -39,7 +42,7 @@ func (s *Store) dialListener(ctx context.Context) (*pgx.Conn, error) {
 // listen wakes watchers until ctx ends. After each reconnection all are woken: what was
 // committed meanwhile nobody told us.
 func (s *Store) listen(ctx context.Context, c *pgx.Conn) {
-	defer close(s.stopped)
+	defer s.running.Done()
 	pause := backOffMin
 	for ctx.Err() == nil {
 		if c != nil {
@@ -67,19 +70,64 @@ func (s *Store) listen(ctx context.Context, c *pgx.Conn) {
 	}
 }
 
-// hear passes notifications on until the connection ends, and closes it.
+// hear passes notifications on, and compares, until the connection ends, and closes it.
 func (s *Store) hear(ctx context.Context, c *pgx.Conn) error {
 	defer func() { _ = c.Close(context.WithoutCancel(ctx)) }()
 	for {
-		n, err := c.WaitForNotification(ctx)
-		if err != nil {
+		wait, cancel := context.WithTimeout(ctx, s.compareEvery)
+		err := s.hearUntil(wait, c)
+		cancel()
+		if c.IsClosed() || ctx.Err() != nil {
 			return fmt.Errorf("wait for a notification: %w", err)
 		}
-		// What is not a building's id wakes everybody: waking too often is harmless.
-		building, err := record.ParseID(n.Payload)
-		if err != nil {
-			building = record.ID{}
+		if err := s.compare(ctx, c); err != nil {
+			return fmt.Errorf("compare positions: %w", err)
 		}
+	}
+}
+
+// hearUntil passes notifications on until ctx or the connection ends.
+func (s *Store) hearUntil(ctx context.Context, c *pgx.Conn) error {
+	for {
+		n, err := c.WaitForNotification(ctx)
+		if err != nil {
+			return err
+		}
+		s.heard(n.Payload)
+	}
+}
+
+// compare wakes watchers of buildings that have come further than anybody told.
+func (s *Store) compare(ctx context.Context, c *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, min(dialMax, s.compareEvery))
+	defer cancel()
+	before := s.marks.copy()
+	found, err := s.positions(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, building := range s.marks.compare(before, found) {
 		s.watchers.Wake(building)
 	}
+	return nil
+}
+
+// positions reads how far the feeds that are watched have come.
+func (s *Store) positions(ctx context.Context, c *pgx.Conn) (map[record.ID]uint64, error) {
+	text, args := selectAllPositions, []any{}
+	if watched, all := s.watchers.Watched(); !all {
+		text, args = selectPositions, []any{uuids(watched)}
+	}
+	rows, err := c.Query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	found := map[record.ID]uint64{}
+	var building record.ID
+	var position uint64
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&building), (*int64bits)(&position)}, func() error {
+		found[building] = position
+		return nil
+	})
+	return found, err
 }

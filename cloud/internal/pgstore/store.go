@@ -7,7 +7,9 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -47,6 +49,9 @@ type Options struct {
 	Kinds []schema.Kind
 	// ConnectionsMax bounds the pool; zero leaves it to the URL's pool_max_conns.
 	ConnectionsMax int32
+
+	// tellEvery and compareEvery are other paces than the constants, for tests.
+	tellEvery, compareEvery time.Duration
 }
 
 // Store is a replica.Store in PostgreSQL. It is safe for concurrent use, here and in other
@@ -57,7 +62,12 @@ type Store struct {
 	tables   map[string]tableText
 	watchers watch.Set
 	stop     context.CancelFunc
-	stopped  chan struct{}
+	running  sync.WaitGroup // listen and tell
+
+	name                    string // that of this process among those that tell each other
+	marks                   marks
+	untold                  untold
+	tellEvery, compareEvery time.Duration
 
 	// boot is the server's run as the latest connection found it. No connection outlives the
 	// run in which it was made, and nothing is read or written without one.
@@ -92,7 +102,9 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	// Every statement has an index. A plan that was made while a table was tiny, and is kept,
 	// must not read all of a large one.
 	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
-	s := &Store{log: options.Log, stopped: make(chan struct{}), queues: map[record.ID]*groupcommit.Queue[*group]{}, loads: map[record.ID]*loadGatherer{}}
+	s := &Store{log: options.Log, queues: map[record.ID]*groupcommit.Queue[*group]{}, loads: map[record.ID]*loadGatherer{},
+		name: rand.Text(), untold: untold{ready: make(chan struct{}, 1)},
+		tellEvery: cmp.Or(options.tellEvery, tellEvery), compareEvery: cmp.Or(options.compareEvery, compareEvery)}
 	config.AfterConnect = s.greet
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -107,7 +119,9 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open store: %w", translate(err))
 	}
+	s.running.Add(2)
 	go s.listen(listening, first)
+	go s.tell(listening)
 	return s, nil
 }
 
@@ -121,11 +135,12 @@ func (s *Store) prepare(ctx context.Context, tables []projection.Table) (*pgx.Co
 	return s.dialListener(ctx)
 }
 
-// Close stops listening and closes the pool, waiting for transactions under way.
+// Close closes the pool, waiting for transactions under way, tells other processes what they
+// committed, and stops listening.
 func (s *Store) Close() error {
-	s.stop()
-	<-s.stopped
 	s.pool.Close()
+	s.stop()
+	s.running.Wait()
 	return nil
 }
 

@@ -2,6 +2,8 @@ package pgstore
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strconv"
 	"testing"
 
@@ -10,11 +12,22 @@ import (
 	"estate/sync/storetest"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(childEnv); url != "" {
+		if err := writeUntold(context.Background(), url, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	pgtest.Main(m)
+}
 
-func openTest(t testing.TB, url string) *Store {
+func openTest(t testing.TB, url string) *Store { return openPaced(t, url, Options{}) }
+
+func openPaced(t testing.TB, url string, options Options) *Store {
 	t.Helper()
-	s, err := Open(context.Background(), url, Options{})
+	s, err := Open(context.Background(), url, options)
 	if err != nil {
 		t.Fatal(err)
 	}
