@@ -26,6 +26,7 @@ type Codec struct {
 	compress *zstd.Encoder
 	expand   *zstd.Decoder
 	rooms    sync.Pool // of *bytes.Buffer: an idle link holds none
+	writes   sync.Pool // of the uplinks' sockets, likewise
 }
 
 // NewCodec builds a codec.

@@ -43,8 +43,8 @@ const (
 	problemBytesMax = 64 << 10
 )
 
-// UplinkConfig is what an edge needs to hold its link to the cloud. Client, Waiting,
-// Changed and Hooks may be empty.
+// UplinkConfig is what an edge needs to hold its link to the cloud. Transport, Waiting,
+// Changed, Codec and Hooks may be empty.
 type UplinkConfig struct {
 	Node     Node
 	Watch    Watch
@@ -67,6 +67,8 @@ type UplinkConfig struct {
 	Waiting func(ctx context.Context) (Waiting, error)
 	// Changed is told each change of state; it must return at once.
 	Changed func(Status)
+	// Codec is shared with other links of this process; nil means one of its own.
+	Codec *Codec
 }
 
 // Uplink holds one building's link to the tier above, for as long as it runs.
@@ -92,9 +94,11 @@ func NewUplink(c UplinkConfig) (*Uplink, error) {
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
 		return nil, fmt.Errorf("synclink: %q is not the address of a server", c.URL)
 	}
-	codec, err := NewCodec()
-	if err != nil {
-		return nil, err
+	codec := c.Codec
+	if codec == nil {
+		if codec, err = NewCodec(); err != nil {
+			return nil, err
+		}
 	}
 	transport := c.Transport
 	if transport == nil {
@@ -103,7 +107,7 @@ func NewUplink(c UplinkConfig) (*Uplink, error) {
 	u := &Uplink{config: c, base: base, codec: codec, kick: make(chan struct{}, 1),
 		client: &http.Client{Transport: transport, Timeout: exchangeWait},
 		dialer: &websocket.Dialer{Proxy: transport.Proxy, TLSClientConfig: transport.TLSClientConfig, NetDialContext: transport.DialContext, HandshakeTimeout: dialWait,
-			WriteBufferSize: writeBufferBytes, WriteBufferPool: &sync.Pool{}},
+			WriteBufferSize: writeBufferBytes, WriteBufferPool: &codec.writes},
 		status: Status{State: Offline, Since: c.Now(), Lane: LaneSocket},
 	}
 	return u, nil

@@ -96,6 +96,9 @@ func measure(ctx context.Context, progress io.Writer, run func(context.Context, 
 	if err := checkParts(how.only); err != nil {
 		return nil, err
 	}
+	if err := roomFor("any bench", 0, freeMemory()); err != nil {
+		return nil, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
@@ -120,7 +123,12 @@ func measure(ctx context.Context, progress io.Writer, run func(context.Context, 
 	defer func() { err = errors.Join(err, s.Stop()) }()
 	b := &bench{Stack: s, how: how, progress: progress}
 	b.add(plain("machine: processors", float64(runtime.NumCPU()), "processors"), plain("machine: load of others at the start", load(), "processes"))
-	if err := run(ctx, b); err != nil {
+	running, stop := guarded(ctx, freeMemory)
+	defer stop()
+	if err := run(running, b); err != nil {
+		if cause := context.Cause(running); errors.Is(cause, errNoRoom) {
+			return b.figures, cause
+		}
 		return b.figures, fmt.Errorf("%w\n%s", err, logs(s))
 	}
 	return b.figures, nil

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime/debug"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +14,7 @@ import (
 
 	"estate/internal/apiclient"
 	"estate/internal/lab/stack"
+	"estate/internal/synclink"
 	"estate/sync/record"
 )
 
@@ -25,6 +26,12 @@ const (
 	goalIdleKB          = 64
 	fleetTimeout        = 15 * time.Minute
 	enrolAtOnce         = 16
+	// edgeBytes is what a simulated edge takes of this machine's memory at most, with what
+	// the cloud, PostgreSQL and the kernel keep for it.
+	edgeBytes = 800 << 10
+	// codecsShared are more than there are processors on small machines: an edge that waits
+	// for a compressor holds its page twice.
+	codecsShared = 8
 )
 
 // fleetSizes are how many edges are connected in turn.
@@ -44,9 +51,10 @@ type armada struct {
 	clouds []*stack.Cloud
 	admin  *apiclient.Client
 	db     *pgx.Conn
-	cut    atomic.Bool
 	ships  []*ship
 	words  []string
+	// codecs are shared: a compressor takes more memory than all else of a simulated edge.
+	codecs []*synclink.Codec
 	// writer stands as the author of what the edges write.
 	writer record.ID
 }
@@ -54,10 +62,21 @@ type armada struct {
 // fleet measures what many edges cost one cloud process while nothing happens, and how they
 // come back all at once.
 func fleet(ctx context.Context, b *bench) error {
+	sizes := fleetSizes(b.how)
+	if err := roomFor(fmt.Sprintf("a fleet of %d", slices.Max(sizes)), int64(slices.Max(sizes))*edgeBytes, freeMemory()); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, fleetTimeout)
 	defer cancel()
 	defer debug.SetGCPercent(debug.SetGCPercent(simulatedGC))
 	a := &armada{bench: b, words: words(), writer: record.DerivedID("bench", "fleet")}
+	for range codecsShared {
+		codec, err := synclink.NewCodec()
+		if err != nil {
+			return err
+		}
+		a.codecs = append(a.codecs, codec)
+	}
 	for _, name := range []string{"cloud", "cloud-2"} {
 		c, err := b.StartCloud(ctx, name)
 		if err != nil {
@@ -76,11 +95,13 @@ func fleet(ctx context.Context, b *bench) error {
 	sailing, anchor := context.WithCancel(ctx)
 	defer anchor()
 	var crews errgroup.Group
-	for _, size := range fleetSizes(b.how) {
+	for _, size := range sizes {
 		if err := a.grow(ctx, sailing, &crews, size); err != nil {
 			return err
 		}
-		if err := a.storm(ctx, size); err != nil {
+	}
+	for _, size := range sizes {
+		if err := a.storm(ctx, a.ships[:size]); err != nil {
 			return err
 		}
 	}
@@ -100,7 +121,7 @@ func (a *armada) grow(ctx, sailing context.Context, crews *errgroup.Group, size 
 	for _, s := range a.ships[had:] {
 		s.sail(sailing, crews)
 	}
-	if err := a.all(ctx, fmt.Sprintf("%d edges to be in step", size)); err != nil {
+	if err := all(ctx, a.ships, fmt.Sprintf("%d edges to be in step", size)); err != nil {
 		return err
 	}
 	idle := idleFull
@@ -137,15 +158,17 @@ func (a *armada) rest(ctx context.Context, idle time.Duration) error {
 	}
 }
 
-// storm cuts every line, lets each edge write, and lets all return at once: first one edge
-// with all the records by itself, then the fleet to one process, then the fleet to two.
-func (a *armada) storm(ctx context.Context, size int) error {
+// storm cuts every line, lets each edge of a fleet write, and lets these return at once:
+// first one edge with all the records by itself, then the fleet to one process, then the
+// fleet to two.
+func (a *armada) storm(ctx context.Context, ships []*ship) error {
+	size := len(ships)
 	total := size * recordsEach
-	alone, err := a.drain(ctx, a.ships[:1], min(total, soloMax), "one edge")
+	alone, err := a.drain(ctx, ships[:1], min(total, soloMax), "one edge")
 	if err != nil {
 		return err
 	}
-	one, err := a.drain(ctx, a.ships, recordsEach, fmt.Sprintf("%d edges", size))
+	one, err := a.drain(ctx, ships, recordsEach, fmt.Sprintf("%d edges", size))
 	if err != nil {
 		return err
 	}
@@ -155,17 +178,14 @@ func (a *armada) storm(ctx context.Context, size int) error {
 		plain(fmt.Sprintf("fleet %d returns: until the last is in step", size), one.took.Seconds(), "s"))
 	a.add(alone.costs("one edge")...)
 	a.add(one.costs(fmt.Sprintf("fleet %d returns", size))...)
-	if total > twiceMax {
-		return nil
-	}
-	for i, s := range a.ships {
+	for i, s := range ships {
 		s.steer(a.clouds[i%2].Base())
 	}
-	two, err := a.drain(ctx, a.ships, recordsEach, fmt.Sprintf("%d edges to two processes", size))
+	two, err := a.drain(ctx, ships, recordsEach, fmt.Sprintf("%d edges to two processes", size))
 	if err != nil {
 		return err
 	}
-	for _, s := range a.ships {
+	for _, s := range ships {
 		s.steer(a.clouds[0].Base())
 	}
 	a.add(
@@ -178,11 +198,8 @@ func (a *armada) storm(ctx context.Context, size int) error {
 const (
 	// soloMax bounds the backlog of the single edge: its rate does not change beyond.
 	soloMax = 100_000
-	// twiceMax bounds the fleet whose return is measured with two processes, too: the
-	// simulated edges keep all that they wrote in memory, some ten kilobytes a record.
-	twiceMax = 200_000
 	// simulatedGC keeps the garbage of the simulated edges small beside what they hold.
-	simulatedGC = 25
+	simulatedGC = 50
 )
 
 // drained is how a backlog came in.
@@ -193,6 +210,9 @@ type drained struct {
 	// cpu is what a record cost both processes of the cloud, PostgreSQL and the simulated
 	// edges, in microseconds.
 	cloud, database, edges float64
+	// memory is the most that the first process of the cloud held, and own that of the
+	// simulated edges when all had written, in megabytes.
+	memory, own float64
 }
 
 // costs are the lines of the report for what a record took of the processors.
@@ -201,14 +221,16 @@ func (d drained) costs(what string) []figure {
 		plain(what+": CPU of the cloud for each record", d.cloud, "µs"),
 		plain(what+": CPU of PostgreSQL for each record", d.database, "µs"),
 		plain(what+": CPU of the simulated edges for each record", d.edges, "µs"),
+		plain(what+": peak RSS of the cloud", d.memory, "MB"),
+		plain(what+": RSS of the simulated edges", d.own, "MB"),
 	}
 }
 
-// drain cuts all lines, has some edges write so many records each, lets everybody return
-// and waits until all is in step.
+// drain cuts all lines, has some edges write so many records each, lets these return and
+// waits until they are in step. The others stay away.
 func (a *armada) drain(ctx context.Context, writers []*ship, each int, what string) (drained, error) {
-	a.cut.Store(true)
 	for _, s := range a.ships {
+		s.away.Store(true)
 		s.lose()
 	}
 	total := len(writers) * each
@@ -227,13 +249,14 @@ func (a *armada) drain(ctx context.Context, writers []*ship, each int, what stri
 	if err != nil {
 		return drained{}, err
 	}
-	for _, s := range a.ships {
+	for _, s := range writers {
 		s.failed.Store(0)
+		s.away.Store(false)
 	}
-	a.cut.Store(false)
+	memory := ownMemory()
 	own, meter := ownTime(), watch(ctx, map[string]int{"cloud": a.clouds[0].Process().PID(), "cloud-2": a.clouds[1].Process().PID(), "PostgreSQL": a.Cluster.PID()})
 	began := time.Now()
-	for _, s := range a.ships {
+	for _, s := range writers {
 		s.uplink().Kick()
 	}
 	err = stack.PollEvery(ctx, countEvery, what+" to bring "+fmt.Sprint(total)+" records", func() (bool, error) {
@@ -242,14 +265,15 @@ func (a *armada) drain(ctx context.Context, writers []*ship, each int, what stri
 	})
 	took := time.Since(began)
 	spent, own := meter.end(), ownTime()-own
-	if err := errors.Join(err, a.all(ctx, what+" to be in step")); err != nil {
+	if err := errors.Join(err, all(ctx, writers, what+" to be in step")); err != nil {
 		return drained{}, err
 	}
 	perRecord := func(used time.Duration) float64 { return float64(used.Microseconds()) / float64(total) }
 	d := drained{rate: perSecond(total, took), took: time.Since(began), cloud: perRecord(spent["cloud"].cpu + spent["cloud-2"].cpu),
-		database: perRecord(spent["PostgreSQL"].cpu), edges: perRecord(own)}
+		database: perRecord(spent["PostgreSQL"].cpu), edges: perRecord(own),
+		memory: float64(spent["cloud"].rss) / mega, own: float64(memory) / mega}
 	reasons := map[string]int64{}
-	for _, s := range a.ships {
+	for _, s := range writers {
 		n := s.failed.Load()
 		d.failed += n
 		if reason := s.reason.Load(); n > 0 && reason != nil {
@@ -268,12 +292,12 @@ func (a *armada) held(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// all waits until every edge is in step.
-func (a *armada) all(ctx context.Context, what string) error {
+// all waits until every one of some edges is in step.
+func all(ctx context.Context, ships []*ship, what string) error {
 	var missing int
 	err := stack.PollEvery(ctx, countEvery, what, func() (bool, error) {
 		missing = 0
-		for _, s := range a.ships {
+		for _, s := range ships {
 			if !s.inStep() {
 				missing++
 			}

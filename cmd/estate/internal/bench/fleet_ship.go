@@ -21,13 +21,12 @@ import (
 	"estate/internal/desk"
 	"estate/internal/synclink"
 	"estate/schema"
-	"estate/sync/memstore"
 	"estate/sync/record"
 	"estate/sync/replica"
 )
 
-// ship is one simulated edge: the production replica and link over the store in memory. Its
-// line can be lost.
+// ship is one simulated edge: the production replica and link over a store of its own in
+// memory. Its line can be lost.
 type ship struct {
 	building record.ID
 	code     string
@@ -35,6 +34,7 @@ type ship struct {
 	make     func(url string) (*synclink.Uplink, error)
 	address  atomic.Pointer[string]
 	link     atomic.Pointer[synclink.Uplink]
+	away     atomic.Bool // the line is cut
 	failed   atomic.Int64
 	reason   atomic.Pointer[string] // of the last failure
 	state    atomic.Pointer[synclink.Status]
@@ -85,7 +85,7 @@ func (a *armada) launch(ctx context.Context, i int) (*ship, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, boot := memstore.New(), record.DerivedID("ship", key.ID().String())
+	store, boot := newHold(s.building), record.DerivedID("ship", key.ID().String())
 	s.node = &replica.Node{Key: key.Replication(), Tier: record.TierEdge, Rules: schema.Default(), Store: store, Boot: func() record.ID { return boot },
 		Now: func() int64 { return time.Now().UnixMilli() }, Random: rand.Reader, Schema: schema.Version,
 		Trusted: func(context.Context, record.ID, record.ID, record.Tier) (bool, error) { return true, nil }}
@@ -93,7 +93,7 @@ func (a *armada) launch(ctx context.Context, i int) (*ship, error) {
 	s.address.Store(&base)
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: berth(i).AsSlice()}}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		if a.cut.Load() {
+		if s.away.Load() {
 			return nil, errCut
 		}
 		c, err := dialer.DialContext(ctx, network, address)
@@ -106,7 +106,7 @@ func (a *armada) launch(ctx context.Context, i int) (*ship, error) {
 		return synclink.NewUplink(synclink.UplinkConfig{Node: s.node, Watch: store.Watch, Building: s.building,
 			Peer: replica.Peer{Node: record.NodeID(known.CloudNode.PublicKey), Tier: record.TierCloud, PublicKey: known.CloudNode.PublicKey},
 			URL:  url, Token: remember(sessions(cloud, key, known.Server)), Transport: &http.Transport{DialContext: dial}, Now: time.Now, Jitter: mathrand.Float64,
-			Log: slog.New(slog.DiscardHandler), Changed: s.changed})
+			Log: slog.New(slog.DiscardHandler), Changed: s.changed, Codec: a.codecs[i%len(a.codecs)]})
 	}
 	return s, nil
 }

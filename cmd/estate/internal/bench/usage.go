@@ -109,6 +109,16 @@ func ownTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// ownMemory is the resident memory of this program, without its children, in bytes.
+func ownMemory() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	private, common := memory(status)
+	return private + common
+}
+
 // load is how many processes wanted a processor in the last minute; zero where the kernel
 // does not say.
 func load() float64 {
