@@ -163,8 +163,16 @@ func TestForkOfAPhone(t *testing.T) {
 	same(t, edge, cloud)
 	same(t, third, cloud)
 	l.edit(p, p.Set(ticket(3), "title", "on the old replica"))
-	_, err := edge.tryPush(p, yes, p.Push(fork.Replica, wire.PushItemsMax-1))
-	code(t, err, wire.CodeChainFork)
+	answer, err := edge.tryPush(p, yes, p.Push(fork.Replica, wire.PushItemsMax-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := slices.ContainsFunc(answer.Results, func(r wire.PushResult) bool {
+		return len(r.Refused) == 1 && r.Refused[0] == wire.RefusedPart{Code: wire.CodeChainFork}
+	})
+	if _, stands := edge.load(replica.Need{Keys: []record.Key{ticket(3)}}).Records[ticket(3)]; !refused || stands {
+		t.Fatalf("answered %+v, and the edge holds it: %v", answer.Results, stands)
+	}
 }
 
 // An edge cannot make up a fork of another node's chain: the cloud cuts only what it holds

@@ -82,7 +82,7 @@ const roundsMax = 3
 // waited is answered only where it is refused now.
 func (p *push) admitAll(l *ledger, out *wire.Pushed) {
 	held := slices.DeleteFunc(slices.Clone(p.held), func(e *incoming) bool { return l.chains[e.row.Replica].beyond(e.row.N) })
-	all := slices.Concat(held, p.events)
+	all := slices.Concat(held, p.taken)
 	slices.SortStableFunc(all, func(a, b *incoming) int { return a.event.Dot().Compare(b.event.Dot()) })
 	results := make(map[record.Dot]wire.PushResult, len(all))
 	for round, left := 0, all; round < roundsMax && len(left) > 0; round++ {
@@ -99,7 +99,7 @@ func (p *push) admitAll(l *ledger, out *wire.Pushed) {
 		}
 		left = still
 	}
-	for _, e := range p.events {
+	for _, e := range p.taken {
 		out.Results = append(out.Results, results[e.event.Dot()])
 	}
 	for _, e := range held {
@@ -158,6 +158,10 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 	case kind.Immutable && p.stands(l, rule, w.record.Siblings(t.Field), t, values):
 		return standing, false
 	case kind.Immutable && (len(w.record.Siblings(t.Field)) > 0 || len(t.Replaced) > 0):
+		parent, _ := p.parent(l, e, k, w.record)
+		if p.reissued(l, rule, w.record.Siblings(t.Field), t, values) && p.admit(k, t.Field, values, record.Record{}, parent) == "" {
+			return standing, false
+		}
 		return wire.CodeImmutable, false
 	}
 	parent, absent := p.parent(l, e, k, w.record)
@@ -165,7 +169,7 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 	if code == wire.CodeRecordForbidden && absent && !p.overdue(l, e) {
 		code = undecided
 	}
-	if code == wire.CodeFieldForbidden && p.stands(l, rule, w.record.Siblings(t.Field), t, values) {
+	if siblings := w.record.Siblings(t.Field); code == wire.CodeFieldForbidden && (p.stands(l, rule, siblings, t, values) || p.reissued(l, rule, siblings, t, values)) {
 		code = standing
 	}
 	return code, false
@@ -174,12 +178,29 @@ func (p *push) judge(l *ledger, e record.Event, k record.Key, t record.Touch, va
 // stands reports whether a write replaces nothing and gives a field the one value that this
 // app gave it already: written again because another server refused the first for its stamp.
 func (p *push) stands(l *ledger, rule FieldRule, siblings []record.Sibling, t record.Touch, values []record.Value) bool {
+	return repeats(l, rule, siblings, t, values, func(c record.Card) bool { return c.Node == p.peer.Node })
+}
+
+// reissued is stands for an app that was copied while it ran: what it wrote beyond the fork
+// stands under the name of the server that wrote it again (SPEC R33).
+func (p *push) reissued(l *ledger, rule FieldRule, siblings []record.Sibling, t record.Touch, values []record.Value) bool {
+	for _, c := range l.chains {
+		if c.Fork > 0 && c.Card != nil && c.Card.Node == p.peer.Node {
+			return repeats(l, rule, siblings, t, values, func(c record.Card) bool { return c.Node == p.peer.Node || c.Tier != record.TierPhone })
+		}
+	}
+	return false
+}
+
+// repeats reports whether a write replaces nothing and gives a field the one value that it
+// has of a person already, by some of these writers.
+func repeats(l *ledger, rule FieldRule, siblings []record.Sibling, t record.Touch, values []record.Value, by func(record.Card) bool) bool {
 	if rule.Policy.Kind == merge.Set || len(values) != 1 || len(t.Replaced) > 0 || len(siblings) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(siblings, func(s record.Sibling) bool {
 		card, ok := l.Card(s.Dot.Replica)
-		return !ok || card.Node != p.peer.Node || s.Class != record.Person || !bytes.Equal(s.Value, values[0])
+		return !ok || !by(card) || s.Class != record.Person || !bytes.Equal(s.Value, values[0])
 	})
 }
 
@@ -217,7 +238,7 @@ func repeated(e record.Event, t record.Touch) bool {
 // proposed is the record as it would be with the whole transaction and with what of earlier
 // ones of this phone is undecided, to find its parent.
 func (p *push) proposed(l *ledger, e record.Event, k record.Key, current record.Record) record.Record {
-	for _, in := range slices.Concat(p.held, p.events) {
+	for _, in := range slices.Concat(p.held, p.taken) {
 		if in.event.N > e.N || !touches(in.event, k) {
 			continue
 		}

@@ -73,6 +73,7 @@ type push struct {
 	cards    []*incoming   // of such replicas that this node does not know yet
 	held     []*incoming   // of earlier pushes, that waited for a record whose rights theirs share
 	refused  []refusal
+	taken    []*incoming // the events that are no branch of a fork; set anew by each decision
 }
 
 // refusal is one part that was not admitted, with the values that the audit keeps.
@@ -127,7 +128,7 @@ func (p *push) chains() []record.ReplicaID {
 }
 
 func (p *push) apply(l *ledger, out *wire.Pushed) error {
-	p.refused = nil
+	p.refused, p.taken = nil, nil
 	if c := l.chains[p.head.Replica]; c != nil && c.Card != nil && c.Card.Node != p.peer.Node {
 		return refuse(wire.CodeNodeUnknown, "replica %s is not this phone's", p.head.Replica)
 	}
@@ -142,20 +143,55 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 		if err := p.own(l, e); err != nil {
 			return err
 		}
-		if l.chains[e.row.Replica].beyond(e.row.N) {
-			return refuse(wire.CodeChainFork, "replica %s has two branches from %d on", e.row.Replica, l.chains[e.row.Replica].Fork)
+		code := wire.CodeChainFork
+		if !p.branches(l, e) {
+			code = l.admitEvent(e)
 		}
-		if code := l.admitEvent(e); code != "" {
+		switch {
+		case code == "" || l.holds(e):
+			p.taken = append(p.taken, e)
+		case code == wire.CodeChainFork && e.row.N > 1:
+			out.Results = append(out.Results, wire.PushResult{Dot: e.event.Dot(), Refused: []wire.RefusedPart{{Code: code}}})
+		default:
 			return refuse(code, "transaction %d of replica %s", e.row.N, e.row.Replica)
 		}
 	}
+	whole := len(p.taken) == len(p.events) // else the head is of another branch than the chain here
 	p.admitAll(l, out)
-	if code := l.admitHead(p.head); code != "" {
-		return refuse(code, "head %d of replica %s", p.head.N, p.head.Replica)
+	if whole {
+		if code := l.admitHead(p.head); code != "" {
+			return refuse(code, "head %d of replica %s", p.head.N, p.head.Replica)
+		}
 	}
 	// What waits behind a card that the phone brought is not its to fill.
 	out.Wants = slices.DeleteFunc(l.gaps(), func(w wire.Want) bool { return w.Replica != p.head.Replica })
 	return p.record(l)
+}
+
+// branches reports whether a transaction is of another branch of the phone's chain than the
+// one here: the app was copied while it ran. Nothing of it is taken; the app begins a new
+// replica and writes it again there (SPEC R33).
+func (p *push) branches(l *ledger, e *incoming) bool {
+	c := l.chain(e.row.Replica)
+	known, held := l.known[e.event.Dot()]
+	switch {
+	case e.row.N < 2:
+		return false
+	case c.beyond(e.row.N):
+		return true
+	case held:
+		return known != e.row.Hash
+	case !e.unreadable && e.row.N == c.Held+1 && c.Held > 0 && e.event.Prev != c.Hash:
+		return true
+	}
+	// What follows one of another branch is of it, too.
+	last := slices.IndexFunc(p.events, func(o *incoming) bool { return o == e }) - 1
+	return last >= 0 && !slices.Contains(p.taken, p.events[last]) && e.event.Prev == p.events[last].row.Hash
+}
+
+// holds reports whether an event is part of its chain by now.
+func (l *ledger) holds(e *incoming) bool {
+	return l.chain(e.row.Replica).Held >= e.row.N && l.known[e.event.Dot()] == e.row.Hash
 }
 
 // own holds a push to the session's own replica: a phone speaks for no other node.

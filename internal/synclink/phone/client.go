@@ -129,13 +129,15 @@ func (c *Client) Exchange(ctx context.Context, baseURL, token string) (Exchanged
 		}
 		again := false
 		err = c.change(func() error {
-			again, err = c.take(baseURL, answer, &out)
+			again, err = c.take(baseURL, answer, sent, &out)
 			return err
 		})
 		if err != nil {
 			return out, err
 		}
-		out.Pushed += sent
+		for _, p := range sent {
+			out.Pushed += len(p.Transactions)
+		}
 		if !again && !c.unpushed(baseURL) {
 			return out, nil
 		}
@@ -155,13 +157,13 @@ func (c *Client) unpushed(server string) bool {
 	return false
 }
 
-func (c *Client) compose(server string) (body *bytes.Buffer, sent int, err error) {
+func (c *Client) compose(server string) (body *bytes.Buffer, sent []wire.Push, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	messages := []wire.Message{c.outbox.Hello(c.now(), c.Schema)}
-	for _, p := range c.outbox.Pushes(server, pushesMax) {
+	sent = c.outbox.Pushes(server, pushesMax)
+	for _, p := range sent {
 		messages = append(messages, p)
-		sent += len(p.Transactions)
 	}
 	if back, any := c.outbox.Returned(c.nodes[server]); any {
 		messages = append(messages, back)
@@ -170,7 +172,7 @@ func (c *Client) compose(server string) (body *bytes.Buffer, sent int, err error
 	body = &bytes.Buffer{}
 	for _, m := range messages {
 		if err := c.codec.AppendFrame(body, m); err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 	}
 	return body, sent, nil
@@ -178,7 +180,7 @@ func (c *Client) compose(server string) (body *bytes.Buffer, sent int, err error
 
 // take works through an answer, which ends with the page that was asked for; one that
 // ends before it was cut off on its way.
-func (c *Client) take(server string, answer io.Reader, out *Exchanged) (again bool, err error) {
+func (c *Client) take(server string, answer io.Reader, sent []wire.Push, out *Exchanged) (again bool, err error) {
 	for whole := false; ; {
 		m, _, err := c.codec.ReadFrame(answer)
 		switch {
@@ -193,6 +195,12 @@ func (c *Client) take(server string, answer io.Reader, out *Exchanged) (again bo
 		}
 		switch m := m.(type) {
 		case wire.Bye:
+			if m.Code == wire.CodeChainFork {
+				// Of a server that does not say which transactions it means.
+				if left, err := c.outbox.abandon(c.now(), sent); left || err != nil {
+					return true, err
+				}
+			}
 			return false, &replica.Refusal{Code: m.Code, Detail: m.Detail}
 		case wire.Hello:
 			if m.Building != c.config.Building {

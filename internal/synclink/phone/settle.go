@@ -141,6 +141,9 @@ func (o *Outbox) Met(server string, h wire.Hello) (again bool) {
 func (o *Outbox) TakePushed(server string, now int64, p wire.Pushed) error {
 	var late []int
 	known := o.held[server]
+	if err := o.branched(now, p.Results); err != nil {
+		return err
+	}
 	for _, result := range p.Results {
 		if known.upTo != nil {
 			// Answered is enough: a gap before it is the server's to ask about.
@@ -157,12 +160,12 @@ func (o *Outbox) TakePushed(server string, now int64, p wire.Pushed) error {
 		}
 	}
 	if p.Receipt != nil {
-		if err := o.TakeReceipt(server, *p.Receipt); err != nil {
+		if err := o.TakeReceipt(server, now, *p.Receipt); err != nil {
 			return err
 		}
 	}
 	if p.Beyond != nil {
-		if err := o.takeBeyond(*p.Beyond); err != nil {
+		if err := o.takeBeyond(server, *p.Beyond); err != nil {
 			return err
 		}
 	}
@@ -242,24 +245,28 @@ func (o *Outbox) reissue(now int64, t transaction) error {
 }
 
 // TakeReceipt takes a statement about an own replica. Only the cloud's, signed, settles;
-// any server's saves pushing again. A receipt for another history than this phone's is an
-// error: the key was copied, or the server is not honest.
-func (o *Outbox) TakeReceipt(server string, r record.Receipt) error {
+// any server's saves pushing again. A receipt for another history than this phone's says
+// that a copy of the app writes under the same replica: it goes on under a new one.
+func (o *Outbox) TakeReceipt(server string, now int64, r record.Receipt) error {
 	own, ok := o.state.hashes[record.Dot{Replica: r.Replica, N: r.N}]
 	if !ok {
 		return nil // of another node, or from before this phone was restored
 	}
+	cloud := r.Issuer == record.NodeID(o.config.Cloud)
+	if cloud {
+		if err := r.Verify(o.config.Building, o.config.Cloud); err != nil {
+			return &replica.Refusal{Code: wire.CodeBadSignature, Detail: err.Error()}
+		}
+	}
 	if own != r.Hash {
-		return &replica.Refusal{Code: wire.CodeChainFork, Detail: fmt.Sprintf("the receipt for event %d is of another one", r.N)}
+		_, err := o.fork(now, record.Dot{Replica: r.Replica, N: firstOwn})
+		return err
 	}
 	if known, ok := o.held[server]; ok {
 		known.upTo[r.Replica] = max(known.upTo[r.Replica], r.N)
 	}
-	if r.Issuer != record.NodeID(o.config.Cloud) {
+	if !cloud {
 		return nil
-	}
-	if err := r.Verify(o.config.Building, o.config.Cloud); err != nil {
-		return &replica.Refusal{Code: wire.CodeBadSignature, Detail: err.Error()}
 	}
 	for i, t := range o.state.transactions {
 		if t.event.Replica == r.Replica && t.event.N <= r.Settled {
@@ -269,8 +276,10 @@ func (o *Outbox) TakeReceipt(server string, r record.Receipt) error {
 	return nil
 }
 
-// takeBeyond takes the cloud's statement on transactions above a number that it lacks.
-func (o *Outbox) takeBeyond(b record.Beyond) error {
+// takeBeyond takes the cloud's statement on transactions above a number that it lacks. It
+// names no hashes: it counts where the server has answered for these very transactions in
+// this run, and not for those of a copy of the app.
+func (o *Outbox) takeBeyond(server string, b record.Beyond) error {
 	if b.Issuer != record.NodeID(o.config.Cloud) {
 		return nil
 	}
@@ -278,7 +287,7 @@ func (o *Outbox) takeBeyond(b record.Beyond) error {
 		return &replica.Refusal{Code: wire.CodeBadSignature, Detail: err.Error()}
 	}
 	for i, t := range o.state.transactions {
-		if t.event.Replica == b.Replica && b.Has(t.event.N) {
+		if t.event.Replica == b.Replica && b.Has(t.event.N) && t.event.N <= o.held[server].upTo[b.Replica] {
 			o.state.transactions[i].settled = true
 		}
 	}
@@ -360,12 +369,12 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 		o.unseen()
 	}
 	for _, r := range p.Receipts {
-		if err := o.TakeReceipt(server, r); err != nil {
+		if err := o.TakeReceipt(server, now, r); err != nil {
 			return false, err
 		}
 	}
 	for _, b := range p.Beyond {
-		if err := o.takeBeyond(b); err != nil {
+		if err := o.takeBeyond(server, b); err != nil {
 			return false, err
 		}
 	}

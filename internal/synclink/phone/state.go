@@ -16,9 +16,10 @@ type state struct {
 	n            uint64
 	head         record.Hash
 	stamp        hlc.Stamp
-	offset       int64       // added to the phone's clock, learnt from the tier above
-	base         record.Dot  // where the next replica's lineage goes on, if not there
-	missing      []wire.Want // what servers asked for in vain
+	offset       int64        // added to the phone's clock, learnt from the tier above
+	base         record.Dot   // where the next replica's lineage goes on, if not there
+	missing      []wire.Want  // what servers asked for in vain
+	forked       []record.Dot // of own replicas that a copy of this app wrote under, too
 	transactions []transaction
 	hashes       map[record.Dot]record.Hash // of all own events, for good
 	refusals     []Refusal
@@ -77,6 +78,7 @@ type (
 		Cloud        record.ID          `cbor:"20,keyasint,omitzero"`
 		Base         record.Dot         `cbor:"21,keyasint,omitzero"`
 		Wanted       []wire.Want        `cbor:"22,keyasint,omitempty"`
+		Forked       []record.Dot       `cbor:"23,keyasint,omitempty"`
 	}
 	savedTransaction struct {
 		Body    []byte `cbor:"1,keyasint"`
@@ -139,7 +141,7 @@ type (
 // once these bytes are.
 func (o *Outbox) Save() ([]byte, error) {
 	s := o.state
-	out := savedState{Version: savedVersion, Building: o.config.Building, Node: o.Node(), Replica: s.replica, N: s.n, Head: s.head, Stamp: s.stamp, Offset: s.offset, Cloud: s.cloud, Base: s.base, Wanted: s.missing}
+	out := savedState{Version: savedVersion, Building: o.config.Building, Node: o.Node(), Replica: s.replica, N: s.n, Head: s.head, Stamp: s.stamp, Offset: s.offset, Cloud: s.cloud, Base: s.base, Wanted: s.missing, Forked: s.forked}
 	for _, t := range s.transactions {
 		out.Transactions = append(out.Transactions, savedTransaction{Body: t.body, Details: t.encoded, Settled: t.settled})
 	}
@@ -190,7 +192,7 @@ func (o *Outbox) load(saved []byte) error {
 	}
 	s := newState()
 	s.replica, s.n, s.head, s.stamp, s.offset, s.cloud = in.Replica, in.N, in.Head, in.Stamp, in.Offset, in.Cloud
-	s.base, s.missing = in.Base, in.Wanted
+	s.base, s.missing, s.forked = in.Base, in.Wanted, in.Forked
 	for _, t := range in.Transactions {
 		event, err := record.DecodeEvent(t.Body)
 		if err != nil {
