@@ -148,6 +148,9 @@ func (l *ledger) extend(c *Chain, in *incoming) string {
 	if c.Signed != nil && c.Signed.N == in.row.N && c.Signed.Hash != in.row.Hash {
 		return l.differs(in)
 	}
+	if c.Signed != nil && c.Signed.N == in.row.N {
+		c.Proof = nil
+	}
 	l.out.Events = append(l.out.Events, in.row)
 	l.out.Events[len(l.out.Events)-1].Position = l.position()
 	l.known[record.Dot{Replica: in.row.Replica, N: in.row.N}] = in.row.Hash
@@ -265,17 +268,39 @@ func (l *ledger) admitHead(h record.Head) string {
 	if ok && h.N <= c.Held && known != h.Hash || c.Held == h.N && c.Hash != h.Hash || h.N > c.Held && l.live(h.Replica) ||
 		c.Signed != nil && c.Signed.N == h.N && c.Signed.Hash != h.Hash {
 		l.forks.proven[h.Replica] = true
+		if h.N > c.Held {
+			l.forks.ahead[h.Replica] = true
+		}
 		return wire.CodeChainFork
 	}
 	if ok && known != h.Hash {
 		return wire.CodeChainFork
 	}
-	if c.Signed == nil || h.N > c.Signed.N {
-		c.Signed = &h
+	if c.sign(&h, ok && known == h.Hash) {
 		l.changed(h.Replica)
 		l.pass(c)
 	}
 	return ""
+}
+
+// sign keeps a head, and of those over events that are held the highest. It reports whether
+// that was news. same says that the event it names is known.
+func (c *Chain) sign(h *record.Head, same bool) bool {
+	held := h.N <= c.Held && same || h.N == c.Held && c.Hash == h.Hash
+	switch higher := c.Signed == nil || h.N > c.Signed.N; {
+	case higher && held:
+		c.Signed, c.Proof = h, nil
+	case higher:
+		if c.Proof == nil && c.Signed != nil && c.Signed.N <= c.Held {
+			c.Proof = c.Signed
+		}
+		c.Signed = h
+	case held && (c.Proof == nil && c.Signed.N > c.Held || c.Proof != nil && h.N > c.Proof.N):
+		c.Proof = h
+	default:
+		return false
+	}
+	return true
 }
 
 // admitReceipt takes a peer's statement of what it holds.

@@ -42,7 +42,7 @@ func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
 		if c.Held == 0 || covered[c.Replica] == c.Held && c.Receipted <= c.Held && !open && c.Fork == 0 {
 			continue
 		}
-		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted, Settled: c.Settled(), Fork: c.Fork}
+		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted, Settled: c.Settled(), Fork: c.Fork, Proof: n.proof(building, c)}
 		if c.Card != nil {
 			h.Predecessor = c.Card.Predecessor
 		}
@@ -64,6 +64,19 @@ func (n *Node) head(building record.ID, c Chain) *record.Head {
 		return &h
 	}
 	return c.Signed
+}
+
+// proof is a signed head over what is held of a chain, where its highest is beyond that: it
+// may be of another branch.
+func (n *Node) proof(building record.ID, c Chain) *record.Head {
+	if c.Signed == nil || c.Signed.N <= c.Held {
+		return nil
+	}
+	if c.Card != nil && c.Card.Node == n.ID() && c.Held > 0 {
+		h := record.SignHead(n.Key, building, c.Replica, c.Held, c.Hash)
+		return &h
+	}
+	return c.Proof
 }
 
 // Greeting is what a peer's Hello means for this session.
@@ -388,6 +401,9 @@ func (n *Node) heads(ctx context.Context, building record.ID, carried []record.R
 		gap := c.Signed != nil && c.Signed.N > c.Held
 		if h := n.head(building, c); h != nil && (gap || slices.Contains(carried, r)) {
 			out = append(out, *h)
+			if p := n.proof(building, c); p != nil {
+				out = append(out, *p)
+			}
 		}
 	}
 	return out, nil

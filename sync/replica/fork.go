@@ -44,6 +44,7 @@ type conflict struct {
 type forks struct {
 	conflicts map[record.ReplicaID]*conflict
 	proven    map[record.ReplicaID]bool // a head contradicts what is held
+	ahead     map[record.ReplicaID]bool // of those, by a number beyond what is held
 	marked    bool
 	ends      bool // the session is to begin anew: a fork was decided here, or is to be by its hellos
 }
@@ -97,7 +98,7 @@ func (l *ledger) judge(out *Applied, feed bool) map[record.ReplicaID]bool {
 	}
 	for _, r := range slices.SortedFunc(maps.Keys(suspects), record.ID.Compare) {
 		c, at := l.chain(r), l.forks.conflicts[r]
-		if at == nil && l.live(r) && l.forks.proven[r] {
+		if at == nil && l.live(r) && l.forks.ahead[r] {
 			l.decide(r, c.Held+1) // somebody else writes under it
 			delete(suspects, r)
 			continue
@@ -107,7 +108,7 @@ func (l *ledger) judge(out *Applied, feed bool) map[record.ReplicaID]bool {
 		}
 		own := c.Card != nil && c.Card.Node == l.self
 		if l.node.Tier != record.TierCloud && !own {
-			l.forks.ends = l.forks.ends || c.Signed != nil && c.Signed.N >= min(at.n, c.Held)
+			l.forks.ends = l.forks.ends || c.proof() >= min(at.n, c.Held)
 			continue
 		}
 		if l.node.Tier == record.TierCloud && !l.forks.proven[r] && !l.signedRun(c, at) {
@@ -196,6 +197,9 @@ func (l *ledger) fork(r record.ReplicaID, first uint64) bool {
 		c.Held, c.Hash = first-1, hash
 	}
 	c.Receipted = min(c.Receipted, first-1)
+	if c.Proof != nil && c.Proof.N >= first {
+		c.Proof = nil
+	}
 	l.changed(r)
 	l.forks.marked = true
 	if r != l.state.Replica {
@@ -326,17 +330,40 @@ func (n *Node) dispute(l *ledger, g *Greeting, peer Peer, c *Chain, held wire.He
 	case peer.Tier < n.Tier && c.Card.Node == l.self:
 		g.Disputed = true
 		g.Wants = append(g.Wants, window(held.Replica, min(held.N, c.Held+1)))
-	case peer.Tier < n.Tier && c.Signed != nil && c.Signed.N >= at:
+	case peer.Tier < n.Tier && c.proof() >= at:
 		g.Disputed = true
 		offer := window(held.Replica, at)
-		offer.To = c.Signed.N
+		offer.To = c.proof()
 		g.Offers = append(g.Offers, offer)
-	case n.Tier == record.TierCloud && held.Signed != nil && held.Signed.N >= at && held.Signed.Verify(l.building, c.Card.PublicKey) == nil:
+	case n.Tier == record.TierCloud && l.proves(c, held) >= at:
 		g.Disputed = true
 		want := window(held.Replica, at)
-		want.To = max(at, min(held.N, held.Signed.N))
+		want.To = max(at, min(held.N, l.proves(c, held)))
 		g.Wants = append(g.Wants, want)
 	}
+}
+
+// proof is up to where a signed head proves the branch that is held, zero for nowhere.
+func (c *Chain) proof() uint64 {
+	switch {
+	case c.Proof != nil:
+		return c.Proof.N
+	case c.Signed != nil:
+		return c.Signed.N
+	}
+	return 0
+}
+
+// proves is up to where a peer says it has a signed head of its branch.
+func (l *ledger) proves(c *Chain, held wire.Held) uint64 {
+	h := held.Proof
+	if h == nil {
+		h = held.Signed
+	}
+	if h == nil || h.Verify(l.building, c.Card.PublicKey) != nil {
+		return 0
+	}
+	return h.N
 }
 
 // live reports whether a replica is the one that this node writes under now.

@@ -394,3 +394,26 @@ func TestCursorOfACopy(t *testing.T) {
 	same(t, edge, cloud)
 	same(t, twin, cloud)
 }
+
+// A running cloud is set back to an image of its memory, or copied: an edge holds one branch of
+// its chain and has seen a head of the other. What proves the branch that it holds must not be
+// lost by that, or the fork is never decided (SPEC R33).
+func TestProofOfABranchStays(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	cloud.write(ticket(1), text("title", "common"))
+	l.meet(edge, cloud)
+	twin := cloud.copyOf("cloud")
+	twin.write(ticket(2), text("title", "of the copy"))
+	l.meet(edge, twin)
+	cloud.write(ticket(3), text("title", "of the cloud"))
+	cloud.write(ticket(4), text("title", "a longer branch"))
+	edge.greet(cloud) // and the line breaks before the cloud's greeting
+	l.meet(edge, cloud)
+	l.meet(edge, twin)
+	l.meet(edge, cloud)
+	want(t, "of the copy", distinct(values(cloud.record(ticket(2)), "title")), []string{"of the copy"})
+	want(t, "of the cloud", distinct(values(twin.record(ticket(3)), "title")), []string{"of the cloud"})
+	same(t, edge, cloud)
+	same(t, twin, cloud)
+}

@@ -71,7 +71,7 @@ func newLedger(n *Node, building, boot record.ID, have Have, keys []record.Key) 
 	l.erased = joined(have.Erased, nil)
 	l.state.Building = building
 	l.now = n.Now() + have.State.ClockOffset
-	l.forks = forks{conflicts: map[record.ReplicaID]*conflict{}, proven: map[record.ReplicaID]bool{}}
+	l.forks = forks{conflicts: map[record.ReplicaID]*conflict{}, proven: map[record.ReplicaID]bool{}, ahead: map[record.ReplicaID]bool{}}
 	for id, c := range have.Chains {
 		l.chains[id] = &c
 		l.forked = l.forked || c.Fork > 0

@@ -139,6 +139,9 @@ type Chain struct {
 	Held    uint64       // events 1..Held are held and their hashes link
 	Hash    record.Hash  // of event Held
 	Signed  *record.Head // highest head that verified, if any
+	// Proof is the highest head over an event that is held, where Signed is beyond them: of
+	// two branches it proves the one that is held, whatever other heads say.
+	Proof *record.Head
 	// Receipted is up to where a peer of the tier above said that it holds this chain.
 	Receipted uint64
 	// Receipt is the cloud's last signed statement about a phone's chain: an edge passes it

@@ -33,7 +33,8 @@ func everything(state replica.State) replica.Effects {
 	return replica.Effects{
 		State: state,
 		Chains: []replica.Chain{{Replica: from, Card: sampleCard(record.ID{}), Held: 5, Hash: record.HashEvent([]byte("e5")),
-			Signed: &record.Head{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Signature: []byte("signature")}, Receipted: 3, Receipt: sampleReceipt(from, 2), Fork: 9, Cut: 8}},
+			Signed: &record.Head{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Signature: []byte("signature")}, Receipted: 3, Receipt: sampleReceipt(from, 2), Fork: 9, Cut: 8,
+			Proof: &record.Head{Replica: from, N: 4, Hash: record.HashEvent([]byte("e4")), Signature: []byte("another signature")}}},
 		Events: []replica.EventRow{
 			{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Body: []byte("e5"), Details: []byte("details"), Position: 1},
 			{Replica: from, N: 7, Hash: record.HashEvent([]byte("e7")), Body: []byte("e7")},
@@ -72,8 +73,9 @@ func sameAs(t *testing.T, have replica.Have, e replica.Effects) {
 		got := have.Chains[c.Replica]
 		equal(t, "card", *got.Card, *c.Card)
 		equal(t, "head", *got.Signed, *c.Signed)
+		equal(t, "proof", *got.Proof, *c.Proof)
 		equal(t, "receipt", *got.Receipt, *c.Receipt)
-		got.Card, got.Signed, got.Receipt, c.Card, c.Signed, c.Receipt = nil, nil, nil, nil, nil, nil
+		got.Card, got.Signed, got.Proof, got.Receipt, c.Card, c.Signed, c.Proof, c.Receipt = nil, nil, nil, nil, nil, nil, nil, nil
 		equal(t, "chain", got, c)
 	}
 	for _, p := range e.Touches {

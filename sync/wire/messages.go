@@ -70,6 +70,9 @@ type Held struct {
 	Settled uint64 `cbor:"7,keyasint,omitempty"`
 	// Fork is the first number at which the sender knows the chain to have two branches.
 	Fork uint64 `cbor:"8,keyasint,omitempty"`
+	// Proof is a signed head over what the sender holds, where Signed is beyond it: of two
+	// branches it proves the sender's.
+	Proof *record.Head `cbor:"9,keyasint,omitzero"`
 }
 
 // EventItem is an event on the wire: its canonical bytes and the details beside it, empty

@@ -26,7 +26,7 @@ const (
 	selectTouches = `SELECT k.kind, k.id, t.field, t.replica, t.n, t.covered, t.refused FROM unnest((SELECT $2::text[]), (SELECT $3::uuid[])) AS k (kind, id), LATERAL
 		(SELECT field, replica, n, covered, refused FROM phone_touch WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) t
 		WHERE EXISTS (SELECT FROM phone_touch WHERE building = $1) ORDER BY k.kind, k.id, t.field COLLATE "C", t.replica, t.n`
-	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut`
+	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut, c.proof`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = $1 ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unnest($2::uuid[])
 		UNION SELECT c.predecessor FROM line JOIN chain c ON c.building = $1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)
@@ -316,8 +316,8 @@ func scanEvent(rows pgx.Rows) (replica.EventRow, error) {
 
 func scanChain(rows pgx.Rows) (replica.Chain, error) {
 	var c replica.Chain
-	var card, hash, signed, receipt []byte
-	err := rows.Scan((*[16]byte)(&c.Replica), &card, (*int64bits)(&c.Held), &hash, &signed, (*int64bits)(&c.Receipted), &receipt, (*int64bits)(&c.Fork), (*int64bits)(&c.Cut))
+	var card, hash, signed, receipt, proof []byte
+	err := rows.Scan((*[16]byte)(&c.Replica), &card, (*int64bits)(&c.Held), &hash, &signed, (*int64bits)(&c.Receipted), &receipt, (*int64bits)(&c.Fork), (*int64bits)(&c.Cut), &proof)
 	if err != nil {
 		return c, err
 	}
@@ -332,6 +332,12 @@ func scanChain(rows pgx.Rows) (replica.Chain, error) {
 		c.Signed = &record.Head{}
 		if err := record.Unmarshal(signed, c.Signed); err != nil {
 			return c, fmt.Errorf("%w: head of %s: %w", replica.ErrCorrupt, c.Replica, err)
+		}
+	}
+	if proof != nil {
+		c.Proof = &record.Head{}
+		if err := record.Unmarshal(proof, c.Proof); err != nil {
+			return c, fmt.Errorf("%w: proof of %s: %w", replica.ErrCorrupt, c.Replica, err)
 		}
 	}
 	if receipt != nil {

@@ -22,10 +22,11 @@ const (
 	upsertEvents = `INSERT INTO event (building, replica, n, hash, body, details, position)
 		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[])
 		ON CONFLICT (building, replica, n) DO UPDATE SET hash = excluded.hash, body = excluded.body, details = excluded.details, position = excluded.position`
-	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut)
-		SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[])
+	upsertChains = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut, proof)
+		SELECT $1, * FROM unnest($2::uuid[], $3::bytea[], $4::uuid[], $5::bigint[], $6::bytea[], $7::bytea[], $8::bigint[], $9::bytea[], $10::bigint[], $11::bigint[], $12::bytea[])
 		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
-		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut`
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut,
+		proof = excluded.proof`
 	insertBranches = `INSERT INTO branch_event (building, replica, n, hash, body, details)
 		SELECT $1, * FROM unnest($2::uuid[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[]) ON CONFLICT (building, replica, n, hash) DO NOTHING`
 	deleteEvents   = `DELETE FROM event e USING unnest($2::uuid[], $3::bigint[]) AS k (replica, n) WHERE e.building = $1 AND e.replica = k.replica AND e.n = k.n`
@@ -207,7 +208,7 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 	ids, before := make([]record.ID, n), make([]pgtype.UUID, n)
 	cards, hashes, signed := make([][]byte, n), make([][]byte, n), make([][]byte, n)
 	held, receipted, receipts := make([]int64, n), make([]int64, n), make([][]byte, n)
-	forks, cuts := make([]int64, n), make([]int64, n)
+	forks, cuts, proofs := make([]int64, n), make([]int64, n), make([][]byte, n)
 	for i := range rows {
 		c := &rows[i]
 		ids[i], hashes[i], held[i], receipted[i] = c.Replica, c.Hash[:], bits(c.Held), bits(c.Receipted)
@@ -225,13 +226,18 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 				return nil, err
 			}
 		}
+		if c.Proof != nil {
+			if proofs[i], err = record.Marshal(c.Proof); err != nil {
+				return nil, err
+			}
+		}
 		if c.Receipt != nil {
 			if receipts[i], err = record.Marshal(c.Receipt); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return []statement{{text: upsertChains, args: []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, receipts, forks, cuts}}}, nil
+	return []statement{{text: upsertChains, args: []any{of, uuids(ids), cards, before, held, hashes, signed, receipted, receipts, forks, cuts, proofs}}}, nil
 }
 
 func saveTouches(of [16]byte, gone, rows []replica.PhoneTouch) []statement {

@@ -141,9 +141,9 @@ func (c *conn) events(text string, args ...any) (events []replica.EventRow, err 
 }
 
 func scanChain(rows *sql.Rows) (replica.Chain, error) {
-	var id, card, hash, signed, receipt sql.RawBytes
+	var id, card, hash, signed, receipt, proof sql.RawBytes
 	var held, receipted, fork, cut int64
-	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &receipt, &fork, &cut); err != nil {
+	if err := rows.Scan(&id, &card, &held, &hash, &signed, &receipted, &receipt, &fork, &cut, &proof); err != nil {
 		return replica.Chain{}, fmt.Errorf("scan: %w", err)
 	}
 	c := replica.Chain{Held: uint64(held), Receipted: uint64(receipted), Fork: uint64(fork), Cut: uint64(cut)}
@@ -159,6 +159,12 @@ func scanChain(rows *sql.Rows) (replica.Chain, error) {
 		c.Signed = &record.Head{}
 		if err := record.Unmarshal(signed, c.Signed); err != nil {
 			return c, fmt.Errorf("%w: head of %s: %w", replica.ErrCorrupt, c.Replica, err)
+		}
+	}
+	if len(proof) > 0 {
+		c.Proof = &record.Head{}
+		if err := record.Unmarshal(proof, c.Proof); err != nil {
+			return c, fmt.Errorf("%w: proof of %s: %w", replica.ErrCorrupt, c.Replica, err)
 		}
 	}
 	if len(receipt) > 0 {

@@ -22,7 +22,7 @@ const (
 	selectTouches = `SELECT t.id, t.field, t.replica, t.n, t.covered, t.refused FROM json_each(?3) k
 		CROSS JOIN phone_touch t ON t.building = ?1 AND t.kind = ?2 AND t.id = unhex(k.value) ORDER BY t.id, t.field, t.replica, t.n`
 	anyTouch     = `SELECT EXISTS (SELECT 1 FROM phone_touch WHERE building = ?)`
-	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut`
+	chainColumns = `c.replica, c.card, c.held, c.hash, c.signed, c.receipted, c.receipt, c.fork, c.cut, c.proof`
 	selectChains = `SELECT ` + chainColumns + ` FROM chain c WHERE c.building = ? ORDER BY c.replica`
 	lineage      = `WITH RECURSIVE line (replica) AS (SELECT unhex(value) FROM json_each(?2)
 		UNION SELECT c.predecessor FROM line CROSS JOIN chain c ON c.building = ?1 AND c.replica = line.replica WHERE c.predecessor IS NOT NULL)

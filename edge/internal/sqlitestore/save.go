@@ -29,9 +29,10 @@ const (
 	// What is erased is overwritten in the file, not only given free.
 	overwriteOn  = `PRAGMA secure_delete = ON`
 	overwriteOff = `PRAGMA secure_delete = OFF`
-	upsertChain  = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	upsertChain  = `INSERT INTO chain (building, replica, card, predecessor, held, hash, signed, receipted, receipt, fork, cut, proof) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, replica) DO UPDATE SET card = excluded.card, predecessor = excluded.predecessor, held = excluded.held,
-		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut`
+		hash = excluded.hash, signed = excluded.signed, receipted = excluded.receipted, receipt = excluded.receipt, fork = excluded.fork, cut = excluded.cut,
+		proof = excluded.proof`
 	upsertTouch = `INSERT INTO phone_touch (building, kind, id, field, replica, n, covered, refused) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (building, kind, id, field, replica, n) DO UPDATE SET covered = excluded.covered, refused = excluded.refused`
 	deleteTouch    = `DELETE FROM phone_touch WHERE building = ? AND kind = ? AND id = ? AND field = ? AND replica = ? AND n = ?`
@@ -217,7 +218,7 @@ func (c *conn) saveChains(of *changes) error {
 }
 
 func (c *conn) saveChain(building record.ID, chain replica.Chain) (err error) {
-	var card, predecessor, signed, receipt []byte
+	var card, predecessor, signed, receipt, proof []byte
 	if chain.Card != nil {
 		if card, err = record.Marshal(chain.Card); err != nil {
 			return err
@@ -231,13 +232,18 @@ func (c *conn) saveChain(building record.ID, chain replica.Chain) (err error) {
 			return err
 		}
 	}
+	if chain.Proof != nil {
+		if proof, err = record.Marshal(chain.Proof); err != nil {
+			return err
+		}
+	}
 	if chain.Receipt != nil {
 		if receipt, err = record.Marshal(chain.Receipt); err != nil {
 			return err
 		}
 	}
 	return c.exec(upsertChain, building[:], chain.Replica[:], orNull(card), orNull(predecessor), bits(chain.Held), chain.Hash[:],
-		orNull(signed), bits(chain.Receipted), orNull(receipt), bits(chain.Fork), bits(chain.Cut))
+		orNull(signed), bits(chain.Receipted), orNull(receipt), bits(chain.Fork), bits(chain.Cut), orNull(proof))
 }
 
 func (t *transaction) saveTouches(e replica.Effects) error {
