@@ -1,8 +1,9 @@
 // Package groupcommit lets concurrent writers share one commit: calls that arrive while a
 // commit is under way are collected and run one after another in the next transaction.
 //
-// It starts no goroutine: one of the callers leads each batch. It must never know what a
-// transaction is; the store that uses it does.
+// A caller whom nobody is before runs its batch itself; a goroutine runs those that gather
+// meanwhile and ends when nobody waits. The package must never know what a transaction is;
+// the store that uses it does.
 package groupcommit
 
 import (
@@ -23,7 +24,6 @@ type Call[T any] struct {
 	hint     any
 	err      error
 	panicked any
-	lead     chan struct{}
 	done     chan struct{}
 }
 
@@ -63,6 +63,7 @@ type Queue[T any] struct {
 	mu      sync.Mutex
 	busy    bool
 	waiting []*Call[T]
+	batch   []*Call[T] // the one that runs, where its caller does not run it
 }
 
 // Do runs fn in some batch and returns its error, or the batch's. A caller whose context
@@ -74,7 +75,7 @@ func (q *Queue[T]) Do(ctx context.Context, fn func(T) error) error {
 
 // DoFor is Do with a hint for Run of what fn is about to do.
 func (q *Queue[T]) DoFor(ctx context.Context, hint any, fn func(T) error) error {
-	c := &Call[T]{ctx: ctx, fn: fn, hint: hint, lead: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &Call[T]{ctx: ctx, fn: fn, hint: hint, done: make(chan struct{})}
 	q.mu.Lock()
 	if q.busy {
 		q.waiting = append(q.waiting, c)
@@ -85,7 +86,10 @@ func (q *Queue[T]) DoFor(ctx context.Context, hint any, fn func(T) error) error 
 	} else {
 		q.busy = true
 		q.mu.Unlock()
-		q.runBatch(c)
+		q.run([]*Call[T]{c})
+		if q.take() > 0 {
+			go q.drain()
+		}
 	}
 	if c.panicked != nil {
 		panic(c.panicked)
@@ -93,14 +97,11 @@ func (q *Queue[T]) DoFor(ctx context.Context, hint any, fn func(T) error) error 
 	return c.err
 }
 
-// wait returns when the call's outcome is known, leading a batch if asked to; left says
-// that the caller gave up before anything ran.
+// wait returns when the call's outcome is known; left says that the caller gave up before
+// anything ran.
 func (q *Queue[T]) wait(ctx context.Context, c *Call[T]) (left bool) {
 	select {
 	case <-c.done:
-		return false
-	case <-c.lead:
-		q.runBatch(c)
 		return false
 	case <-ctx.Done():
 	}
@@ -113,37 +114,38 @@ func (q *Queue[T]) wait(ctx context.Context, c *Call[T]) (left bool) {
 	if i >= 0 {
 		return true
 	}
-	select {
-	case <-c.done:
-	case <-c.lead:
-		q.runBatch(c)
-	}
+	<-c.done
 	return false
 }
 
-// runBatch runs the leader's call with those that wait, then hands the lead on.
-func (q *Queue[T]) runBatch(leader *Call[T]) {
+// drain runs batches until nobody waits. It has a goroutine of its own: one of the callers
+// would have to be woken for each batch, and the store would rest until it had its turn.
+func (q *Queue[T]) drain() {
+	for n := 1; n > 0; n = q.take() {
+		q.run(q.batch)
+	}
+}
+
+// take makes the next batch of those that wait; if there is none, the queue is free.
+func (q *Queue[T]) take() int {
 	q.mu.Lock()
-	n := min(len(q.waiting), max(q.Max, 1)-1)
-	batch := append([]*Call[T]{leader}, q.waiting[:n]...)
+	defer q.mu.Unlock()
+	n := min(len(q.waiting), max(q.Max, 1))
+	if q.busy = n > 0; !q.busy {
+		q.batch = nil
+		return 0
+	}
+	q.batch = append(q.batch[:0], q.waiting[:n]...)
 	q.waiting = slices.Delete(q.waiting, 0, n)
-	q.mu.Unlock()
+	return n
+}
+
+func (q *Queue[T]) run(batch []*Call[T]) {
 	err := q.Run(batch)
 	for _, c := range batch {
 		if c.err == nil {
 			c.err = err
 		}
-	}
-	q.mu.Lock()
-	if len(q.waiting) > 0 {
-		next := q.waiting[0]
-		q.waiting = slices.Delete(q.waiting, 0, 1)
-		next.lead <- struct{}{}
-	} else {
-		q.busy = false
-	}
-	q.mu.Unlock()
-	for _, c := range batch[1:] {
 		close(c.done)
 	}
 }
