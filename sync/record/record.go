@@ -130,6 +130,29 @@ func (r Record) With(field string, siblings []Sibling) Record {
 	return r
 }
 
+// WithAll is With for several fields, each named once and in the order of names: a record
+// that is written as a whole is put together once. It sorts siblings in place.
+func (r Record) WithAll(changed []Field) Record {
+	fields := make([]Field, 0, len(r.Fields)+len(changed))
+	i := 0
+	for _, f := range changed {
+		for i < len(r.Fields) && r.Fields[i].Name < f.Name {
+			fields = append(fields, r.Fields[i])
+			i++
+		}
+		if i < len(r.Fields) && r.Fields[i].Name == f.Name {
+			i++
+		}
+		slices.SortFunc(f.Siblings, Sibling.CompareIdentity)
+		f.Siblings = slices.CompactFunc(f.Siblings, func(a, b Sibling) bool { return a.CompareIdentity(b) == 0 })
+		if len(f.Siblings) > 0 {
+			fields = append(fields, f)
+		}
+	}
+	r.Fields = append(fields, r.Fields[i:]...)
+	return r
+}
+
 func compareFieldName(f Field, name string) int { return cmp.Compare(f.Name, name) }
 
 // FieldDot is a single dot of one field: what a context includes above its vector. It

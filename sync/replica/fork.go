@@ -227,10 +227,11 @@ func (l *ledger) announce(r record.ReplicaID, first uint64) error {
 		return err
 	}
 	k := record.Key{Building: l.building, Kind: chainKind, ID: r}
-	t, d, err := l.touchOf(k, forkField, nil, []record.Value{record.Int(int64(first))}, false)
+	salt, err := l.node.salts(1)
 	if err != nil {
 		return err
 	}
+	t, d := touchOf(salt, k, forkField, nil, []record.Value{record.Int(int64(first))}, false)
 	t.Replaced = []record.Dot{{Replica: r, N: first}}
 	_, err = l.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: actionFork, EventTime: l.now,
 		Touches: []record.Touch{t}}, record.Details{d})

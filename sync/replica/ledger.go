@@ -235,15 +235,20 @@ func (l *ledger) append(e record.Event, details record.Details) (record.Event, e
 	return e, nil
 }
 
-// touchOf builds the touch and detail of one field: salted hashes of old and new values.
-// A secret's values stay out of the details.
-func (l *ledger) touchOf(k record.Key, field string, replaced []record.Sibling, values []record.Value, secret bool) (record.Touch, record.Detail, error) {
-	salt := make([]byte, record.SaltBytes)
-	if _, err := io.ReadFull(l.node.Random, salt); err != nil {
-		return record.Touch{}, record.Detail{}, fmt.Errorf("salt: %w", err)
+// salts are so many random salts, one after the other.
+func (n *Node) salts(count int) ([]byte, error) {
+	salts := make([]byte, count*record.SaltBytes)
+	if _, err := io.ReadFull(n.Random, salts); err != nil {
+		return nil, fmt.Errorf("salts: %w", err)
 	}
+	return salts, nil
+}
+
+// touchOf builds the touch and detail of one field: salted hashes of old and new values.
+// A secret's values stay out of the details. The detail keeps salt and values.
+func touchOf(salt []byte, k record.Key, field string, replaced []record.Sibling, values []record.Value, secret bool) (record.Touch, record.Detail) {
 	t := record.Touch{Kind: k.Kind, ID: k.ID, Field: field, Replaced: []record.Dot{}}
-	d := record.Detail{Salt: salt, Old: []record.Value{}, New: slices.Clone(values)}
+	d := record.Detail{Salt: salt, Old: []record.Value{}, New: values}
 	if d.New == nil {
 		d.New = []record.Value{}
 	}
@@ -255,7 +260,7 @@ func (l *ledger) touchOf(k record.Key, field string, replaced []record.Sibling, 
 	if secret {
 		d = record.Detail{Salt: []byte{}, Old: []record.Value{}, New: []record.Value{}}
 	}
-	return t, d, nil
+	return t, d
 }
 
 // join merges a state into a record of the decision. body is its canonical form, where that

@@ -162,3 +162,17 @@ func TestWriteOfAnUnreadRecord(t *testing.T) {
 	}
 	want(t, "note", values(edge.record(ticket(1)), "note"), []string{"v0"})
 }
+
+// SPEC R10: a field that a transaction names twice is written twice, in that order: the later
+// value replaces what was stored before, as the earlier does, and elements of a set join.
+func TestFieldNamedTwice(t *testing.T) {
+	l := newLab(t)
+	edge := l.node("edge", record.TierEdge)
+	edge.write(ticket(1), text("note", "stored"), text("title", "one"))
+	dot := edge.write(ticket(1), text("note", "x"), text("title", "two"), text("note", "y"))
+	want(t, "note", values(edge.record(ticket(1)), "note"), []string{"x", "y"})
+	want(t, "title", values(edge.record(ticket(1)), "title"), []string{"two"})
+	want(t, "vector", edge.record(ticket(1)).Context.Vector, []record.Dot{dot})
+	touches := edge.events(dot.Replica)[dot.N-1].Touches
+	want(t, "touches", len(touches), 4) // a person writes "deleted", too
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 
 	"estate/sync/merge"
 	"estate/sync/record"
@@ -120,18 +121,21 @@ type change struct {
 // write turns an intent into an event and new states. A write that would change nothing
 // makes no event.
 func (l *ledger) write(in Intent) (record.Dot, error) {
-	var changes []change
+	room := 0
 	for _, w := range in.Writes {
-		cs, err := l.changes(w, in.Actor.Class)
-		if err != nil {
+		room += len(w.Fields) + 1
+	}
+	changes := make([]change, 0, room)
+	for _, w := range in.Writes {
+		var err error
+		if changes, err = l.changes(changes, w, in.Actor.Class); err != nil {
 			return record.Dot{}, err
 		}
-		changes = append(changes, cs...)
 	}
 	if len(changes) == 0 {
 		return record.Dot{}, nil
 	}
-	changes, more := oneElement(changes)
+	more := oneElement(changes)
 	dot, err := l.commit(in, changes)
 	for _, c := range more {
 		if err == nil {
@@ -144,17 +148,17 @@ func (l *ledger) write(in Intent) (record.Dot, error) {
 // oneElement leaves at most one new element of a set to a transaction and returns the
 // others, one transaction each: a dot could not name one of two when a phone removes it
 // (SPEC R4).
-func oneElement(changes []change) (first, more []change) {
-	for _, c := range changes {
-		if len(c.values) > 1 {
-			for _, v := range c.values[1:] {
-				more = append(more, change{key: c.key, field: c.field, values: []record.Value{v}, secret: c.secret})
-			}
-			c.values = c.values[:1]
+func oneElement(changes []change) (more []change) {
+	for i, c := range changes {
+		if len(c.values) <= 1 {
+			continue
 		}
-		first = append(first, c)
+		for _, v := range c.values[1:] {
+			more = append(more, change{key: c.key, field: c.field, values: []record.Value{v}, secret: c.secret})
+		}
+		changes[i].values = c.values[:1]
 	}
-	return first, more
+	return more
 }
 
 func (l *ledger) commit(in Intent, changes []change) (record.Dot, error) {
@@ -166,32 +170,62 @@ func (l *ledger) commit(in Intent, changes []change) (record.Dot, error) {
 			return record.Dot{}, err
 		}
 	}
-	e := record.Event{Actor: in.Actor, Action: in.Action, EventTime: in.EventTime}
+	e := record.Event{Actor: in.Actor, Action: in.Action, EventTime: in.EventTime, Touches: make([]record.Touch, 0, len(changes))}
 	if e.EventTime == 0 {
 		e.EventTime = l.now
 	}
-	var details record.Details
-	for _, c := range changes {
-		t, d, err := l.touchOf(c.key, c.field, c.replaced, c.values, c.secret)
-		if err != nil {
-			return record.Dot{}, err
-		}
-		e.Touches, details = append(e.Touches, t), append(details, d)
-	}
-	e, err := l.append(e, details)
+	salts, err := l.node.salts(len(changes))
 	if err != nil {
 		return record.Dot{}, err
 	}
-	for _, c := range changes {
-		w := l.touch(c.key)
-		kept := slices.DeleteFunc(slices.Clone(w.record.Siblings(c.field)), func(s record.Sibling) bool { return slices.ContainsFunc(c.replaced, identical(s)) })
-		for _, v := range c.values {
-			kept = append(kept, record.Sibling{Dot: e.Dot(), Stamp: e.Stamp, Class: e.Actor.Class, Value: v})
+	details := make(record.Details, 0, len(changes))
+	for i, c := range changes {
+		salt := salts[i*record.SaltBytes:][:record.SaltBytes:record.SaltBytes]
+		t, d := touchOf(salt, c.key, c.field, c.replaced, c.values, c.secret)
+		e.Touches, details = append(e.Touches, t), append(details, d)
+	}
+	if e, err = l.append(e, details); err != nil {
+		return record.Dot{}, err
+	}
+	for len(changes) > 0 {
+		n := 1
+		for n < len(changes) && changes[n].key == changes[0].key && !slices.ContainsFunc(changes[:n], sameField(changes[n])) {
+			n++
 		}
-		w.record = w.record.With(c.field, kept)
-		w.record.Context = merge.JoinContexts(w.record.Context, record.Context{Vector: []record.Dot{e.Dot()}}, l)
+		l.apply(&e, changes[:n])
+		changes = changes[n:]
 	}
 	return e.Dot(), nil
+}
+
+func sameField(c change) func(change) bool {
+	return func(o change) bool { return o.field == c.field }
+}
+
+// apply makes changes of one record part of it, each of a field of its own.
+func (l *ledger) apply(e *record.Event, changes []change) {
+	w := l.touch(changes[0].key)
+	room := 0
+	for i := range changes {
+		room += len(w.record.Siblings(changes[i].field)) + len(changes[i].values)
+	}
+	siblings := make([]record.Sibling, 0, room) // of all fields, one after the other
+	fields := make([]record.Field, 0, len(changes))
+	for i := range changes {
+		c, from := &changes[i], len(siblings)
+		for _, s := range w.record.Siblings(c.field) {
+			if !slices.ContainsFunc(c.replaced, identical(s)) {
+				siblings = append(siblings, s)
+			}
+		}
+		for _, v := range c.values {
+			siblings = append(siblings, record.Sibling{Dot: e.Dot(), Stamp: e.Stamp, Class: e.Actor.Class, Value: v})
+		}
+		fields = append(fields, record.Field{Name: c.field, Siblings: siblings[from:len(siblings):len(siblings)]})
+	}
+	slices.SortFunc(fields, func(a, b record.Field) int { return strings.Compare(a.Name, b.Name) })
+	w.record = w.record.WithAll(fields)
+	w.record.Context = merge.JoinContexts(w.record.Context, record.Context{Vector: []record.Dot{e.Dot()}}, l)
 }
 
 // foreseen reports whether a record's context names the number that is about to be written.
@@ -208,7 +242,8 @@ func identical(s record.Sibling) func(record.Sibling) bool {
 	return func(o record.Sibling) bool { return s.CompareIdentity(o) == 0 }
 }
 
-func (l *ledger) changes(w RecordWrite, class record.Class) ([]change, error) {
+// changes appends to out what a write would change.
+func (l *ledger) changes(out []change, w RecordWrite, class record.Class) ([]change, error) {
 	kind, ok := l.node.Rules.Kind(w.Key.Kind)
 	if !ok {
 		return nil, refuse(wire.CodeKindUnknown, "%s", w.Key.Kind)
@@ -219,8 +254,7 @@ func (l *ledger) changes(w RecordWrite, class record.Class) ([]change, error) {
 	if l.node.Tier == record.TierEdge && !kind.EdgeWrites {
 		return nil, refuse(wire.CodeKindNotYours, "%s is written at the cloud", w.Key.Kind)
 	}
-	current := l.work(w.Key).record
-	var out []change
+	current, before := l.work(w.Key).record, len(out)
 	for _, f := range w.Fields {
 		c, need, err := l.change(w, f, current, kind, class)
 		if err != nil {
@@ -230,7 +264,7 @@ func (l *ledger) changes(w RecordWrite, class record.Class) ([]change, error) {
 			out = append(out, c)
 		}
 	}
-	if len(out) == 0 || !kind.Deletable || class != record.Person || slices.ContainsFunc(w.Fields, func(f FieldWrite) bool { return f.Field == "deleted" }) {
+	if len(out) == before || !kind.Deletable || class != record.Person || slices.ContainsFunc(w.Fields, func(f FieldWrite) bool { return f.Field == "deleted" }) {
 		return out, nil
 	}
 	// A person's edit says that the record is not deleted, even where that stands already:
