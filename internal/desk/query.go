@@ -49,6 +49,8 @@ type Shape struct {
 	Scoped bool
 	// Hides shapes leave out records whose field "deleted" shows true.
 	Hides bool
+	// Probed shapes are mostly asked whether anything has this lead, and mostly nothing has.
+	Probed bool
 }
 
 // Selection is one query by a shape.
@@ -126,7 +128,7 @@ func Shapes() []Shape {
 	return []Shape{
 		{Name: shapeTickets, Kind: "ticket", Filters: []string{"status", "priority", "category", "unit", "assignee", "reporter", "device", "alarm", "external_ref"},
 			Order: "reported_at", Desc: true, Text: []string{"title", "description", "code"}, Scoped: true, Hides: true},
-		{Name: shapeTicketsByCode, Kind: "ticket", Lead: "code"},
+		{Name: shapeTicketsByCode, Kind: "ticket", Lead: "code", Probed: true},
 		{Name: shapeMessages, Kind: "message", Lead: "ticket", Order: "sent_at"},
 		{Name: shapeNotes, Kind: "note", Lead: "ticket", Order: "sent_at"},
 		{Name: shapeMedia, Kind: "media", Lead: "ticket"},

@@ -165,6 +165,7 @@ type session struct {
 	tx      *sql.Tx
 	hot     *hot
 	changes *changes    // of the calls that succeeded
+	own     *changes    // of the call that runs
 	moved   []record.ID // buildings whose feed moved
 	begun   bool        // the call that runs may have written
 }
@@ -189,7 +190,7 @@ func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 	if err != nil {
 		return fmt.Errorf("%w: begin: %w", replica.ErrBusy, errors.Join(err, s.writer.discard()))
 	}
-	t := &session{conn: s.writer, tx: tx, hot: &s.hot, changes: newChanges()}
+	t := &session{conn: s.writer, tx: tx, hot: &s.hot, changes: newChanges(), own: newChanges()}
 	for _, call := range batch {
 		if err := t.try(call); err != nil {
 			return s.abandon(tx, err)

@@ -2,6 +2,7 @@ package sqlitestore
 
 import (
 	"bytes"
+	"hash/maphash"
 	"sync"
 
 	"estate/sync/record"
@@ -29,6 +30,7 @@ type hot struct {
 	mu        sync.Mutex
 	commits   uint64 // counts their beginnings and their ends: odd while one is under way
 	buildings map[record.ID]*hotBuilding
+	seed      maphash.Seed // of probes
 }
 
 type hotBuilding struct {
@@ -41,6 +43,11 @@ type hotBuilding struct {
 	chains     map[record.ReplicaID]*replica.Chain // nil where the store is known to have none
 	// totals are how many records of a kind its list shows in all.
 	totals map[string]int
+	probes map[string]*probe // by kind
+	// media is the last position of a media record that was saved since this was made, and
+	// none is from where on a look found none since then, where one did.
+	media uint64
+	none  *uint64
 }
 
 type hotRecord struct {
@@ -55,7 +62,8 @@ func (h *hot) at(building record.ID) *hotBuilding {
 		if h.buildings == nil || len(h.buildings) >= hotBuildingsMax {
 			h.buildings = map[record.ID]*hotBuilding{}
 		}
-		b = &hotBuilding{young: map[record.Key]hotRecord{}, chains: map[record.ReplicaID]*replica.Chain{}, totals: map[string]int{}}
+		b = &hotBuilding{young: map[record.Key]hotRecord{}, chains: map[record.ReplicaID]*replica.Chain{}, totals: map[string]int{},
+			probes: map[string]*probe{}}
 		h.buildings[building] = b
 	}
 	return b
@@ -183,6 +191,7 @@ func (h *hot) ending(c *changes) (known []record.Key) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.commits++
+	h.brought(c.leads)
 	for building := range c.touched {
 		h.at(building).untouched = false
 	}
@@ -200,6 +209,7 @@ func (h *hot) ended(c *changes, known []record.Key, committed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.commits++
+	h.brought(c.leads) // again: a probe may be made while the commit is under way
 	if !committed {
 		clear(h.buildings) // what is on the disk now is found there
 		return
@@ -219,6 +229,11 @@ func (h *hot) ended(c *changes, known []record.Key, committed bool) {
 			b.totals[of.kind] = total + new.shown
 		} else {
 			delete(b.totals, of.kind)
+		}
+	}
+	for k, saved := range c.records {
+		if b := h.buildings[k.Building]; k.Kind == kindMedia && b != nil {
+			b.media = max(b.media, saved.position)
 		}
 	}
 	for _, k := range known {
@@ -344,4 +359,20 @@ func (h *hot) keepTotal(commits uint64, of kindOf, total int) {
 	if h.commits == commits && commits%2 == 0 {
 		h.at(of.building).totals[of.kind] = total
 	}
+}
+
+// noMedia reports whether it is certain that no media record stands behind a position, and
+// gives what a look that begins now is of.
+func (h *hot) noMedia(building record.ID, after uint64) (bool, *hotBuilding) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	b := h.at(building)
+	return b.none != nil && *b.none <= after && b.media <= after, b
+}
+
+// keepNoMedia notes that a look found none.
+func (h *hot) keepNoMedia(of *hotBuilding, after uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	of.none = &after
 }

@@ -50,11 +50,20 @@ type changes struct {
 	records map[record.Key]changed
 	touched map[record.ID]bool // buildings of which touches were saved
 	totals  map[kindOf]added
+	leads   []lead // of all calls that share the commit
 }
 
 func newChanges() *changes {
 	return &changes{states: map[record.ID]replica.State{}, chains: map[chainID]replica.Chain{}, records: map[record.Key]changed{}, touched: map[record.ID]bool{},
 		totals: map[kindOf]added{}}
+}
+
+func (c *changes) clear() {
+	clear(c.states)
+	clear(c.chains)
+	clear(c.records)
+	clear(c.touched)
+	clear(c.totals)
 }
 
 func (c *changes) record(k record.Key, change func(*changed)) {

@@ -32,7 +32,8 @@ type tableText struct {
 	upsert string
 	// leads are the fields by which a shape looks records up. SQLite can use an index for no
 	// other condition of a shape, and each would cost every write.
-	leads map[string]bool
+	leads  map[string]bool
+	probed int // the column of a probed shape's lead
 }
 
 func newTableText(t projection.Table) tableText {
@@ -41,7 +42,7 @@ func newTableText(t projection.Table) tableText {
 		names, marks = append(names, quote(c.Name)), marks+", ?"
 		sets = append(sets, quote(c.Name)+" = excluded."+quote(c.Name))
 	}
-	return tableText{Table: t, leads: leads(t), upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") VALUES (" + marks +
+	return tableText{Table: t, leads: leads(t), probed: probed(t), upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") VALUES (" + marks +
 		") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
 }
 

@@ -53,6 +53,9 @@ func (q *Queries) Select(ctx context.Context, s desk.Selection) (out desk.Select
 	if !ok {
 		return out, fmt.Errorf("select: no shape %q", s.Shape)
 	}
+	if q.nothing(ctx, shape, s) {
+		return out, nil
+	}
 	run, commits := q.store.reading, q.store.hot.count()
 	if s.Count {
 		run = q.store.snapshot

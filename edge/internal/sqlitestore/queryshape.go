@@ -19,6 +19,7 @@ type shapeText struct {
 	rows  queryText
 	count queryText
 	all   queryText // counts what is not restricted
+	leads string    // reads all leads of a probed shape
 }
 
 // queryText is a statement with what its parameters stand for, in order.
@@ -54,8 +55,14 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 	// CROSS keeps this order of the tables: from the few rows that match to their records,
 	// never through all records of the kind.
 	join := " CROSS JOIN record r ON r.building = t.building AND r.kind = '" + kind.Name + "' AND r.id = t.id"
+	leads := ""
+	if shape.Probed {
+		lead := quote(shape.Lead)
+		leads = "SELECT " + lead + " FROM " + quote(kind.Name) + " WHERE building = ?1 AND " + lead + " IS NOT NULL"
+	}
 	return shapeText{
 		kind:  kind.Name,
+		leads: leads,
 		rows:  queryText{"SELECT r.id, r.position, r.body" + from + join + rows.wheres() + order + limit, rows.params},
 		count: queryText{"SELECT count(*)" + from + count.wheres(), count.params},
 		all:   newAllText(shape, from),

@@ -147,6 +147,7 @@ func (t *transaction) saveRecords(e replica.Effects) error {
 			if err := t.conn.exec(table.upsert, args...); err != nil {
 				return fmt.Errorf("project %s: %w", r.Key, err)
 			}
+			t.brings(table, args)
 			t.changes.total(kindOf{t.building, r.Key.Kind}, table.adds(args, r.New))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"os"
 
@@ -73,7 +74,7 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{log: options.Log, path: path, lock: lock, closed: make(chan struct{}), readers: make(chan *conn, readersMax)}
-	s.queue.Max, s.queue.Run = batchMax, s.commit
+	s.queue.Max, s.queue.Run, s.hot.seed = batchMax, s.commit, maphash.MakeSeed()
 	if err := s.open(ctx, projection.Tables(options.Kinds)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
 	}
@@ -143,7 +144,8 @@ func (s *Store) Local(ctx context.Context, fn func(*sql.Tx) error) error {
 // Update implements replica.Store.
 func (s *Store) Update(ctx context.Context, building record.ID, fn func(replica.Tx) error) error {
 	return s.do(ctx, "update", func(t *session) error {
-		tx := &transaction{session: t, building: building, tables: s.tables, changes: newChanges()}
+		t.own.clear()
+		tx := &transaction{session: t, building: building, tables: s.tables, changes: t.own}
 		if err := fn(tx); err != nil {
 			return err
 		}
