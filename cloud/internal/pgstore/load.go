@@ -103,18 +103,24 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	return have, nil
 }
 
-// snapshot runs a batch of queries in one snapshot and one round trip.
+// snapshot runs a batch of queries in one snapshot and one round trip. A single statement has
+// its own: it needs no transaction around it.
 func (s *Store) snapshot(ctx context.Context, what string, queries *pgx.Batch) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, err)
 	}
-	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.readTimeout)
 	defer cancel()
-	b := &pgx.Batch{}
-	b.Queue(snapshotStatement)
-	b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
-	b.Queue("COMMIT")
-	c, err := s.pool.Acquire(ctx)
+	b := queries
+	if queries.Len() > 1 {
+		b = &pgx.Batch{}
+		b.Queue(snapshotStatement)
+		b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
+		b.Queue("COMMIT")
+	}
+	free, leave := context.WithTimeout(ctx, s.readTimeout) // readers who share a read bring no deadline
+	defer leave()
+	c, err := s.pool.Acquire(free)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", replica.ErrBusy, what, err)
 	}

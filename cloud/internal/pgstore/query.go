@@ -3,11 +3,11 @@ package pgstore
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 
 	"estate/internal/desk"
+	"estate/internal/groupcommit"
 	"estate/schema"
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -29,16 +29,15 @@ const (
 type Queries struct {
 	store  *Store
 	shapes map[string]shapeText
-
-	mu    sync.Mutex
-	leads map[leadKey]*leadGatherer
+	leads  groupcommit.Keyed[leadKey, *leadGatherer]
 }
 
 var _ desk.Query = (*Queries)(nil)
 
 // NewQueries generates the text of every shape, once.
 func NewQueries(s *Store, kinds []schema.Kind) *Queries {
-	q := &Queries{store: s, shapes: map[string]shapeText{}, leads: map[leadKey]*leadGatherer{}}
+	q := &Queries{store: s, shapes: map[string]shapeText{}}
+	q.leads.New = q.newLeads
 	table := schema.NewTable(kinds)
 	for _, shape := range desk.Shapes() {
 		kind, _ := table.Lookup(shape.Kind)

@@ -42,18 +42,17 @@ func gathered(n replica.Need) bool {
 
 // loadFew reads a few records together with whoever asks at the same time.
 func (s *Store) loadFew(ctx context.Context, building record.ID, keys []record.Key) (replica.Have, error) {
-	s.mu.Lock()
-	g, ok := s.loads[building]
-	if !ok {
-		g = groupcommit.NewGatherer(gatherMax, func(all [][]record.Key) ([]answer[replica.Have], error) { return s.loadAll(building, all), nil })
-		s.loads[building] = g
-	}
-	s.mu.Unlock()
-	a, err := g.Ask(ctx, keys)
+	var a answer[replica.Have]
+	var err error
+	s.loads.With(building, func(g *loadGatherer) { a, err = g.Ask(ctx, keys) })
 	if err != nil {
 		return newHave(replica.State{Building: building}), fmt.Errorf("%w: load: %w", replica.ErrBusy, err)
 	}
 	return a.value, a.err
+}
+
+func (s *Store) newLoads(building record.ID) *loadGatherer {
+	return groupcommit.NewGatherer(gatherMax, func(all [][]record.Key) ([]answer[replica.Have], error) { return s.loadAll(building, all), nil })
 }
 
 // loadAll answers several readers from one snapshot. A record that cannot be read fails
@@ -107,19 +106,17 @@ func (t shapeText) byLead(s desk.Selection) bool {
 
 // selectLead looks a value up together with whoever does so at the same time.
 func (q *Queries) selectLead(ctx context.Context, s desk.Selection) (desk.Selected, error) {
-	key := leadKey{s.Building, s.Shape}
-	q.mu.Lock()
-	g, ok := q.leads[key]
-	if !ok {
-		g = groupcommit.NewGatherer(gatherMax, func(all []desk.Selection) ([]answer[desk.Selected], error) { return q.selectAll(key, all) })
-		q.leads[key] = g
-	}
-	q.mu.Unlock()
-	a, err := g.Ask(ctx, s)
+	var a answer[desk.Selected]
+	var err error
+	q.leads.With(leadKey{s.Building, s.Shape}, func(g *leadGatherer) { a, err = g.Ask(ctx, s) })
 	if err != nil {
 		return desk.Selected{}, translate(fmt.Errorf("select %s: %w", s.Shape, err))
 	}
 	return a.value, a.err
+}
+
+func (q *Queries) newLeads(key leadKey) *leadGatherer {
+	return groupcommit.NewGatherer(gatherMax, func(all []desk.Selection) ([]answer[desk.Selected], error) { return q.selectAll(key, all) })
 }
 
 // selectAll looks several values up in one statement.

@@ -157,6 +157,48 @@ func TestReadersSeeTheirWrites(t *testing.T) {
 	wg.Wait()
 }
 
+// Reads that are shared bring no deadline of a caller's: the store's own ends them, also where
+// no connection comes free.
+func TestSharedReadsEnd(t *testing.T) {
+	t.Parallel()
+	s := openPaced(t, pgtest.Database(t), Options{ConnectionsMax: 1, readTimeout: soon})
+	q := NewQueries(s, schema.Kinds())
+	c, err := s.Pool().Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release()
+	if _, err := s.Load(t.Context(), readBuilding, replica.Need{Keys: []record.Key{readTicket(1)}}); !errors.Is(err, replica.ErrBusy) {
+		t.Errorf("a read without a connection: %v", err)
+	}
+	_, err = q.Select(t.Context(), desk.Selection{Shape: "tickets_by_code", Building: readBuilding, Lead: record.Text("OAK-1"), Limit: 2})
+	if !errors.Is(err, replica.ErrBusy) {
+		t.Errorf("a look-up without a connection: %v", err)
+	}
+}
+
+// What was ever asked for takes no memory for good.
+func TestNothingIsKeptOfBuildings(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, pgtest.Database(t))
+	q := NewQueries(s, schema.Kinds())
+	for n := range 20 {
+		building := record.DerivedID("building", fmt.Sprint(n))
+		if err := s.Update(t.Context(), building, func(replica.Tx) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load(t.Context(), building, replica.Need{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Select(t.Context(), desk.Selection{Shape: "tickets_by_code", Building: building, Lead: record.Text("OAK-1"), Limit: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if queues, loads, leads := s.queues.Len(), s.loads.Len(), q.leads.Len(); queues+loads+leads > 0 {
+		t.Errorf("%d queues, %d readers' and %d look-ups' are kept", queues, loads, leads)
+	}
+}
+
 // A code is looked up in its index whatever the planner knows: nothing, as after an import,
 // or that the table is tiny.
 func TestCodesAreLookedUpInTheirIndex(t *testing.T) {

@@ -50,8 +50,8 @@ type Options struct {
 	// ConnectionsMax bounds the pool; zero leaves it to the URL's pool_max_conns.
 	ConnectionsMax int32
 
-	// tellEvery and compareEvery are other paces than the constants, for tests.
-	tellEvery, compareEvery time.Duration
+	// Other paces and patience than the constants', for tests.
+	tellEvery, compareEvery, readTimeout time.Duration
 }
 
 // Store is a replica.Store in PostgreSQL. It is safe for concurrent use, here and in other
@@ -68,14 +68,15 @@ type Store struct {
 	marks                   marks
 	untold                  untold
 	tellEvery, compareEvery time.Duration
+	readTimeout             time.Duration
 
 	// boot is the server's run as the latest connection found it. No connection outlives the
 	// run in which it was made, and nothing is read or written without one.
 	boot atomic.Pointer[record.ID]
 
-	mu     sync.Mutex
-	queues map[record.ID]*groupcommit.Queue[*group]
-	loads  map[record.ID]*loadGatherer
+	// queues are where writers of one building wait for each other, and loads where readers do.
+	queues groupcommit.Keyed[record.ID, *groupcommit.Queue[*group]]
+	loads  groupcommit.Keyed[record.ID, *loadGatherer]
 }
 
 var _ replica.Store = (*Store)(nil)
@@ -102,9 +103,9 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	// Every statement has an index. A plan that was made while a table was tiny, and is kept,
 	// must not read all of a large one.
 	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
-	s := &Store{log: options.Log, queues: map[record.ID]*groupcommit.Queue[*group]{}, loads: map[record.ID]*loadGatherer{},
-		name: rand.Text(), untold: untold{ready: make(chan struct{}, 1)},
-		tellEvery: cmp.Or(options.tellEvery, tellEvery), compareEvery: cmp.Or(options.compareEvery, compareEvery)}
+	s := &Store{log: options.Log, name: rand.Text(), untold: untold{ready: make(chan struct{}, 1)},
+		tellEvery: cmp.Or(options.tellEvery, tellEvery), compareEvery: cmp.Or(options.compareEvery, compareEvery), readTimeout: cmp.Or(options.readTimeout, readTimeout)}
+	s.queues.New, s.loads.New = s.newQueue, s.newLoads
 	config.AfterConnect = s.greet
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -159,12 +160,15 @@ func (s *Store) update(ctx context.Context, building record.ID, keys []record.Ke
 		return fmt.Errorf("%w: update: %w", replica.ErrBusy, err)
 	}
 	ran := false
-	err := s.queue(building).DoFor(ctx, keys, func(g *group) error {
-		ran = true
-		if err := fn(g); err != nil {
-			return err
-		}
-		return g.broken
+	var err error
+	s.queues.With(building, func(q *groupcommit.Queue[*group]) {
+		err = q.DoFor(ctx, keys, func(g *group) error {
+			ran = true
+			if err := fn(g); err != nil {
+				return err
+			}
+			return g.broken
+		})
 	})
 	if err != nil && !ran && !errors.Is(err, replica.ErrBusy) {
 		return fmt.Errorf("%w: update: %w", replica.ErrBusy, err)
@@ -172,17 +176,8 @@ func (s *Store) update(ctx context.Context, building record.ID, keys []record.Ke
 	return err
 }
 
-// queue is where writers of one building wait for each other. It stays for as long as the
-// process: a deployment has few buildings.
-func (s *Store) queue(building record.ID) *groupcommit.Queue[*group] {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q, ok := s.queues[building]
-	if !ok {
-		q = &groupcommit.Queue[*group]{Max: batchMax, Run: func(batch []*groupcommit.Call[*group]) error { return s.commit(building, batch) }}
-		s.queues[building] = q
-	}
-	return q
+func (s *Store) newQueue(building record.ID) *groupcommit.Queue[*group] {
+	return &groupcommit.Queue[*group]{Max: batchMax, Run: func(batch []*groupcommit.Call[*group]) error { return s.commit(building, batch) }}
 }
 
 // Watch implements replica.Store. Commits of all processes wake it, this one's included.
