@@ -139,7 +139,7 @@ func (l *ledger) extend(c *Chain, in *incoming) string {
 		return wire.CodeChainFork
 	}
 	if in.event.Card != nil {
-		if in.event.Card.Validate() != nil || l.crooked(c.Replica, in.event.Card) {
+		if in.event.Card.Validate() != nil || l.crooked(c.Replica, in.event.Card) && !l.confessed(c.Replica, in) {
 			return wire.CodeEventMalformed
 		}
 		c.Card = in.event.Card

@@ -233,6 +233,9 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			l.fork(held.Replica, held.Fork) // its word is enough
 			c = l.chain(held.Replica)
 		}
+		if peer.Tier > n.Tier {
+			l.ask(g, c, held, h.Held)
+		}
 		if c.Fork > 0 {
 			held.Receipted = min(held.Receipted, c.Fork-1)
 		}

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -220,55 +219,6 @@ func (l *ledger) fail(err error) {
 	}
 }
 
-// announce writes the event that tells of a fork: what edges believe of the cloud, what
-// everybody believes of a chain's own node, and what an operator reads in the audit.
-func (l *ledger) announce(r record.ReplicaID, first uint64) error {
-	if err := l.identity(); err != nil {
-		return err
-	}
-	k := record.Key{Building: l.building, Kind: chainKind, ID: r}
-	salt, err := l.node.salts(1)
-	if err != nil {
-		return err
-	}
-	t, d := touchOf(salt, k, forkField, nil, []record.Value{record.Int(int64(first))}, false)
-	t.Replaced = []record.Dot{{Replica: r, N: first}}
-	_, err = l.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: actionFork, EventTime: l.now,
-		Touches: []record.Touch{t}}, record.Details{d})
-	return err
-}
-
-// told lists the forks that an event tells of.
-func told(e *record.Event) []record.Dot {
-	if e.Action != actionFork {
-		return nil
-	}
-	var out []record.Dot
-	for _, t := range e.Touches {
-		if t.Kind == chainKind && t.Field == forkField && len(t.Replaced) == 1 && t.Replaced[0].Replica == t.ID {
-			out = append(out, t.Replaced[0])
-		}
-	}
-	return out
-}
-
-// believe takes the cloud's word for a fork, and everybody's for chains of his own.
-func (l *ledger) believe(c *Chain, e *record.Event) {
-	for _, d := range told(e) {
-		if card, ok := l.Card(d.Replica); c.Card.Tier == record.TierCloud || ok && card.Node == c.Card.Node {
-			l.fork(d.Replica, d.N)
-		}
-	}
-}
-
-// forkNeeds adds what marking the forks that an event tells of takes to know.
-func forkNeeds(e *record.Event, need *Need, chains *[]record.ReplicaID) {
-	for _, d := range told(e) {
-		need.Events = append(need.Events, record.Dot{Replica: d.Replica, N: d.N - 1})
-		*chains = append(*chains, d.Replica)
-	}
-}
-
 // below lists, for each chain, the number before the lowest of these events: whether it is
 // the same on both sides tells where a fork begins.
 func below(in []*incoming) []record.Dot {
@@ -298,27 +248,6 @@ func (l *ledger) uncut() bool {
 		}
 	}
 	return false
-}
-
-// loadForks completes a Have with what marking the forks takes that waiting events tell of.
-func loadForks(ctx context.Context, load loader, have *Have) error {
-	var need Need
-	for _, rows := range have.Waiting {
-		for _, row := range rows {
-			if e, err := record.DecodeEvent(row.Body); err == nil {
-				forkNeeds(&e, &need, &need.Chains)
-			}
-		}
-	}
-	if len(need.Events) == 0 {
-		return nil
-	}
-	more, err := load(ctx, need)
-	if err != nil {
-		return fmt.Errorf("load forks: %w", err)
-	}
-	have.Chains, have.Events = joined(have.Chains, more.Chains), joined(have.Events, more.Events)
-	return nil
 }
 
 // dispute is what a hello that contradicts a signed chain of this node leads to: the

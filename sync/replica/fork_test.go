@@ -417,3 +417,27 @@ func TestProofOfABranchStays(t *testing.T) {
 	same(t, edge, cloud)
 	same(t, twin, cloud)
 }
+
+// One copy of a cloud was started anew before it learnt of the fork, so its card names a number
+// of its own branch. The other copy must not take the card for a forgery: the run that it begins
+// says, under the same key, that there is a fork (SPEC R19, R33).
+func TestForkToldByALaterRun(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	cloud.write(ticket(1), text("title", "common"))
+	l.meet(edge, cloud)
+	twin := cloud.copyOf("cloud")
+	twin.write(ticket(2), text("title", "of the copy"))
+	cloud.write(ticket(3), text("title", "of the cloud"))
+	l.meet(edge, cloud)
+	twin.restart()
+	twin.write(ticket(4), text("title", "of its next run"))
+	l.meet(edge, twin)
+	l.meet(edge, cloud)
+	l.meet(edge, twin)
+	for n, v := range map[int]string{2: "of the copy", 3: "of the cloud", 4: "of its next run"} {
+		want(t, "at the cloud", distinct(values(cloud.record(ticket(n)), "title")), []string{v})
+	}
+	same(t, edge, cloud)
+	same(t, twin, cloud)
+}

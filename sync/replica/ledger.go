@@ -32,9 +32,9 @@ type ledger struct {
 	quarantined []QuarantineRow
 	records     map[record.Key]*work
 	named       map[record.ReplicaID]bool // see nameds
-	// ownSigned is up to where a peer's page proves, by heads that this node signed, that
+	// ownSigned are the heads that this node signed, by which a peer's page proves that
 	// replicas are this node's; nil where the peer is of the tier above, which is trusted.
-	ownSigned map[record.ReplicaID]uint64
+	ownSigned map[record.ReplicaID]record.Head
 	// forks is what is learnt of forked chains, and forked whether any chain that was read is.
 	forks  forks
 	forked bool

@@ -11,16 +11,20 @@ import (
 	"estate/sync/wire"
 )
 
-// ownSigned lists up to where the heads of a page prove that replicas are this node's. The
-// lower tier trusts the upper, which needs no proof.
-func (a *application) ownSigned() map[record.ReplicaID]uint64 {
+// ownSigned lists the highest heads of a page that this node signed, by replica: up to there
+// the replicas are this node's. The lower tier trusts the upper, which needs no proof.
+func (a *application) ownSigned() map[record.ReplicaID]record.Head {
 	if a.peer.Tier < a.node.Tier {
 		return nil
 	}
-	out := map[record.ReplicaID]uint64{}
-	for _, h := range a.page.Heads {
-		if h.Verify(a.building, a.node.PublicKey()) == nil {
-			out[h.Replica] = max(out[h.Replica], h.N)
+	return a.node.signedBy(a.building, a.page.Heads)
+}
+
+func (n *Node) signedBy(building record.ID, heads []record.Head) map[record.ReplicaID]record.Head {
+	out := map[record.ReplicaID]record.Head{}
+	for _, h := range heads {
+		if h.Verify(building, n.PublicKey()) == nil && h.N > out[h.Replica].N {
+			out[h.Replica] = h
 		}
 	}
 	return out
@@ -39,11 +43,11 @@ func (l *ledger) disowned(c *Chain, in *incoming) string {
 	case card == nil || card.Node != l.self:
 		return ""
 	case l.live(in.row.Replica):
-		if l.ownSigned == nil || l.ownSigned[in.row.Replica] >= in.row.N {
+		if l.ownSigned == nil || l.ownSigned[in.row.Replica].N >= in.row.N {
 			return l.differs(in) // somebody else writes under it
 		}
 		return wire.CodeChainFork
-	case l.ownSigned != nil && l.ownSigned[in.row.Replica] < in.row.N:
+	case l.ownSigned != nil && l.ownSigned[in.row.Replica].N < in.row.N:
 		return wire.CodeContextUnsigned
 	}
 	return ""

@@ -132,12 +132,7 @@ func (t *trusts) neighbours(ctx context.Context) error {
 // prove takes the cards and heads that a push brings of other replicas. What does not
 // verify proves nothing, and refuses nothing either.
 func (p *push) prove(l *ledger) {
-	l.ownSigned = map[record.ReplicaID]uint64{}
-	for _, h := range p.heads {
-		if h.Verify(p.building, p.node.PublicKey()) == nil {
-			l.ownSigned[h.Replica] = max(l.ownSigned[h.Replica], h.N)
-		}
-	}
+	l.ownSigned = p.node.signedBy(p.building, p.heads)
 	for _, c := range p.cards {
 		_ = l.admitEvent(c)
 	}

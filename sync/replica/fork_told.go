@@ -1,0 +1,130 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// announce writes the event that tells of a fork: what edges believe of the cloud, what
+// everybody believes of a chain's own node, and what an operator reads in the audit.
+func (l *ledger) announce(r record.ReplicaID, first uint64) error {
+	if err := l.identity(); err != nil {
+		return err
+	}
+	k := record.Key{Building: l.building, Kind: chainKind, ID: r}
+	salt, err := l.node.salts(1)
+	if err != nil {
+		return err
+	}
+	t, d := touchOf(salt, k, forkField, nil, []record.Value{record.Int(int64(first))}, false)
+	t.Replaced = []record.Dot{{Replica: r, N: first}}
+	_, err = l.append(record.Event{Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: actionFork, EventTime: l.now,
+		Touches: []record.Touch{t}}, record.Details{d})
+	return err
+}
+
+// told lists the forks that an event tells of.
+func told(e *record.Event) []record.Dot {
+	if e.Action != actionFork {
+		return nil
+	}
+	var out []record.Dot
+	for _, t := range e.Touches {
+		if t.Kind == chainKind && t.Field == forkField && len(t.Replaced) == 1 && t.Replaced[0].Replica == t.ID {
+			out = append(out, t.Replaced[0])
+		}
+	}
+	return out
+}
+
+// believe takes the cloud's word for a fork, and everybody's for chains of his own.
+func (l *ledger) believe(c *Chain, e *record.Event) {
+	for _, d := range told(e) {
+		if card, ok := l.Card(d.Replica); c.Card.Tier == record.TierCloud || ok && card.Node == c.Card.Node {
+			l.fork(d.Replica, d.N)
+		}
+	}
+}
+
+// confessed looks for the event `fork` behind a card of this node's own that names another
+// branch of its predecessor than is held: a copy of this node learnt of the fork in a later
+// run and tells of it there. What comes behind a card that is refused waits, and the card is
+// asked for again; it counts if it leads, link by link, to a head that this node signed. It
+// reports whether the card's lineage can be, now that the fork is known.
+func (l *ledger) confessed(r record.ReplicaID, card *incoming) bool {
+	head, ok := l.ownSigned[r]
+	if !ok || card.event.Card.Node != l.self {
+		return false
+	}
+	var dots []record.Dot
+	row, rows := card.row, l.waiting[r]
+	for row.N < head.N {
+		i := slices.IndexFunc(rows, func(w EventRow) bool { return w.N == row.N+1 })
+		if i < 0 {
+			return false
+		}
+		e, err := record.DecodeEvent(rows[i].Body)
+		if err != nil || e.Prev != row.Hash {
+			return false
+		}
+		row, dots = rows[i], append(dots, told(&e)...)
+	}
+	if row.Hash != head.Hash {
+		return false
+	}
+	for _, d := range dots {
+		if l.mine(d.Replica) {
+			l.fork(d.Replica, d.N)
+		}
+	}
+	return !l.crooked(r, card.event.Card)
+}
+
+// ask wants the events of a later run of this node that a copy of it wrote, where its card
+// names a number beyond a fork that the peer knows of and this node does not: they tell of it
+// (see confessed). No record goes either way before.
+func (l *ledger) ask(g *Greeting, c *Chain, held wire.Held, all []wire.Held) {
+	if held.Fork == 0 || c.Fork > 0 || c.Card == nil || c.Card.Node != l.self {
+		return
+	}
+	for _, later := range all {
+		known := l.chains[later.Replica]
+		if p := later.Predecessor; p.Replica == held.Replica && p.N >= held.Fork && (known == nil || known.Held == 0) {
+			g.Disputed = true
+			g.Wants = append(g.Wants, wire.Want{Replica: later.Replica, From: 1, To: later.N})
+		}
+	}
+}
+
+// forkNeeds adds what marking the forks that an event tells of takes to know.
+func forkNeeds(e *record.Event, need *Need, chains *[]record.ReplicaID) {
+	for _, d := range told(e) {
+		need.Events = append(need.Events, record.Dot{Replica: d.Replica, N: d.N - 1})
+		*chains = append(*chains, d.Replica)
+	}
+}
+
+// loadForks completes a Have with what marking the forks takes that waiting events tell of.
+func loadForks(ctx context.Context, load loader, have *Have) error {
+	var need Need
+	for _, rows := range have.Waiting {
+		for _, row := range rows {
+			if e, err := record.DecodeEvent(row.Body); err == nil {
+				forkNeeds(&e, &need, &need.Chains)
+			}
+		}
+	}
+	if len(need.Events) == 0 {
+		return nil
+	}
+	more, err := load(ctx, need)
+	if err != nil {
+		return fmt.Errorf("load forks: %w", err)
+	}
+	have.Chains, have.Events = joined(have.Chains, more.Chains), joined(have.Events, more.Events)
+	return nil
+}
