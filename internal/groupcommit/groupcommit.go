@@ -57,13 +57,16 @@ type Queue[T any] struct {
 	// Run runs Try of each call and commits. An error fails every call of the batch that
 	// did not fail by itself.
 	Run func(batch []*Call[T]) error
+	// Overlap is in place of Run where the next batch may begin while this one commits:
+	// handOn lets it, at once, and at the latest the end of Overlap does. Whatever this batch
+	// still has to do is then beside the next one, which must see to the order itself.
+	Overlap func(batch []*Call[T], handOn func()) error
 	// Max bounds a batch, so that a commit's latency stays bounded.
 	Max int
 
 	mu      sync.Mutex
 	busy    bool
 	waiting []*Call[T]
-	batch   []*Call[T] // the one that runs, where its caller does not run it
 }
 
 // Do runs fn in some batch and returns its error, or the batch's. A caller whose context
@@ -86,9 +89,8 @@ func (q *Queue[T]) DoFor(ctx context.Context, hint any, fn func(T) error) error 
 	} else {
 		q.busy = true
 		q.mu.Unlock()
-		q.run([]*Call[T]{c})
-		if q.take() > 0 {
-			go q.drain()
+		if !q.run([]*Call[T]{c}) {
+			q.handOn()
 		}
 	}
 	if c.panicked != nil {
@@ -118,34 +120,57 @@ func (q *Queue[T]) wait(ctx context.Context, c *Call[T]) (left bool) {
 	return false
 }
 
-// drain runs batches until nobody waits. It has a goroutine of its own: one of the callers
-// would have to be woken for each batch, and the store would rest until it had its turn.
-func (q *Queue[T]) drain() {
-	for n := 1; n > 0; n = q.take() {
-		q.run(q.batch)
+// drain runs batches until nobody waits, or one of them handed on. It has a goroutine of its
+// own: one of the callers would have to be woken for each batch, and the store would rest
+// until it had its turn.
+func (q *Queue[T]) drain(batch []*Call[T]) {
+	for len(batch) > 0 {
+		if q.run(batch) {
+			return
+		}
+		batch = q.take(batch)
 	}
 }
 
-// take makes the next batch of those that wait; if there is none, the queue is free.
-func (q *Queue[T]) take() int {
+// handOn has those who wait run, or the next who comes run at once.
+func (q *Queue[T]) handOn() {
+	if batch := q.take(nil); len(batch) > 0 {
+		go q.drain(batch)
+	}
+}
+
+// take makes the next batch of those that wait, in the room of one that has ended; if there is
+// none, the queue is free.
+func (q *Queue[T]) take(room []*Call[T]) []*Call[T] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(len(q.waiting), max(q.Max, 1))
 	if q.busy = n > 0; !q.busy {
-		q.batch = nil
-		return 0
+		return nil
 	}
-	q.batch = append(q.batch[:0], q.waiting[:n]...)
+	room = append(room[:0], q.waiting[:n]...)
 	q.waiting = slices.Delete(q.waiting, 0, n)
-	return n
+	return room
 }
 
-func (q *Queue[T]) run(batch []*Call[T]) {
-	err := q.Run(batch)
+// run reports whether the batch handed on.
+func (q *Queue[T]) run(batch []*Call[T]) (handedOn bool) {
+	var err error
+	if q.Overlap == nil {
+		err = q.Run(batch)
+	} else {
+		err = q.Overlap(batch, func() {
+			if !handedOn {
+				handedOn = true
+				q.handOn()
+			}
+		})
+	}
 	for _, c := range batch {
 		if c.err == nil {
 			c.err = err
 		}
 		close(c.done)
 	}
+	return handedOn
 }

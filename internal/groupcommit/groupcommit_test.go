@@ -112,3 +112,45 @@ func TestPanicStaysWithItsCaller(t *testing.T) {
 	}()
 	_ = q.Do(context.Background(), func(int) error { panic("boom") })
 }
+
+// A batch that hands on lets the next one begin beside it, led by who waits or by who comes
+// next; one that does not ends first.
+func TestBatchesOverlap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var began []int
+		writing := make(chan struct{})
+		q := &Queue[int]{Max: 4, Overlap: func(batch []*Call[int], handOn func()) error {
+			mu.Lock()
+			began = append(began, len(batch))
+			n := len(began)
+			mu.Unlock()
+			for _, c := range batch {
+				_ = c.Try(n)
+			}
+			if n != 3 {
+				handOn()
+			}
+			<-writing
+			return nil
+		}}
+		var wg sync.WaitGroup
+		for want := range 5 {
+			wg.Go(func() {
+				if err := q.Do(t.Context(), func(int) error { return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			if got := len(began); got != min(want+1, 3) {
+				t.Errorf("%d batches began after %d calls", got, want+1)
+			}
+		}
+		close(writing)
+		wg.Wait()
+		if !slices.Equal(began, []int{1, 1, 1, 2}) {
+			t.Errorf("batches of %v", began)
+		}
+	})
+}

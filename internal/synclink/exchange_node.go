@@ -120,7 +120,7 @@ func (x *exchange) takeFrames(ctx context.Context) (taken, error) {
 			if x.disputed && m.To > 0 {
 				continue // it comes again
 			}
-			a, err := s.config.Node.ApplyContent(ctx, building, peer, m, nil)
+			a, err := s.config.Node.ApplyContent(ctx, building, peer, m, nil, nil)
 			if err != nil {
 				return got, fmt.Errorf("apply page from %d to %d: %w", m.From, m.To, err)
 			}

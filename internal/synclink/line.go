@@ -43,9 +43,9 @@ type line struct {
 	// comes now and then costs the processor nothing that the bytes are worth.
 	speed speed
 
-	// applying says that a page is being applied: the next is read ahead meanwhile. A line
-	// that brings a single page, as each of a fleet may at once, keeps its bytes only.
-	applying atomic.Bool
+	// applying counts the pages being applied: the next is read ahead meanwhile. A line that
+	// brings a single page, as each of a fleet may at once, keeps its bytes only.
+	applying atomic.Int32
 
 	began   time.Time // when the session's time began
 	events  chan replica.SessionEvent
@@ -239,7 +239,7 @@ func (l *line) next() (replica.SessionEvent, error) {
 	if _, ok := m.(wire.Ack); ok {
 		l.speed.look()
 	}
-	if p, ok := m.(wire.Page); ok && l.applying.Load() {
+	if p, ok := m.(wire.Page); ok && l.applying.Load() > 0 {
 		received.Content = replica.ReadContent(l.building, p)
 	}
 	return received, nil

@@ -115,7 +115,7 @@ func (p *pair) perform(i int, effect replica.SessionEffect) replica.SessionEvent
 		event = replica.DigestChecked(c)
 	case replica.DoApplyPage:
 		var a replica.Applied
-		a, err = s.node.ApplyContent(ctx, building, peer, e.Page, nil)
+		a, err = s.node.ApplyContent(ctx, building, peer, e.Page, nil, nil)
 		if err == nil && len(a.Alarms)+len(a.Ack.Quarantined) > 0 {
 			p.t.Fatalf("side %d holds back an honest page: %+v", i, a)
 		}

@@ -127,7 +127,7 @@ func BenchmarkReceive(b *testing.B) {
 			cloud := newNode("cloud", record.TierCloud, nil)
 			cloud.Store = &sink{chains: map[record.ReplicaID]replica.Chain{}, Store: memstore.New()}
 			for i, p := range pages {
-				a, err := cloud.ApplyContent(context.Background(), building, peerOf(edge), p, contents[i])
+				a, err := cloud.ApplyContent(context.Background(), building, peerOf(edge), p, contents[i], nil)
 				if err != nil || len(a.Alarms)+len(a.Ack.Quarantined) > 0 {
 					b.Fatal(err, a.Alarms, a.Ack.Quarantined)
 				}

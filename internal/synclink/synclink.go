@@ -64,7 +64,7 @@ type Node interface {
 	ReadEvents(ctx context.Context, building record.ID, w wire.Want) (wire.Page, error)
 	ReadDigest(ctx context.Context, building, reader record.ID, after uint64, held map[record.ReplicaID]uint64, skip func(position uint64) bool) (replica.Stretch, error)
 	CheckDigest(ctx context.Context, building record.ID, peer replica.Peer, sender record.ID, d wire.Digest) (replica.Checked, error)
-	ApplyContent(ctx context.Context, building record.ID, peer replica.Peer, p wire.Page, content *replica.Content) (replica.Applied, error)
+	ApplyContent(ctx context.Context, building record.ID, peer replica.Peer, p wire.Page, content *replica.Content, decided func()) (replica.Applied, error)
 	ApplyAck(ctx context.Context, building record.ID, peer replica.Peer, a wire.Ack) error
 	FollowClock(ctx context.Context, building record.ID, peer replica.Peer, upperMillis int64) error
 }

@@ -47,9 +47,13 @@ func (l *line) perform(ctx context.Context, effect replica.SessionEffect) (repli
 		c, err := l.node.CheckDigest(ctx, l.building, l.peer, e.Sender, e.Digest)
 		return replica.DigestChecked(c), err
 	case replica.DoApplyPage:
-		l.applying.Store(true)
-		defer l.applying.Store(false)
-		a, err := l.node.ApplyContent(ctx, l.building, l.peer, e.Page, e.Content)
+		l.applying.Add(1)
+		defer l.applying.Add(-1)
+		// The building is locked when it is decided: nothing may wait for the loop then.
+		decided := func() {
+			l.running.Go(func() { l.report(ctx, replica.PageDecided{Page: e.Page.ID}) })
+		}
+		a, err := l.node.ApplyContent(ctx, l.building, l.peer, e.Page, e.Content, decided)
 		if err != nil {
 			return nil, fmt.Errorf("apply page from %d to %d: %w", e.Page.From, e.Page.To, err)
 		}

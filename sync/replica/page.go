@@ -58,11 +58,14 @@ type candidate struct {
 // (SPEC R14). It returns ErrBusy when the store cannot take anything now, and a Refusal
 // when the page as a whole does not fit.
 func (n *Node) ApplyPage(ctx context.Context, building record.ID, peer Peer, p wire.Page) (Applied, error) {
-	return n.ApplyContent(ctx, building, peer, p, nil)
+	return n.ApplyContent(ctx, building, peer, p, nil, nil)
 }
 
 // ApplyContent is ApplyPage for a page whose content was read ahead; nil to read it now.
-func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, p wire.Page, content *Content) (Applied, error) {
+// decided, where given, is called once, in the transaction and while nothing of it is durable,
+// when all of the page is decided and only to be written: whoever applies the next page from
+// then on comes behind this one. It must not wait for anything.
+func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, p wire.Page, content *Content, decided func()) (Applied, error) {
 	if len(p.Events) > 2*wire.PageItemsMax || len(p.Records) > 2*wire.PageItemsMax || len(p.Heads) > wire.HeldMax || len(p.Receipts) > wire.HeldMax {
 		return Applied{}, refuse(wire.CodeFrameTooLarge, "page of %d events and %d records", len(p.Events), len(p.Records))
 	}
@@ -74,7 +77,7 @@ func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, 
 		return Applied{}, err
 	}
 	candidates := content.records
-	a := &application{node: n, building: building, peer: peer, page: p, events: events, alarms: slices.Concat(content.codes, distrusted)}
+	a := &application{node: n, building: building, peer: peer, page: p, events: events, alarms: slices.Concat(content.codes, distrusted), decided: decided}
 	if err := a.withCited(ctx, func() error { return a.run(ctx, candidates) }); err != nil {
 		return Applied{}, err
 	}
@@ -144,7 +147,9 @@ type application struct {
 	// cited are those still to be read.
 	own   map[record.Dot]*record.Event
 	cited []record.Dot
-	out   Applied
+	// decided is to be called when the page is; nil from then on.
+	decided func()
+	out     Applied
 }
 
 // receipts signs, after commit, what this node now holds of the chains that the page moved.
@@ -337,6 +342,10 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 	}, func(l *ledger) {
 		if a.echoes(l, &out, p.records) && p.open && p.close && a.page.To > 0 {
 			out.Since, out.Until = l.before.Position, l.state.Position
+		}
+		if p.open && p.close && !a.cuts && a.decided != nil {
+			a.decided()
+			a.decided = nil
 		}
 	})
 	return out, err

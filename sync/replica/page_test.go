@@ -59,10 +59,10 @@ func TestContentReadAhead(t *testing.T) {
 	edge.write(ticket(2), text("note", "2"))
 	second := edge.read(first.To, nil)
 	for _, content := range []*replica.Content{replica.ReadContent(home, first), replica.ReadContent(ticket(1).ID, first), replica.ReadContent(home, second), nil} {
-		_, err := cloud.ApplyContent(context.Background(), home, edge.peer(), first, content)
+		_, err := cloud.ApplyContent(context.Background(), home, edge.peer(), first, content, nil)
 		want(t, "error", err, nil)
 	}
-	_, err := cloud.ApplyContent(context.Background(), home, edge.peer(), second, replica.ReadContent(home, second))
+	_, err := cloud.ApplyContent(context.Background(), home, edge.peer(), second, replica.ReadContent(home, second), nil)
 	want(t, "error", err, nil)
 	same(t, edge, cloud)
 }

@@ -19,7 +19,7 @@ import (
 //	streaming, my feed:    read page ─▶ wait for credit ─▶ send ─▶ ack ─▶ save ack
 //	                           ▲  skips what the peer sent me in this session  │
 //	                           └── more to read, or FeedMoved ◀────────────────┘
-//	streaming, its feed:   page ─▶ queue ─▶ apply, one at a time ─▶ durable ─▶ ack, credit
+//	streaming, its feed:   page ─▶ queue ─▶ decide ─▶ write, in order ─▶ durable ─▶ ack, credit
 //	synced = my feed's end is acknowledged and saved, and the page that the peer called its
 //	         last is applied. An open line alone is never "synced".
 //
@@ -189,8 +189,10 @@ func (s *Session) take(event SessionEvent) {
 		}
 	case PageRead:
 		s.pageRead(e.Page)
+	case PageDecided:
+		s.pageDecided(e)
 	case PageApplied:
-		s.pageApplied(e)
+		s.pageEnded(e.Ack.Page, e)
 	case DigestRead:
 		s.digestRead(e.Stretch)
 	case DigestChecked:
@@ -208,6 +210,10 @@ func (s *Session) take(event SessionEvent) {
 	case Stopped:
 		s.fail(e.Code, "%s", e.Detail)
 	case EffectFailed:
+		if d, ok := e.Effect.(DoApplyPage); ok {
+			s.pageEnded(d.Page.ID, e)
+			return
+		}
 		s.failed(e)
 	}
 }
@@ -372,8 +378,6 @@ func (s *Session) failed(e EffectFailed) {
 		s.out.moved = true
 	case DoReadEvents:
 		s.out.reading.busy(s.now)
-	case DoApplyPage:
-		s.in.applying.busy(s.now)
 	case DoSaveAck:
 		s.out.saving.busy(s.now)
 	case DoFollow:

@@ -57,15 +57,16 @@ func (o *outbound) before(until uint64) uint64 {
 // costs, little enough that the peer does not wait for its window.
 const joinMax = 4 << 20
 
-// joined is the pages at the head of the line that one transaction can take, as one page,
-// and how many they are. Only stretches of the feed join, so what follows from the one is
+// joined is the pages of the line, from one on, that one transaction can take, as one page, and
+// how many they are. Only stretches of the feed join, so what follows from the one is
 // what follows from the other.
-func (i *inbound) joined() (queued, int) {
-	out, n := i.queue[0], 1
+func (i *inbound) joined(from int) (queued, int) {
+	queue := i.queue[from:]
+	out, n := queue[0], 1
 	cost, to := PageCost(out.Page), out.To
 	events, records, heads, receipts := len(out.Events), len(out.Records), len(out.Heads), len(out.Receipts)
-	for ; n < len(i.queue); n++ {
-		p := &i.queue[n]
+	for ; n < len(queue); n++ {
+		p := &queue[n]
 		cost += PageCost(p.Page)
 		events, records, heads, receipts = events+len(p.Events), records+len(p.Records), heads+len(p.Heads), receipts+len(p.Receipts)
 		same := !asked(out.Page) && !asked(p.Page) && p.From == to && p.Generation == out.Generation && p.Reader == out.Reader && p.View == out.View
@@ -77,7 +78,7 @@ func (i *inbound) joined() (queued, int) {
 	if n == 1 {
 		return out, n
 	}
-	pages := i.queue[:n]
+	pages := queue[:n]
 	last := &pages[n-1]
 	out.ID, out.To, out.Last = last.ID, last.To, last.Last
 	out.Events, out.Records = make([]wire.EventItem, 0, events), make([]wire.RecordItem, 0, records)

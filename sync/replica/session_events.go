@@ -46,6 +46,10 @@ func (g Greeting) Event() Greeted {
 // PageRead finishes DoReadPage and DoReadEvents.
 type PageRead struct{ Page wire.Page }
 
+// PageDecided says that of a page under way, named by its id, everything is decided and only
+// to be written: a page that is applied from now on comes behind it.
+type PageDecided struct{ Page uint64 }
+
 // PageApplied finishes DoApplyPage: everything of the page is durable.
 type PageApplied struct {
 	Ack    wire.Ack
@@ -94,6 +98,7 @@ func (Received) sessionEvent()      {}
 func (Garbled) sessionEvent()       {}
 func (Greeted) sessionEvent()       {}
 func (PageRead) sessionEvent()      {}
+func (PageDecided) sessionEvent()   {}
 func (PageApplied) sessionEvent()   {}
 func (DigestRead) sessionEvent()    {}
 func (DigestChecked) sessionEvent() {}
@@ -105,8 +110,8 @@ func (Stopped) sessionEvent()       {}
 func (EffectFailed) sessionEvent()  {}
 
 // SessionEffect is something that the session wants done. The driver does sends and the
-// close in the order given; of the others at most one of each sort is under way, and each
-// is answered by exactly one event.
+// close in the order given; of the others at most one of each sort is under way, but for a
+// second page behind one that is decided, and each is answered by exactly one event.
 type SessionEffect interface{ sessionEffect() }
 
 // DoSend sends a message.

@@ -40,9 +40,9 @@ type inbound struct {
 	end      uint64 // end of the last feed page received
 	queue    []queued
 	applying retry
-	taken    int    // how many pages of the queue are being applied
-	cost     uint64 // of the queue: what the peer has used of its window
-	last     bool   // the last feed page applied was the peer's last
+	underWay []underWay // at the head of the queue, oldest first
+	cost     uint64     // of the queue: what the peer has used of its window
+	last     bool       // the last feed page applied was the peer's last
 	asked    map[wire.Want]struct{}
 	// questions are the peer's digests, answered one at a time.
 	questions []wire.Digest
@@ -110,12 +110,7 @@ func (s *Session) pump() {
 	if s.disputedAt == 0 {
 		s.pumpDigests()
 	}
-	if i.applying.ready(s.now) && len(i.queue) > 0 {
-		i.applying.start()
-		var p queued
-		p, i.taken = i.joined()
-		s.do(DoApplyPage{Page: p.Page, Content: p.content})
-	}
+	s.pumpPages()
 	if o.saving.ready(s.now) && len(o.acks) > 0 {
 		o.saving.start()
 		s.do(DoSaveAck{Ack: o.acks[0]})
@@ -207,11 +202,10 @@ func (s *Session) pageArrived(p wire.Page, content *Content) {
 
 // pageApplied acknowledges the pages that were applied together, each by itself; what is to
 // be said of them goes with the last.
-func (s *Session) pageApplied(e PageApplied) {
+func (s *Session) pageApplied(taken int, e PageApplied) {
 	o, i := &s.out, &s.in
-	i.applying.done()
-	pages := i.queue[:i.taken]
-	i.queue = slices.Clone(i.queue[i.taken:]) // what was applied is let go
+	pages := i.queue[:taken]
+	i.queue = slices.Clone(i.queue[taken:]) // what was applied is let go
 	if e.Forked {
 		s.fail(wire.CodeChainFork, "a chain has two branches: each side writes its own again")
 		return

@@ -173,7 +173,9 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	case "read":
 		return replica.PageRead{Page: page(w)}
 	case "applied":
-		return replica.PageApplied{Echoes: w.numbers("echoes"), Since: w.number("since"), Until: w.number("until"), Wants: w.wants("wants"), Held: w.chains("held"), Forked: w.has("forked")}
+		return replica.PageApplied{Ack: wire.Ack{Page: w.number("page")}, Echoes: w.numbers("echoes"), Since: w.number("since"), Until: w.number("until"), Wants: w.wants("wants"), Held: w.chains("held"), Forked: w.has("forked")}
+	case "decided":
+		return replica.PageDecided{Page: w.number("page")}
 	case "digests":
 		return replica.DigestRead{Stretch: stretch(w)}
 	case "checked":
@@ -193,7 +195,7 @@ func (c *conversation) event(verb string, w words) replica.SessionEvent {
 	case "garbage":
 		return replica.Garbled{Code: wire.CodeFrameMalformed, Detail: "checksum"}
 	case "busy", "failed":
-		effect := map[string]replica.SessionEffect{"greet": replica.DoGreet{}, "read": replica.DoReadPage{}, "events": replica.DoReadEvents{}, "apply": replica.DoApplyPage{}, "save": replica.DoSaveAck{}, "follow": replica.DoFollow{},
+		effect := map[string]replica.SessionEffect{"greet": replica.DoGreet{}, "read": replica.DoReadPage{}, "events": replica.DoReadEvents{}, "apply": replica.DoApplyPage{Page: wire.Page{ID: w.number("page")}}, "save": replica.DoSaveAck{}, "follow": replica.DoFollow{},
 			"digests": replica.DoReadDigest{}, "check": replica.DoCheckDigest{}}[w["effect"]]
 		return replica.EffectFailed{Effect: effect, Busy: verb == "busy", Code: w["code"], Detail: "as told"}
 	case "frame":

@@ -74,13 +74,17 @@ func saveTickets(ctx context.Context, tx replica.Tx, building record.ID, from, t
 		return err
 	}
 	e := replica.Effects{State: have.State}
+	addTickets(&e, building, from, to, title)
+	return tx.Save(ctx, e)
+}
+
+func addTickets(e *replica.Effects, building record.ID, from, to uint64, title string) {
 	for n := from; n < to; n++ {
 		e.State.N++
 		e.State.Position += 2
 		e.Records = append(e.Records, storetest.Row(ticketKey(building, n), e.State.Position-1, storetest.MakeRecord(building, e.State.N, title)))
 		e.Events = append(e.Events, replica.EventRow{Replica: building, N: e.State.N, Body: []byte("event"), Position: e.State.Position})
 	}
-	return tx.Save(ctx, e)
 }
 
 // ticketKey is in the order of numbers, as ids are that a node makes one after another.

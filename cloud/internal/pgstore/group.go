@@ -40,9 +40,12 @@ type group struct {
 	moved    bool
 	mark     int   // how many of the waiting effects are of earlier calls
 	sent     bool  // effects of the running call were sent
+	wrote    bool  // effects of any call were
 	broken   error // the transaction cannot go on, or the running call's Save failed
 	aborted  bool  // broken concerns the whole transaction
 	foreign  bool  // it may be the fault of a call before the running one
+	// prior is what is laid over reads before the lock is taken; nil from then on.
+	prior *promise
 }
 
 type statement struct {
@@ -80,8 +83,11 @@ var errRedo = errors.New("pgstore: run again")
 
 // commit runs a batch. Calls whose fate is shared by accident run again, at the end each
 // alone, so that one bad write fails nobody else's.
-func (s *Store) commit(building record.ID, batch []*groupcommit.Call[*group]) error {
-	err := s.attempt(building, batch)
+func (s *Store) commit(t *turn, batch []*groupcommit.Call[*group]) error {
+	err := s.follow(t, batch)
+	if errors.Is(err, errAlone) {
+		err = s.attempt(t, batch)
+	}
 	for errors.Is(err, errRedo) && len(batch) > 1 {
 		var rest []*groupcommit.Call[*group]
 		for _, call := range batch {
@@ -94,19 +100,20 @@ func (s *Store) commit(building record.ID, batch []*groupcommit.Call[*group]) er
 		}
 		if len(rest) == len(batch) {
 			for _, call := range rest {
-				call.Fail(s.attempt(building, []*groupcommit.Call[*group]{call}))
+				call.Fail(s.attempt(t, []*groupcommit.Call[*group]{call}))
 			}
 			return nil
 		}
 		batch = rest
-		err = s.attempt(building, batch)
+		err = s.attempt(t, batch)
 	}
 	return err
 }
 
 // attempt runs the calls in one transaction. An error other than errRedo is the outcome of
 // every call that has none yet.
-func (s *Store) attempt(building record.ID, calls []*groupcommit.Call[*group]) error {
+func (s *Store) attempt(t *turn, calls []*groupcommit.Call[*group]) error {
+	building := t.of.building
 	ctx, cancel := context.WithTimeout(context.Background(), updateTimeout)
 	defer cancel()
 	g, release, err := s.begin(ctx, building, foresee(calls))
@@ -132,7 +139,7 @@ func (s *Store) attempt(building record.ID, calls []*groupcommit.Call[*group]) e
 			g.forget()
 		}
 	}
-	return g.commit(calls)
+	return g.commit(t, calls)
 }
 
 // begin opens the transaction and locks the building, on another connection if the first
@@ -193,8 +200,14 @@ func (g *group) send(queries *pgx.Batch) error {
 	if g.aborted {
 		return g.broken
 	}
+	if len(g.waiting) > 0 {
+		if err := g.settle(); err != nil {
+			g.broken, g.aborted = err, true
+			return err
+		}
+	}
 	waiting, foreign := g.waiting, g.mark > 0
-	g.sent = g.sent || len(waiting) > g.mark
+	g.sent, g.wrote = g.sent || len(waiting) > g.mark, g.wrote || len(waiting) > 0
 	g.waiting, g.mark = nil, 0
 	statements, err := g.statements(waiting)
 	if err == nil {
@@ -242,7 +255,8 @@ func (g *group) rollBack(calls []*groupcommit.Call[*group]) error {
 // end rolls back; where that fails the pool drops the connection, which does the same.
 func (g *group) end() { _, _ = g.conn.Exec(g.ctx, "ROLLBACK") }
 
-func (g *group) commit(calls []*groupcommit.Call[*group]) error {
+func (g *group) commit(t *turn, calls []*groupcommit.Call[*group]) error {
+	t.promise(g)
 	b := &pgx.Batch{}
 	b.Queue("COMMIT")
 	err := g.send(b)

@@ -89,6 +89,11 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	if g.foreseen(need.Keys, &have) {
 		need.Keys = nil
 	}
+	if len(need.Sums.Keys) > 0 {
+		if err := g.settle(); err != nil {
+			return have, err // nothing is laid over digests
+		}
+	}
 	b := &pgx.Batch{}
 	queueNeed(b, g.building, need, &have)
 	if b.Len() == 0 {
@@ -96,6 +101,9 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	}
 	if err := g.send(b); err != nil {
 		return have, fmt.Errorf("load: %w", translate(err))
+	}
+	if g.prior != nil {
+		g.prior.lay(need, &have)
 	}
 	if len(asked.Chains) > 0 {
 		g.rememberChains(slices.Collect(maps.Values(have.Chains)))

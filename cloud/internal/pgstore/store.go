@@ -75,7 +75,7 @@ type Store struct {
 	boot atomic.Pointer[record.ID]
 
 	// queues are where writers of one building wait for each other, and loads where readers do.
-	queues groupcommit.Keyed[record.ID, *groupcommit.Queue[*group]]
+	queues groupcommit.Keyed[record.ID, *writers]
 	loads  groupcommit.Keyed[record.ID, *loadGatherer]
 }
 
@@ -161,7 +161,7 @@ func (s *Store) update(ctx context.Context, building record.ID, keys []record.Ke
 	}
 	ran := false
 	var err error
-	s.queues.With(building, func(q *groupcommit.Queue[*group]) {
+	s.queues.With(building, func(q *writers) {
 		err = q.DoFor(ctx, keys, func(g *group) error {
 			ran = true
 			if err := fn(g); err != nil {
@@ -176,8 +176,11 @@ func (s *Store) update(ctx context.Context, building record.ID, keys []record.Ke
 	return err
 }
 
-func (s *Store) newQueue(building record.ID) *groupcommit.Queue[*group] {
-	return &groupcommit.Queue[*group]{Max: batchMax, Run: func(batch []*groupcommit.Call[*group]) error { return s.commit(building, batch) }}
+func (s *Store) newQueue(building record.ID) *writers {
+	w := &writers{building: building}
+	w.Max = batchMax
+	w.Overlap = func(batch []*groupcommit.Call[*group], handOn func()) error { return s.lead(w, batch, handOn) }
+	return w
 }
 
 // Watch implements replica.Store. Commits of all processes wake it, this one's included.
