@@ -43,7 +43,7 @@ func (s *Session) mayApply() bool {
 	case n >= underWayMax || s.disputedAt > 0:
 		return false
 	default:
-		return i.underWay[n-1].decided && i.underWay[n-1].end == nil && !(o.moved && s.now-o.readAt >= readEvery)
+		return i.underWay[n-1].decided && i.underWay[n-1].end == nil && (!o.moved || s.now-o.readAt < readEvery)
 	}
 }
 
