@@ -254,6 +254,7 @@ func (a *armada) drain(ctx context.Context, writers []*ship, each int, what stri
 		s.away.Store(false)
 	}
 	memory := ownMemory()
+	a.say("%s: all return with %d records", what, total)
 	own, meter := ownTime(), watch(ctx, map[string]int{"cloud": a.clouds[0].Process().PID(), "cloud-2": a.clouds[1].Process().PID(), "PostgreSQL": a.Cluster.PID()})
 	began := time.Now()
 	for _, s := range writers {
@@ -261,7 +262,7 @@ func (a *armada) drain(ctx context.Context, writers []*ship, each int, what stri
 	}
 	err = stack.PollEvery(ctx, countEvery, what+" to bring "+fmt.Sprint(total)+" records", func() (bool, error) {
 		now, err := a.held(ctx)
-		return now-before >= int64(total), err
+		return now-before >= int64(total), errors.Join(err, broken(writers))
 	})
 	took := time.Since(began)
 	spent, own := meter.end(), ownTime()-own
@@ -302,7 +303,7 @@ func all(ctx context.Context, ships []*ship, what string) error {
 				missing++
 			}
 		}
-		return missing == 0, nil
+		return missing == 0, broken(ships)
 	})
 	if err != nil {
 		return fmt.Errorf("%w (%d are not)", err, missing)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -41,6 +42,9 @@ type hold struct {
 	at     map[label]uint64
 	room   []byte // what is left of the last one
 	gone   uint64 // up to this position nothing of this edge's own is left
+
+	// broken is what could not be simulated: the edge would try again for ever.
+	broken atomic.Pointer[error]
 }
 
 // label names a record, or an event where n is not zero: then the id is its replica's.
@@ -92,10 +96,15 @@ type stowing struct {
 	saved *replica.Effects
 }
 
+func (h *hold) fail(err error) error {
+	h.broken.Store(&err)
+	return err
+}
+
 // Load implements replica.Tx.
 func (t *stowing) Load(_ context.Context, need replica.Need) (replica.Have, error) {
 	if t.saved != nil {
-		return replica.Have{}, fmt.Errorf("%w: a read after a write", errNotSimulated)
+		return replica.Have{}, t.hold.fail(fmt.Errorf("%w: a read after a write", errNotSimulated))
 	}
 	return t.hold.have(need)
 }
@@ -104,7 +113,7 @@ func (t *stowing) Load(_ context.Context, need replica.Need) (replica.Have, erro
 func (t *stowing) Save(_ context.Context, e replica.Effects) error {
 	early := slices.ContainsFunc(e.Events, func(row replica.EventRow) bool { return row.Position == 0 })
 	if t.saved != nil || early || len(e.Quarantine)+len(e.Branches)+len(e.EventsGone)+len(e.Erasures)+len(e.Touches) > 0 {
-		return fmt.Errorf("%w: %d records are held back, %d events lie beside a chain", errNotSimulated, len(e.Quarantine), len(e.Branches))
+		return t.hold.fail(fmt.Errorf("%w: %d records are held back, %d events lie beside a chain", errNotSimulated, len(e.Quarantine), len(e.Branches)))
 	}
 	t.saved = &e
 	return nil
@@ -141,6 +150,10 @@ func (h *hold) stow(s stowed) {
 	i, _ := slices.BinarySearchFunc(h.cargo, s.position, byPosition)
 	h.cargo = slices.Insert(h.cargo, i, s)
 	h.at[s.label] = s.position
+}
+
+func (s stowed) event() replica.EventRow {
+	return replica.EventRow{Replica: s.id, N: s.n, Hash: s.hash, Body: s.body, Details: s.details, Position: s.position}
 }
 
 func (h *hold) find(l label) (s stowed, at int, ok bool) {
@@ -244,7 +257,7 @@ func (h *hold) Feed(_ context.Context, _ record.ID, after uint64, limit, bytesMa
 		i++
 	}
 	if after < h.gone && slices.ContainsFunc(h.cargo[i:], func(s stowed) bool { return s.own }) {
-		return page, fmt.Errorf("%w: positions from %d, of %d", errLetGo, after, h.gone)
+		return page, h.fail(fmt.Errorf("%w: positions from %d, of %d", errLetGo, after, h.gone))
 	}
 	size := 0
 	for _, s := range h.cargo[i:] {
@@ -253,7 +266,7 @@ func (h *hold) Feed(_ context.Context, _ record.ID, after uint64, limit, bytesMa
 		}
 		item := replica.FeedItem{Position: s.position, Key: record.Key{Building: h.state.Building, Kind: s.kind, ID: s.id}, Body: s.body}
 		if s.n > 0 {
-			item = replica.FeedItem{Position: s.position, Event: &replica.EventRow{Replica: s.id, N: s.n, Hash: s.hash, Body: s.body, Details: s.details, Position: s.position}}
+			item = replica.FeedItem{Position: s.position, Event: new(s.event())}
 		}
 		size += len(s.body) + len(s.details)
 		page.Items = append(page.Items, item)
@@ -273,9 +286,19 @@ func (h *hold) Chains(context.Context, record.ID) ([]replica.Chain, error) {
 	return chains, nil
 }
 
-// Events implements replica.Store. The cloud never misses any of them here.
-func (h *hold) Events(_ context.Context, _ record.ID, id record.ReplicaID, from, to uint64, _ int) ([]replica.EventRow, error) {
-	return nil, fmt.Errorf("%w: events %d to %d of %s by themselves", errNotSimulated, from, to, id)
+// Events implements replica.Store.
+func (h *hold) Events(_ context.Context, _ record.ID, id record.ReplicaID, from, to uint64, limit int) ([]replica.EventRow, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var rows []replica.EventRow
+	for n := from; n <= min(to, h.chains[id].Held) && len(rows) < limit; n++ {
+		s, _, ok := h.find(label{id: id, n: n})
+		if !ok {
+			return nil, h.fail(fmt.Errorf("%w: event %d of %s", errLetGo, n, id))
+		}
+		rows = append(rows, s.event())
+	}
+	return rows, nil
 }
 
 // Buildings implements replica.Store.

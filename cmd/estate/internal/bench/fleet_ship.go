@@ -31,6 +31,7 @@ type ship struct {
 	building record.ID
 	code     string
 	node     *replica.Node
+	store    *hold
 	make     func(url string) (*synclink.Uplink, error)
 	address  atomic.Pointer[string]
 	link     atomic.Pointer[synclink.Uplink]
@@ -86,6 +87,7 @@ func (a *armada) launch(ctx context.Context, i int) (*ship, error) {
 		return nil, err
 	}
 	store, boot := newHold(s.building), record.DerivedID("ship", key.ID().String())
+	s.store = store
 	s.node = &replica.Node{Key: key.Replication(), Tier: record.TierEdge, Rules: schema.Default(), Store: store, Boot: func() record.ID { return boot },
 		Now: func() int64 { return time.Now().UnixMilli() }, Random: rand.Reader, Schema: schema.Version,
 		Trusted: func(context.Context, record.ID, record.ID, record.Tier) (bool, error) { return true, nil }}
@@ -211,6 +213,16 @@ func (s *ship) changed(status synclink.Status) {
 func (s *ship) inStep() bool {
 	status := s.state.Load()
 	return status != nil && status.State == synclink.Synced
+}
+
+// broken is what a simulated edge met that it cannot do.
+func broken(ships []*ship) error {
+	for _, s := range ships {
+		if err := s.store.broken.Load(); err != nil {
+			return fmt.Errorf("edge %s: %w", s.code, *err)
+		}
+	}
+	return nil
 }
 
 // lose cuts the line as a broken network would.
