@@ -18,18 +18,22 @@ import (
 	"estate/internal/lab/stack"
 	"estate/internal/synclink"
 	"estate/schema"
-	"estate/sync/memstore"
 	"estate/sync/record"
 	"estate/sync/replica"
 )
 
-// box is an edge without a disk: the production replica over the store in memory, enrolled
+// box is an edge without a disk: the production replica over a store that keeps what the
+// cloud does not have yet, enrolled
 // with a key of its own. It writes what an edge writes, only faster, because nobody has to
 // ask for each ticket; the cloud cannot tell it from an edge.
 type box struct {
 	node   *replica.Node
+	store  *hold
 	uplink *synclink.Uplink
 }
+
+// aheadMax is how many things, a ticket being two, a box writes before the cloud has them.
+const aheadMax = 50_000
 
 // enrolment is what the cloud answers to a code.
 type enrolment struct {
@@ -66,8 +70,8 @@ func (s *site) newBox(ctx context.Context) (*box, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, boot := memstore.New(), record.DerivedID("box", key.ID().String())
-	b := &box{node: &replica.Node{Key: key.Replication(), Tier: record.TierEdge, Rules: schema.Default(), Store: store, Boot: func() record.ID { return boot },
+	store, boot := newHold(s.edge.Place.ID), record.DerivedID("box", key.ID().String())
+	b := &box{store: store, node: &replica.Node{Key: key.Replication(), Tier: record.TierEdge, Rules: schema.Default(), Store: store, Boot: func() record.ID { return boot },
 		Now: func() int64 { return time.Now().UnixMilli() }, Random: rand.Reader, Schema: schema.Version,
 		Trusted: func(context.Context, record.ID, record.ID, record.Tier) (bool, error) { return true, nil }}}
 	b.uplink, err = synclink.NewUplink(synclink.UplinkConfig{Node: b.node, Watch: store.Watch, Building: s.edge.Place.ID,
@@ -108,13 +112,15 @@ func (s *site) fill(ctx context.Context, b *box, count int) (float64, error) {
 	var link errgroup.Group
 	link.Go(func() error { return b.uplink.Run(linked) })
 	began := time.Now()
-	written, err := s.drive(ctx, "writing tickets in a box without a disk", 1, count, func(ctx context.Context, _, i int) error {
+	_, err = s.drive(ctx, "tickets of a box without a disk", 1, count, func(ctx context.Context, _, i int) error {
+		if err := b.store.roomy(ctx, aheadMax); err != nil {
+			return err
+		}
 		return s.writeInBox(ctx, b, s.next+i)
 	})
 	s.next += count
 	now := before
 	if err == nil {
-		s.say("%s tickets a second are written in memory", short(written.rate()))
 		err = stack.PollEvery(ctx, countEvery, fmt.Sprintf("%d tickets to reach the cloud", count), func() (bool, error) {
 			var err error
 			now, err = s.stored(ctx)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -38,13 +39,20 @@ type hold struct {
 	state  replica.State
 	chains map[record.ReplicaID]replica.Chain
 	peers  map[record.ID]replica.PeerCursor
-	cargo  []stowed // by position
-	at     map[label]uint64
-	room   []byte // what is left of the last one
-	gone   uint64 // up to this position nothing of this edge's own is left
+	own    cargo // written here
+	others cargo
+	room   []byte        // what is left of the last one
+	gone   uint64        // up to this position nothing of this edge's own is left
+	freed  chan struct{} // holds one when something was let go
 
 	// broken is what could not be simulated: the edge would try again for ever.
 	broken atomic.Pointer[error]
+}
+
+// cargo is some of what a hold keeps.
+type cargo struct {
+	list []stowed // by position
+	at   map[label]uint64
 }
 
 // label names a record, or an event where n is not zero: then the id is its replica's.
@@ -60,13 +68,12 @@ type stowed struct {
 	position      uint64
 	hash          record.Hash
 	body, details []byte
-	own           bool // written here
 }
 
 var _ replica.Store = (*hold)(nil)
 
 func newHold(building record.ID) *hold {
-	return &hold{state: replica.State{Building: building}, at: map[label]uint64{}, chains: map[record.ReplicaID]replica.Chain{}, peers: map[record.ID]replica.PeerCursor{}}
+	return &hold{freed: make(chan struct{}, 1), state: replica.State{Building: building}, own: cargo{at: map[label]uint64{}}, others: cargo{at: map[label]uint64{}}, chains: map[record.ReplicaID]replica.Chain{}, peers: map[record.ID]replica.PeerCursor{}}
 }
 
 // Update implements replica.Store.
@@ -122,12 +129,15 @@ func (t *stowing) Save(_ context.Context, e replica.Effects) error {
 // keep takes in what a transaction saved.
 func (h *hold) keep(e replica.Effects) {
 	h.state = e.State
-	own := slices.ContainsFunc(e.Events, func(row replica.EventRow) bool { return row.Replica == e.State.Replica })
+	to := &h.others
+	if slices.ContainsFunc(e.Events, func(row replica.EventRow) bool { return row.Replica == e.State.Replica }) {
+		to = &h.own
+	}
 	for _, row := range e.Events {
-		h.stow(stowed{label: label{id: row.Replica, n: row.N}, position: row.Position, hash: row.Hash, body: row.Body, details: row.Details, own: own})
+		h.stow(to, stowed{label: label{id: row.Replica, n: row.N}, position: row.Position, hash: row.Hash, body: row.Body, details: row.Details})
 	}
 	for _, row := range e.Records {
-		h.stow(stowed{label: label{id: row.Key.ID, kind: row.Key.Kind}, position: row.Position, body: row.Body, own: own})
+		h.stow(to, stowed{label: label{id: row.Key.ID, kind: row.Key.Kind}, position: row.Position, body: row.Body})
 	}
 	for _, c := range e.Chains {
 		h.chains[c.Replica] = c
@@ -140,35 +150,51 @@ func (h *hold) keep(e replica.Effects) {
 	}
 }
 
-// stow keeps a copy in the order of positions, which is nearly always the end, in place of
-// what had its label.
-func (h *hold) stow(s stowed) {
-	if _, i, ok := h.find(s.label); ok {
-		h.cargo = slices.Delete(h.cargo, i, i+1)
-	}
+// stow keeps a copy in place of what had its label.
+func (h *hold) stow(to *cargo, s stowed) {
+	h.own.drop(s.label)
+	h.others.drop(s.label)
 	s.body, s.details = h.copied(s.body), h.copied(s.details)
-	i, _ := slices.BinarySearchFunc(h.cargo, s.position, byPosition)
-	h.cargo = slices.Insert(h.cargo, i, s)
-	h.at[s.label] = s.position
+	to.add(s)
+}
+
+// add keeps the order of positions, in which things nearly always come.
+func (c *cargo) add(s stowed) {
+	c.list = slices.Insert(c.list, c.index(s.position), s)
+	c.at[s.label] = s.position
+}
+
+// index is where a position is, or would be.
+func (c *cargo) index(position uint64) int {
+	i, _ := slices.BinarySearchFunc(c.list, position, func(s stowed, position uint64) int { return cmp.Compare(s.position, position) })
+	return i
+}
+
+func (c *cargo) find(l label) (at int, ok bool) {
+	position, ok := c.at[l]
+	return c.index(position), ok
+}
+
+func (c *cargo) drop(l label) {
+	if i, ok := c.find(l); ok {
+		c.list = slices.Delete(c.list, i, i+1)
+		delete(c.at, l)
+	}
+}
+
+// find gives what is kept under a label.
+func (h *hold) find(l label) (s stowed, ok bool) {
+	for _, c := range []*cargo{&h.own, &h.others} {
+		if i, ok := c.find(l); ok {
+			return c.list[i], true
+		}
+	}
+	return s, false
 }
 
 func (s stowed) event() replica.EventRow {
 	return replica.EventRow{Replica: s.id, N: s.n, Hash: s.hash, Body: s.body, Details: s.details, Position: s.position}
 }
-
-func (h *hold) find(l label) (s stowed, at int, ok bool) {
-	position, ok := h.at[l]
-	if !ok {
-		return s, 0, false
-	}
-	at, ok = slices.BinarySearchFunc(h.cargo, position, byPosition)
-	if !ok {
-		return s, 0, false
-	}
-	return h.cargo[at], at, true
-}
-
-func byPosition(s stowed, position uint64) int { return cmp.Compare(s.position, position) }
 
 func (h *hold) copied(b []byte) []byte {
 	if len(b) > cap(h.room)-len(h.room) {
@@ -182,24 +208,49 @@ func (h *hold) copied(b []byte) []byte {
 // letGo drops what was written here up to the event that the cloud gave a receipt for. That
 // event's own record may be on its way still: a page can end between the two.
 func (h *hold) letGo(c replica.Chain) {
-	last, i, ok := h.find(label{id: c.Replica, n: c.Receipted})
-	if !ok || c.Receipted == 0 || last.position <= h.gone {
+	i, ok := h.own.find(label{id: c.Replica, n: c.Receipted})
+	if !ok || c.Receipted == 0 || i == 0 {
 		return
 	}
-	h.gone = last.position
-	kept := make([]stowed, 0, len(h.cargo)-i)
-	for _, s := range h.cargo {
-		if s.own && s.position < h.gone {
-			delete(h.at, s.label)
-			continue
-		}
-		kept = append(kept, s)
+	for _, s := range h.own.list[:i] {
+		delete(h.own.at, s.label)
 	}
-	h.cargo = kept
-	if len(kept) <= fewLeft { // their rooms, shared with what is gone, are free
-		h.room = nil
-		for i, s := range kept {
-			kept[i].body, kept[i].details = slices.Clone(s.body), slices.Clone(s.details)
+	clear(h.own.list[:i]) // or the array holds on to what they had
+	h.own.list = h.own.list[i:]
+	h.gone = h.own.list[0].position
+	select {
+	case h.freed <- struct{}{}:
+	default:
+	}
+	if left := len(h.own.list); left <= fewLeft { // nothing of a room, shared with what is gone, stays
+		h.room, h.own.list = nil, append(make([]stowed, 0, left), h.own.list...)
+		for i, s := range h.own.list {
+			h.own.list[i].body, h.own.list[i].details = slices.Clone(s.body), slices.Clone(s.details)
+		}
+	}
+}
+
+// roomy waits until the hold has no more than so many things that the cloud does not have.
+func (h *hold) roomy(ctx context.Context, most int) error {
+	for {
+		h.mu.Lock()
+		n := len(h.own.list)
+		h.mu.Unlock()
+		if n <= most {
+			return nil
+		}
+		if err := h.broken.Load(); err != nil {
+			return *err
+		}
+		timer := time.NewTimer(countEvery)
+		select {
+		case <-h.freed:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("wait for the cloud: %w", err)
 		}
 	}
 }
@@ -214,7 +265,7 @@ func (h *hold) Load(_ context.Context, _ record.ID, need replica.Need) (replica.
 func (h *hold) have(need replica.Need) (replica.Have, error) {
 	have := replica.Have{State: h.state, Records: map[record.Key]replica.Stored{}, Chains: map[record.ReplicaID]replica.Chain{}, Events: map[record.Dot]record.Hash{}, Sums: map[record.Key]replica.SumRow{}}
 	for _, key := range need.Keys {
-		s, _, ok := h.find(label{id: key.ID, kind: key.Kind})
+		s, ok := h.find(label{id: key.ID, kind: key.Kind})
 		if !ok {
 			continue
 		}
@@ -225,12 +276,12 @@ func (h *hold) have(need replica.Need) (replica.Have, error) {
 		have.Records[key] = replica.Stored{Record: r, Body: s.body, Position: s.position}
 	}
 	for _, key := range need.Sums.Keys {
-		if s, _, ok := h.find(label{id: key.ID, kind: key.Kind}); ok {
+		if s, ok := h.find(label{id: key.ID, kind: key.Kind}); ok {
 			have.Sums[key] = replica.SumRow{Sum: replica.SumRecord(need.Sums.Salt, key, s.body), Position: s.position}
 		}
 	}
 	for _, dot := range need.Events {
-		if s, _, ok := h.find(label{id: dot.Replica, n: dot.N}); ok {
+		if s, ok := h.find(label{id: dot.Replica, n: dot.N}); ok {
 			have.Events[dot] = s.hash
 		}
 	}
@@ -252,18 +303,21 @@ func (h *hold) Feed(_ context.Context, _ record.ID, after uint64, limit, bytesMa
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	page := replica.FeedPage{End: h.state.Position, State: h.state}
-	i, found := slices.BinarySearchFunc(h.cargo, after, byPosition)
-	if found {
-		i++
-	}
-	if after < h.gone && slices.ContainsFunc(h.cargo[i:], func(s stowed) bool { return s.own }) {
+	own, others := h.own.list[h.own.index(after+1):], h.others.list[h.others.index(after+1):]
+	if after+1 < h.gone {
 		return page, h.fail(fmt.Errorf("%w: positions from %d, of %d", errLetGo, after, h.gone))
 	}
 	size := 0
-	for _, s := range h.cargo[i:] {
+	for len(own)+len(others) > 0 {
 		if len(page.Items) > 0 && (len(page.Items) >= limit || size >= bytesMax) {
 			break
 		}
+		from := &own
+		if len(own) == 0 || len(others) > 0 && others[0].position < own[0].position {
+			from = &others
+		}
+		s := (*from)[0]
+		*from = (*from)[1:]
 		item := replica.FeedItem{Position: s.position, Key: record.Key{Building: h.state.Building, Kind: s.kind, ID: s.id}, Body: s.body}
 		if s.n > 0 {
 			item = replica.FeedItem{Position: s.position, Event: new(s.event())}
@@ -292,7 +346,7 @@ func (h *hold) Events(_ context.Context, _ record.ID, id record.ReplicaID, from,
 	defer h.mu.Unlock()
 	var rows []replica.EventRow
 	for n := from; n <= min(to, h.chains[id].Held) && len(rows) < limit; n++ {
-		s, _, ok := h.find(label{id: id, n: n})
+		s, ok := h.find(label{id: id, n: n})
 		if !ok {
 			return nil, h.fail(fmt.Errorf("%w: event %d of %s", errLetGo, n, id))
 		}

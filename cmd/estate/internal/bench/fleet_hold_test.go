@@ -30,8 +30,8 @@ func TestHoldLetsGo(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if len(h.cargo) < 40 {
-			t.Fatalf("%d things are left before the cloud has them", len(h.cargo))
+		if len(h.own.list) < 40 {
+			t.Fatalf("%d things are left before the cloud has them", len(h.own.list))
 		}
 		page, err := edge.ReadPage(ctx, building, after, 0, nil, func(uint64) bool { return false })
 		if err != nil {
@@ -47,8 +47,8 @@ func TestHoldLetsGo(t *testing.T) {
 		if err := edge.ApplyAck(ctx, building, cloudPeer, applied.Ack); err != nil {
 			t.Fatal(err)
 		}
-		if len(h.cargo) > 2 || len(h.at) != len(h.cargo) {
-			t.Fatalf("%d things and %d labels are left after the receipt", len(h.cargo), len(h.at))
+		if len(h.own.list) > 2 || len(h.own.at) != len(h.own.list) {
+			t.Fatalf("%d things and %d labels are left after the receipt", len(h.own.list), len(h.own.at))
 		}
 		after = page.To
 	}
