@@ -17,7 +17,7 @@ const selectFeed = `SELECT position, n, id, kind, hash, body, details FROM (
 			FROM event WHERE building = $1 AND position > 0 AND position > $2 ORDER BY position LIMIT $3)
 		UNION ALL
 		(SELECT position, 0, id, kind, NULL, body, NULL, octet_length(body)
-			FROM record WHERE building = $1 AND position > $2 ORDER BY position LIMIT $3)
+			FROM record WHERE building = $1 AND position > 0 AND position > $2 ORDER BY position LIMIT $3)
 		ORDER BY position LIMIT $3) u) page
 	WHERE before IS NULL OR before < $4 ORDER BY position`
 

@@ -38,7 +38,7 @@ func (s *site) stored(ctx context.Context) (out stored, err error) {
 
 // since counts the records that the cloud stored or changed after a position.
 func (s *site) since(ctx context.Context, position int64) (records int64, err error) {
-	const query = `SELECT count(*) FROM record WHERE building = $1 AND position > $2`
+	const query = `SELECT count(*) FROM record WHERE building = $1 AND position > 0 AND position > $2`
 	if err := s.db.QueryRow(ctx, query, s.building(), position).Scan(&records); err != nil {
 		return 0, fmt.Errorf("count the cloud's records: %w", err)
 	}
