@@ -21,6 +21,9 @@ const (
 	linesRetry = time.Second
 	// linesAtOnce bounds one statement: it locks the rows of so many edges.
 	linesAtOnce = 500
+	// linesPause is what changes wait for others: a fleet that comes back is noted in few
+	// statements, each of which wakes everybody who looks at its edges.
+	linesPause = 50 * time.Millisecond
 	// linesLast bounds the last word of a process that stops.
 	linesLast = 3 * time.Second
 )
@@ -36,10 +39,12 @@ type lines struct {
 	mu    sync.Mutex
 	open  map[record.ID]int
 	dirty map[record.ID]struct{}
+	// touched are edges that were in touch, by a line or without one.
+	touched map[record.ID]struct{}
 }
 
 func newLines(f *fleet.Store, process record.ID, log *slog.Logger) *lines {
-	return &lines{fleet: f, process: process, log: log, wake: make(chan struct{}, 1), open: map[record.ID]int{}, dirty: map[record.ID]struct{}{}}
+	return &lines{fleet: f, process: process, log: log, wake: make(chan struct{}, 1), open: map[record.ID]int{}, dirty: map[record.ID]struct{}{}, touched: map[record.ID]struct{}{}}
 }
 
 func (l *lines) opened(_, node record.ID)           { l.count(node, 1) }
@@ -52,6 +57,19 @@ func (l *lines) count(node record.ID, by int) {
 		delete(l.open, node)
 	}
 	l.dirty[node] = struct{}{}
+	l.ring()
+}
+
+// seen notes that an edge was in touch. It does not wait for the database: when that was is
+// for people to see.
+func (l *lines) seen(node record.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.touched[node] = struct{}{}
+	l.ring()
+}
+
+func (l *lines) ring() {
 	select {
 	case l.wake <- struct{}{}:
 	default: // a wake-up is pending already
@@ -83,6 +101,7 @@ func (l *lines) Run(ctx context.Context) {
 			}
 			return
 		case <-l.wake:
+			l.gather(ctx)
 			err = l.flush(ctx)
 		case <-retry.C:
 			err = l.flush(ctx)
@@ -99,20 +118,34 @@ func (l *lines) Run(ctx context.Context) {
 	}
 }
 
+// gather waits a moment for others.
+func (l *lines) gather(ctx context.Context) {
+	timer := time.NewTimer(linesPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // flush writes what changed, many lines at once: after an outage all of a fleet come back
 // together. What the database refuses stays dirty.
 func (l *lines) flush(ctx context.Context) error {
 	l.mu.Lock()
-	dirty := l.dirty
-	l.dirty = map[record.ID]struct{}{}
+	dirty, touched := l.dirty, l.touched
+	l.dirty, l.touched = map[record.ID]struct{}{}, map[record.ID]struct{}{}
 	l.mu.Unlock()
-	var held, gone []record.ID
+	var held, gone, seen []record.ID
 	for node := range dirty {
 		if l.holds(node) {
 			held = append(held, node)
+			delete(touched, node) // Hold says it, too
 		} else {
 			gone = append(gone, node)
 		}
+	}
+	for node := range touched {
+		seen = append(seen, node)
 	}
 	var failed error
 	for some := range slices.Chunk(held, linesAtOnce) {
@@ -120,6 +153,9 @@ func (l *lines) flush(ctx context.Context) error {
 	}
 	for some := range slices.Chunk(gone, linesAtOnce) {
 		failed = errors.Join(failed, l.note(some, l.fleet.Release(ctx, some, l.process)))
+	}
+	for some := range slices.Chunk(seen, linesAtOnce) {
+		failed = errors.Join(failed, l.fleet.Seen(ctx, some)) // it will be in touch again
 	}
 	return failed
 }

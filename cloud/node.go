@@ -74,7 +74,7 @@ func (c *Cloud) buildLinks(k keys) error {
 func (c *Cloud) authenticate(r *http.Request) (replica.Peer, record.ID, error) {
 	peer, building, err := c.gate.Authenticate(r)
 	if err == nil {
-		err = c.fleet.Seen(r.Context(), peer.Node)
+		c.lines.seen(peer.Node)
 	}
 	return peer, building, err
 }

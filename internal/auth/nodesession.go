@@ -162,6 +162,19 @@ func (n *NodeSessions) Open(ctx context.Context, proof NodeProof, public ed25519
 // Verify says which node a session token speaks for, and asks each time whether the node is
 // revoked. It returns token_expired, token_invalid, node_unknown or node_revoked.
 func (n *NodeSessions) Verify(ctx context.Context, token Secret) (record.ID, error) {
+	node, err := n.Node(token)
+	if err != nil {
+		return record.ID{}, err
+	}
+	if err := n.checkRevoked(ctx, node); err != nil {
+		return record.ID{}, err
+	}
+	return node, nil
+}
+
+// Node says which node a session token speaks for, to a caller who looks up for himself
+// whether it is revoked. It returns token_expired or token_invalid.
+func (n *NodeSessions) Node(token Secret) (record.ID, error) {
 	c, _, err := n.keyring.verify(token.Reveal(), AudienceNodes, typeNodes, n.now())
 	if err != nil {
 		return record.ID{}, err
@@ -169,9 +182,6 @@ func (n *NodeSessions) Verify(ctx context.Context, token Secret) (record.ID, err
 	node, err := record.ParseID(c.Subject)
 	if err != nil || node.IsZero() {
 		return record.ID{}, problem.New(problem.TokenInvalid, "")
-	}
-	if err := n.checkRevoked(ctx, node); err != nil {
-		return record.ID{}, err
 	}
 	return node, nil
 }

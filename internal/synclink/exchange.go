@@ -243,7 +243,9 @@ func (x *exchange) push(ctx context.Context, admit replica.Admit, p wire.Push) e
 		return fmt.Errorf("apply push: %w", err)
 	}
 	pushed.ID = p.ID
-	if slices.ContainsFunc(pushed.Results, func(r wire.PushResult) bool { return slices.Contains(r.Refused, wire.RefusedPart{Code: wire.CodeChainFork}) }) {
+	if slices.ContainsFunc(pushed.Results, func(r wire.PushResult) bool {
+		return slices.Contains(r.Refused, wire.RefusedPart{Code: wire.CodeChainFork})
+	}) {
 		x.server.config.Hooks.alarms(x.caller.building, peer.Node, []string{wire.CodeChainFork}) // the app was copied
 	}
 	// Gaps of other chains are not this phone's to fill, or to know of.

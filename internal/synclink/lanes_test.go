@@ -48,6 +48,11 @@ func TestLanes(t *testing.T) {
 	if l.lane() != LaneSocket || l.again(down) {
 		t.Fatal("a network that is down says nothing about WebSockets")
 	}
+	for range 3 * socketFailuresMax {
+		if l.ended(ending{detail: "no route to host", unreached: true}); l.lane() != LaneSocket {
+			t.Fatal("POST is tried where nobody was there to connect to")
+		}
+	}
 }
 
 func TestBackoff(t *testing.T) {

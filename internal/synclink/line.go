@@ -59,6 +59,8 @@ type ending struct {
 	detail   string
 	streamed bool // both hellos were exchanged
 	synced   bool // at some time, everything was acknowledged
+	// unreached: nobody was there to connect to, which says nothing about WebSockets.
+	unreached bool
 }
 
 // run drives the line until it ends; stop is a coded reason to end it from outside. When

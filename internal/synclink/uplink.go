@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -155,7 +156,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 
 // lanes decides which way to try next: the WebSocket, and the POST after it failed a few
 // times to get anywhere. A POST that fails too means that the network is down, not that it
-// breaks WebSockets.
+// breaks WebSockets; and nothing is known of it where no connection was made at all.
 type lanes struct {
 	failures int
 	tried    bool // the POST lane, since the WebSocket worked
@@ -181,6 +182,7 @@ func (l *lanes) hold() time.Duration {
 
 func (l *lanes) ended(end ending) {
 	switch {
+	case end.unreached:
 	case l.lane() == LanePost && end.code == "" && end.streamed:
 		l.failures = socketFailuresMax - 1 // one try of the WebSocket, then back
 	case l.lane() == LanePost:
@@ -256,7 +258,10 @@ func (u *Uplink) socket(ctx context.Context) ending {
 	address.Scheme = strings.Replace(address.Scheme, "http", "ws", 1)
 	dialling, cancel := context.WithTimeout(ctx, dialWait)
 	defer cancel()
-	conn, response, err := u.dialer.DialContext(dialling, address.String()+PathSocket, http.Header{"Authorization": {"Bearer " + token}})
+	var reached atomic.Bool
+	dialler := *u.dialer
+	dialler.NetDialContext = u.reaching(&reached)
+	conn, response, err := dialler.DialContext(dialling, address.String()+PathSocket, http.Header{"Authorization": {"Bearer " + token}})
 	if response != nil && response.Body != nil {
 		defer func() { _ = response.Body.Close() }()
 	}
@@ -264,7 +269,7 @@ func (u *Uplink) socket(ctx context.Context) ending {
 		if response != nil {
 			return refusedBy(readProblem(response))
 		}
-		return ending{detail: fmt.Sprintf("connect: %v", err)}
+		return ending{detail: fmt.Sprintf("connect: %v", err), unreached: !reached.Load()}
 	}
 	start := u.config.Now()
 	l := &line{node: u.config.Node, watch: u.config.Watch, building: u.config.Building, peer: u.config.Peer, codec: u.codec,
@@ -274,6 +279,21 @@ func (u *Uplink) socket(ctx context.Context) ending {
 	end := l.run(ctx, nil)
 	u.config.Hooks.closed(u.config.Building, u.config.Peer.Node, end.code)
 	return end
+}
+
+// reaching dials as the uplink does and notes that somebody answered.
+func (u *Uplink) reaching(reached *atomic.Bool) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := u.dialer.NetDialContext
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err == nil {
+			reached.Store(true)
+		}
+		return c, err
+	}
 }
 
 // carried judges the line by what the kernel saw the other side take. Through a proxy that is

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"estate/internal/auth"
+	"estate/internal/groupcommit"
 	"estate/internal/problem"
 	"estate/sync/record"
 )
@@ -39,10 +40,19 @@ type Edge struct {
 type Store struct {
 	pool *pgxpool.Pool
 	now  func() time.Time
+	// edges and runs are asked together: a fleet that comes back asks thousands of times at
+	// once, and each of them waits for a connection of the pool.
+	edges *groupcommit.Gatherer[record.ID, *Edge]
+	runs  *groupcommit.Gatherer[run, bool]
 }
 
 // New returns a store on a pool whose database is migrated.
-func New(pool *pgxpool.Pool, now func() time.Time) *Store { return &Store{pool: pool, now: now} }
+func New(pool *pgxpool.Pool, now func() time.Time) *Store {
+	s := &Store{pool: pool, now: now}
+	s.edges = groupcommit.NewGatherer(gatherMax, s.edgesOf)
+	s.runs = groupcommit.NewGatherer(gatherMax, s.latest)
+	return s
+}
 
 // CreateEnrolment implements auth.EnrolStore.
 func (s *Store) CreateEnrolment(ctx context.Context, e auth.Enrolment) error {
@@ -132,18 +142,14 @@ func scanEdge(row pgx.CollectableRow) (Edge, error) {
 
 // Edge returns one edge. It returns problem node_unknown.
 func (s *Store) Edge(ctx context.Context, node record.ID) (Edge, error) {
-	rows, err := s.pool.Query(ctx, selectEdges+`WHERE e.id=$1`, [16]byte(node))
+	e, err := s.edges.Ask(ctx, node)
 	if err != nil {
 		return Edge{}, fmt.Errorf("read edge: %w", err)
 	}
-	e, err := pgx.CollectExactlyOneRow(rows, scanEdge)
-	if errors.Is(err, pgx.ErrNoRows) {
+	if e == nil {
 		return Edge{}, problem.New(problem.NodeUnknown, "")
 	}
-	if err != nil {
-		return Edge{}, fmt.Errorf("read edge: %w", err)
-	}
-	return e, nil
+	return *e, nil
 }
 
 // List returns the edges of one building, or all for the zero building, the newest first.

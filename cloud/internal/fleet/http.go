@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -142,13 +143,16 @@ func (g *Gate) Authenticate(r *http.Request) (replica.Peer, record.ID, error) {
 	if !found {
 		return replica.Peer{}, record.ID{}, problem.New(problem.Unauthenticated, "no session token")
 	}
-	node, err := g.Sessions.Verify(r.Context(), token)
+	node, err := g.Sessions.Node(token)
 	if err != nil {
 		return replica.Peer{}, record.ID{}, err
 	}
 	edge, err := g.Fleet.Edge(r.Context(), node)
-	if err != nil {
-		return replica.Peer{}, record.ID{}, err
+	switch {
+	case err != nil:
+		return replica.Peer{}, record.ID{}, fmt.Errorf("look up node: %w", err)
+	case edge.RevokedAt != nil:
+		return replica.Peer{}, record.ID{}, problem.New(problem.NodeRevoked, "")
 	}
 	return replica.Peer{Node: edge.Node, Tier: record.TierEdge, PublicKey: edge.Public}, edge.Building, nil
 }

@@ -47,6 +47,9 @@ const runsKept = 16
 // Run notes that a run of an edge spoke. It reports whether a later run had begun already:
 // then two programs use the edge's key.
 func (s *Store) Run(ctx context.Context, node, generation record.ID) (cloned bool, err error) {
+	if latest, err := s.runs.Ask(ctx, run{node, generation}); err != nil || latest {
+		return false, err // as nearly always: an edge comes back more often than it starts
+	}
 	err = s.pool.QueryRow(ctx, `WITH r AS (INSERT INTO edge_run (node, generation, first_at) VALUES ($1, $2, clock_timestamp())
 			ON CONFLICT (node, generation) DO UPDATE SET first_at = edge_run.first_at RETURNING first_at),
 		gone AS (DELETE FROM edge_run WHERE node = $1 AND first_at < (SELECT first_at FROM edge_run WHERE node = $1 ORDER BY first_at DESC OFFSET $3 LIMIT 1))

@@ -37,10 +37,10 @@ func (s *Store) update(ctx context.Context, verb, set string, args ...any) (foun
 	return found, err
 }
 
-// Seen notes that an edge was in touch.
-func (s *Store) Seen(ctx context.Context, node record.ID) error {
-	if _, err := s.pool.Exec(ctx, `UPDATE edge_node SET last_seen_at=$2 WHERE id=$1`, [16]byte(node), s.now()); err != nil {
-		return fmt.Errorf("note edge: %w", err)
+// Seen notes that edges were in touch.
+func (s *Store) Seen(ctx context.Context, nodes []record.ID) error {
+	if _, err := s.pool.Exec(ctx, `UPDATE edge_node SET last_seen_at=$2 WHERE id = ANY($1)`, raw(nodes), s.now()); err != nil {
+		return fmt.Errorf("note edges: %w", err)
 	}
 	return nil
 }
@@ -58,13 +58,14 @@ func (s *Store) Report(ctx context.Context, node, replica record.ID, report json
 	return nil
 }
 
-// Hold notes that a process holds the lines of edges, for a while.
+// Hold notes that a process holds the lines of edges, for a while, and that they are in touch.
 func (s *Store) Hold(ctx context.Context, nodes []record.ID, process record.ID, lease time.Duration) error {
-	state, err := json.Marshal(State{Line: &Line{Process: process, Until: s.now().Add(lease)}})
+	now := s.now()
+	state, err := json.Marshal(State{Line: &Line{Process: process, Until: now.Add(lease)}})
 	if err != nil {
 		return fmt.Errorf("encode line: %w", err)
 	}
-	if _, err := s.update(ctx, verbChange, `state=state || $2::jsonb WHERE id = ANY($1)`, raw(nodes), state); err != nil {
+	if _, err := s.update(ctx, verbChange, `last_seen_at=$3, state=state || $2::jsonb WHERE id = ANY($1)`, raw(nodes), state, now); err != nil {
 		return fmt.Errorf("note lines: %w", err)
 	}
 	return nil

@@ -132,7 +132,7 @@ func TestReportAndSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.pass(time.Minute)
-	w.must(w.Seen(t.Context(), w.node))
+	w.must(w.Seen(t.Context(), []record.ID{w.node}))
 	e := w.state()
 	if string(e.State.Report) != `{"n": 7}` || !e.State.ReportedAt.Equal(reported) || !e.LastSeenAt.Equal(w.clock()) || e.Held != 5 {
 		t.Errorf("being seen changed what was reported: %+v, report %s", e, e.State.Report)
