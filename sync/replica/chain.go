@@ -257,6 +257,7 @@ func (l *ledger) admitHead(h record.Head) string {
 	if h.Verify(l.building, c.Card.PublicKey) != nil {
 		return wire.CodeBadSignature
 	}
+	l.forks.heads = append(l.forks.heads, h)
 	if c.beyond(h.N) {
 		if c.Signed == nil || c.Signed.N+1 < c.Fork { // it proves to others what lies below the fork
 			c.Signed = &h

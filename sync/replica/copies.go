@@ -21,6 +21,12 @@ type Copies struct {
 	// Missing are, by server, the records that a pass from zero did not bring so far. What is
 	// still there at the end of the pass is returned.
 	Missing map[record.ID]Missing
+	// Forks are the last common numbers of chains with two branches, as servers that had cut
+	// them said (SPEC R33).
+	Forks map[record.ReplicaID]uint64
+	// Doubts are the phone's own replicas that somebody else may have written under, from these
+	// numbers on: no server has decided on that, and what reaches them is not returned.
+	Doubts map[record.ReplicaID]uint64
 }
 
 // Holding is what a phone keeps of one record: states of which none covers another.
@@ -46,7 +52,7 @@ const returnBytesGoal = 1 << 20
 
 // Clone copies the copies; bodies are shared.
 func (c Copies) Clone() Copies {
-	out := Copies{Held: maps.Clone(c.Held), Issuers: maps.Clone(c.Issuers), Missing: maps.Clone(c.Missing)}
+	out := Copies{Held: maps.Clone(c.Held), Issuers: maps.Clone(c.Issuers), Missing: maps.Clone(c.Missing), Forks: maps.Clone(c.Forks), Doubts: maps.Clone(c.Doubts)}
 	for k, h := range out.Held {
 		out.Held[k] = Holding{Items: slices.Clone(h.Items), Tags: maps.Clone(h.Tags)}
 	}
@@ -117,10 +123,9 @@ func (c *Copies) keep(k record.Key, item wire.RecordItem, server record.ID, line
 		if err != nil {
 			continue // never: it was decoded when it came
 		}
-		both := merge.Merge(r, o, lineage)
 		switch {
-		case equalRecords(both, r): // also where they are equal: the later seal is kept
-		case equalRecords(both, o):
+		case c.includes(r, o, lineage): // also where they are equal: the later seal is kept
+		case c.includes(o, r, lineage):
 			covered = true
 			kept = append(kept, old)
 		default:
@@ -134,6 +139,23 @@ func (c *Copies) keep(k record.Key, item wire.RecordItem, server record.ID, line
 	h.Items = kept[max(0, len(kept)-holdingMax):]
 	c.Held[k] = h
 	return whole, nil
+}
+
+// includes reports whether a state has all of another one. What that has beyond forks it must
+// have by value: nobody takes it back under its old name.
+func (c *Copies) includes(r, o record.Record, lineage merge.Lineage) bool {
+	clean, whole := c.Cut(o, lineage), c.Cut(r, lineage)
+	if !equalRecords(merge.Merge(whole, clean, lineage), whole) {
+		return false
+	}
+	for _, f := range o.Fields {
+		for _, s := range f.Siblings {
+			if c.beyond(s.Dot) && !slices.ContainsFunc(r.Siblings(f.Name), func(t record.Sibling) bool { return bytes.Equal(t.Value, s.Value) }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // marked lists the records that a page tells this phone to forget.
@@ -162,12 +184,12 @@ func (c *Copies) drop(k record.Key) {
 	}
 }
 
-// Record is what the copies of a record say together.
+// Record is what the copies of a record say together, less what is beyond forks.
 func (c *Copies) Record(k record.Key, lineage merge.Lineage) record.Record {
 	var out record.Record
 	for _, item := range c.Held[k].Items {
 		if r, err := record.Decode(item.Body); err == nil {
-			out = merge.Merge(out, r, lineage)
+			out = merge.Merge(out, c.Cut(r, lineage), lineage)
 		}
 	}
 	return out
@@ -204,7 +226,7 @@ func (c *Copies) Return(server record.ID, proofs *Proofs, own func(record.Dot) (
 	size := 0
 	for _, k := range slices.SortedFunc(maps.Keys(m.Keys), record.Key.Compare) {
 		items := slices.DeleteFunc(slices.Clone(c.Held[k].Items), func(i wire.RecordItem) bool { return i.Seal == nil })
-		if m.Keys[k] != "" || len(items) == 0 {
+		if m.Keys[k] != "" || len(items) == 0 || slices.ContainsFunc(items, c.doubted) {
 			continue
 		}
 		next := out

@@ -44,6 +44,7 @@ type forks struct {
 	conflicts map[record.ReplicaID]*conflict
 	proven    map[record.ReplicaID]bool // a head contradicts what is held
 	ahead     map[record.ReplicaID]bool // of those, by a number beyond what is held
+	heads     []record.Head             // all that verified: each proves the branch that leads to it
 	marked    bool
 	ends      bool // the session is to begin anew: a fork was decided here, or is to be by its hellos
 }
@@ -142,7 +143,8 @@ func (l *ledger) next(c *Chain, rows []EventRow) (record.Event, bool) {
 }
 
 // signedRun reports whether the events from a difference on lead, link by link, to a head
-// that the replica's node signed.
+// that the replica's node signed: not only to the highest, which may be of a branch whose end
+// nobody was sent.
 func (l *ledger) signedRun(c *Chain, at *conflict) bool {
 	rows := maps.Clone(at.other)
 	if rows == nil {
@@ -151,21 +153,19 @@ func (l *ledger) signedRun(c *Chain, at *conflict) bool {
 	for _, row := range l.waiting[c.Replica] {
 		rows[row.N] = row
 	}
-	row, ok := rows[at.n]
-	if !ok || c.Signed == nil {
-		return false
-	}
-	for row.N < c.Signed.N {
-		next, ok := rows[row.N+1]
-		if !ok {
-			return false
+	for row, ok := rows[at.n]; ok; {
+		if c.Signed != nil && c.Signed.N == row.N && c.Signed.Hash == row.Hash || slices.ContainsFunc(l.forks.heads, func(h record.Head) bool {
+			return h.Replica == c.Replica && h.N == row.N && h.Hash == row.Hash
+		}) {
+			return true
 		}
-		if e, err := record.DecodeEvent(next.Body); err != nil || e.Prev != row.Hash {
+		next, follows := rows[row.N+1]
+		if e, err := record.DecodeEvent(next.Body); !follows || err != nil || e.Prev != row.Hash {
 			return false
 		}
 		row = next
 	}
-	return row.N == c.Signed.N && row.Hash == c.Signed.Hash
+	return false
 }
 
 // decide marks a fork on this node's own evidence and tells the others.

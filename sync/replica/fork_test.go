@@ -418,6 +418,45 @@ func TestProofOfABranchStays(t *testing.T) {
 	same(t, twin, cloud)
 }
 
+// A fork of a phone's replica whose branches are not of one length (SPEC R33).
+func TestForkOfAPhoneByLength(t *testing.T) {
+	for name, n := range map[string]struct{ ours, theirs, before int }{"the cloud's is longer": {ours: 2, theirs: 1}, "the edge's is longer": {ours: 1, theirs: 2},
+		"much longer": {ours: 1, theirs: 9}, "one each": {ours: 1, theirs: 1}, "the edge has what is common": {ours: 3, theirs: 1, before: 1}, "edge, two": {ours: 3, theirs: 2, before: 1}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge, cloud := l.pair()
+			p := l.phone("ann")
+			l.edit(p, p.Set(ticket(1), "title", "common"))
+			if n.before > 0 {
+				edge.push(p, yes)
+			}
+			twin := l.phone("ann")
+			twin.State = p.State.Clone()
+			var fork record.Dot
+			for i := range n.ours {
+				dot := l.edit(p, p.Set(ticket(1), "title", fmt.Sprintf("ours %d", i)))
+				if i == 0 {
+					fork = dot
+				}
+			}
+			for i := range n.theirs {
+				l.edit(twin, twin.Set(ticket(1), "title", fmt.Sprintf("theirs %d", i)))
+			}
+			cloud.push(p, yes)
+			edge.push(twin, yes)
+			for range 3 {
+				l.meet(edge, cloud)
+			}
+			want(t, "ends", l.meet(edge, cloud), []string{})
+			for _, b := range []*box{edge, cloud} {
+				clean(t, b, fork)
+				want(t, "both branches", distinct(values(b.record(ticket(1)), "title")), []string{fmt.Sprintf("ours %d", n.ours-1), fmt.Sprintf("theirs %d", n.theirs-1)})
+			}
+			same(t, edge, cloud)
+		})
+	}
+}
+
 // One copy of a cloud was started anew before it learnt of the fork, so its card names a number
 // of its own branch. The other copy must not take the card for a forgery: the run that it begins
 // says, under the same key, that there is a fork (SPEC R19, R33).

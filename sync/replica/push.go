@@ -159,7 +159,9 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 	whole := len(p.taken) == len(p.events) // else the head is of another branch than the chain here
 	p.admitAll(l, out)
 	if whole {
-		if code := l.admitHead(p.head); code != "" {
+		// Where it is of another branch than the chain here, the receipt says so.
+		comes := slices.ContainsFunc(p.events, func(e *incoming) bool { return e.row.N == p.head.N })
+		if code := l.admitHead(p.head); code != "" && (comes || code != wire.CodeChainFork) {
 			return refuse(code, "head %d of replica %s", p.head.N, p.head.Replica)
 		}
 	}

@@ -89,10 +89,13 @@ func (n *Node) settled(ctx context.Context, building, reader record.ID, chains [
 	if err != nil {
 		return fmt.Errorf("load receipts: %w", err)
 	}
-	chains = slices.DeleteFunc(slices.Clone(chains), func(id record.ReplicaID) bool {
-		c := have.Chains[id]
-		return c.Card == nil || c.Card.Node != reader
-	})
+	for id, c := range have.Chains {
+		if c.Card == nil || c.Card.Node != reader {
+			delete(have.Chains, id)
+		}
+	}
+	tellForks(p, have.Chains)
+	chains = slices.DeleteFunc(slices.Clone(chains), func(id record.ReplicaID) bool { _, own := have.Chains[id]; return !own })
 	if n.Tier != record.TierCloud {
 		for _, id := range chains {
 			if r := have.Chains[id].Receipt; r != nil {
@@ -237,6 +240,7 @@ func (n *Node) cards(ctx context.Context, building record.ID, replicas []record.
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, record.ID.Compare)
+	tellForks(p, have.Chains)
 	for _, id := range ids {
 		rows, err := n.Store.Events(ctx, building, id, 1, 1, 1)
 		if err != nil {
@@ -251,4 +255,15 @@ func (n *Node) cards(ctx context.Context, building record.ID, replicas []record.
 		}
 	}
 	return nil
+}
+
+// tellForks adds to a page which of these chains have two branches, where this store is rid
+// of what is beyond: what it had there comes under other names, on this page or before.
+func tellForks(p *wire.Page, chains map[record.ReplicaID]Chain) {
+	for id, c := range chains {
+		if d := (record.Dot{Replica: id, N: c.Fork - 1}); c.Fork > 0 && c.Fork == c.Cut && !slices.Contains(p.Forks, d) {
+			p.Forks = append(p.Forks, d)
+		}
+	}
+	slices.SortFunc(p.Forks, record.Dot.Compare)
 }

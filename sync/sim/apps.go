@@ -81,11 +81,12 @@ func (w *world) give(a *app, h *host, push wire.Push) {
 			w.count("answer lost")
 			return
 		}
-		before := p.State.Log
+		before, running := p.State.Log, p.State.Replica
 		if err := p.Pushed(answer, h.node.Tier, h.public()); err != nil {
 			w.violate("%s: %v", a.name, err)
 		}
 		w.letGo(a, before)
+		w.foundOut(a, running)
 		w.trusts(a, answer.Receipt)
 		w.told(answer)
 		w.reissue(a, answer)
@@ -97,6 +98,19 @@ func (w *world) give(a *app, h *host, push wire.Push) {
 		if push, ok = p.Answer(answer.Wants[0]); !ok {
 			return
 		}
+	}
+}
+
+// foundOut notes that an app learnt that the replica which it was writing under is a copy's,
+// too.
+func (w *world) foundOut(a *app, running record.ReplicaID) {
+	c := a.phone.State.Chains[running]
+	if c == nil || c.Fork == 0 || a.phone.State.Replica == running {
+		return
+	}
+	w.count("app found copied", a.name)
+	if w.forks[running] == 0 {
+		w.violate("%s takes itself for copied", a.name)
 	}
 }
 
@@ -184,13 +198,17 @@ func (w *world) pull(a *app, h *host) {
 			return
 		}
 		w.received(a, page)
-		before := p.State.Log
-		p.Told(page.Receipts, w.clouds[0].public())
-		if err := p.Pulled(h.node.ID(), page); err != nil {
+		before, running := p.State.Log, p.State.Replica
+		err = p.Told(page.Receipts, w.clouds[0].public())
+		if err == nil {
+			err = p.Pulled(h.node.ID(), page)
+		}
+		if err != nil {
 			w.violate("%s: %v", a.name, err)
 			return
 		}
 		w.letGo(a, before)
+		w.foundOut(a, running)
 		if page.Last {
 			w.giveBack(a, h)
 			return

@@ -44,6 +44,22 @@ func (w *world) clonePhone() {
 	w.restart(a)
 }
 
+// forkPhone copies a running app, memory and all: both go on under one replica.
+func (w *world) forkPhone() {
+	from := pick(w, w.apps)
+	if from.phone.State.Replica.IsZero() || from.gone || w.report.Counts["fork phone"] >= forksMax {
+		return
+	}
+	w.count("fork phone", from.name)
+	b := *from
+	b.name, b.snapshots, b.pushes = fmt.Sprintf("%s-twin%d", from.name, w.at), nil, slices.Clone(from.pushes)
+	a := &b
+	a.phone = NewPhone(from.phone.Building, from.phone.Person, from.phone.Key, w.stream(a.name), a.clock(w))
+	a.phone.State = from.phone.State.Clone()
+	w.apps = append(w.apps, a)
+	w.forks.note(a.phone.State.Replica, a.phone.State.N+1)
+}
+
 // forkEdge copies a running edge, as a virtual machine is copied with its memory: both go on
 // in one run of one store, under one replica.
 func (w *world) forkEdge() {

@@ -34,6 +34,7 @@ const (
 	Forge                           // a taken-over edge or phone claims numbers that nobody has written yet
 	CloudPair                       // two cloud processes share one database
 	ForkEdge                        // a running edge is copied, memory and all: both go on under one replica
+	ForkPhone                       // so is a running app
 )
 
 // AllFaults is everything at once but ForkEdge, which is asked for by name: what a phone
@@ -47,7 +48,7 @@ func (f Faults) Has(kinds Faults) bool { return f&kinds == kinds }
 func faultNames() []string {
 	return []string{"network", "partition", "half-open", "crash", "torn", "full", "unsure", "bad-record", "restore-edge", "restore-cloud",
 		"restore-phone", "clone-edge", "clone-phone", "refuse", "clock", "revoke-node", "revoke-person", "roles", "schema", "forge", "cloud-pair",
-		"fork-edge"}
+		"fork-edge", "fork-phone"}
 }
 
 // Split lists the kinds of the set one by one.

@@ -53,9 +53,12 @@ type PhoneChain struct {
 	Events []wire.EventItem // empty where the transaction was let go of; the card stays
 	Hashes []record.Hash
 	Head   record.Head
-	// Settled is up to where the cloud said so, and Beyond what it said of numbers above.
+	// Settled is up to where the cloud said so, and Beyond the numbers above of which it did.
 	Settled uint64
-	Beyond  record.Beyond
+	Beyond  map[uint64]bool
+	// Fork is the first number that may name two transactions: the app was copied while it
+	// ran. Zero for none.
+	Fork uint64
 }
 
 // Transaction is one transaction of the outbox.
@@ -77,7 +80,7 @@ func (p *Phone) ID() record.ID { return record.NodeID(p.Key.Public().(ed25519.Pu
 // Card implements merge.Lineage.
 func (p *Phone) Card(r record.ReplicaID) (record.Card, bool) {
 	c, ok := p.State.Cards[r]
-	return c, ok
+	return p.State.Copies.Card(c), ok
 }
 
 // Clone copies the disk.
@@ -86,7 +89,7 @@ func (s PhoneState) Clone() PhoneState {
 	s.Chains = maps.Clone(s.Chains)
 	for r, c := range s.Chains {
 		b := *c
-		b.Events, b.Hashes = slices.Clone(c.Events), slices.Clone(c.Hashes)
+		b.Events, b.Hashes, b.Beyond = slices.Clone(c.Events), slices.Clone(c.Hashes), maps.Clone(c.Beyond)
 		s.Chains[r] = &b
 	}
 	s.Records, s.Cards, s.Cursors, s.Refusals = maps.Clone(s.Records), maps.Clone(s.Cards), maps.Clone(s.Cursors), maps.Clone(s.Refusals)
@@ -243,6 +246,9 @@ func (p *Phone) forget(keys []record.Key) {
 
 // Pushed takes a server's answer. Only the cloud's settles.
 func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey) error {
+	if err := p.branched(a.Results); err != nil {
+		return err
+	}
 	for _, r := range a.Results {
 		for _, o := range r.Refused {
 			p.State.Refusals[part(record.Key{Kind: o.Kind, ID: o.ID}, o.Field, r.Dot)] = o.Code
@@ -254,36 +260,73 @@ func (p *Phone) Pushed(a wire.Pushed, tier record.Tier, public ed25519.PublicKey
 	if err := a.Receipt.Verify(p.Building, public); err != nil {
 		return fmt.Errorf("receipt: %w", err)
 	}
-	if tier == record.TierCloud {
-		p.settle(*a.Receipt)
-		if c, b := p.State.Chains[a.Receipt.Replica], a.Beyond; c != nil && b != nil {
-			if err := b.Verify(p.Building, public); err != nil {
+	if err := p.settle(*a.Receipt, tier); err != nil {
+		return err
+	}
+	if c := p.State.Chains[a.Receipt.Replica]; c != nil && tier == record.TierCloud {
+		if a.Beyond != nil {
+			if err := a.Beyond.Verify(p.Building, public); err != nil {
 				return fmt.Errorf("settled beyond: %w", err)
 			}
-			c.Beyond = *b
 		}
+		c.answered(a)
 	}
 	p.drop()
 	return nil
 }
 
-func (p *Phone) settle(r record.Receipt) {
-	if c := p.State.Chains[r.Replica]; c != nil {
-		c.Settled = max(c.Settled, r.Settled)
+// answered takes what the cloud said without naming hashes that this app knows: it counts for
+// the transactions that it just answered for.
+func (c *PhoneChain) answered(a wire.Pushed) {
+	if c.Beyond == nil {
+		c.Beyond = map[uint64]bool{}
 	}
-}
-
-// Told takes the receipts of a page: only the cloud's word settles, whoever passes it on.
-func (p *Phone) Told(receipts []record.Receipt, cloud ed25519.PublicKey) {
-	for _, r := range receipts {
-		if r.Verify(p.Building, cloud) == nil {
-			p.settle(r)
+	for _, r := range a.Results {
+		beyond := a.Beyond != nil && a.Beyond.Replica == r.Dot.Replica && a.Beyond.Has(r.Dot.N)
+		if beyond || a.Receipt.Replica == r.Dot.Replica && r.Dot.N <= a.Receipt.Settled {
+			c.Beyond[r.Dot.N] = true
 		}
 	}
 }
 
+// settle takes a receipt. One for another transaction than this app's says that it was copied.
+func (p *Phone) settle(r record.Receipt, tier record.Tier) error {
+	c := p.State.Chains[r.Replica]
+	if c == nil || r.N == 0 {
+		return nil
+	}
+	if last := uint64(len(c.Hashes)); r.N > last {
+		if r.Replica == p.State.Replica {
+			return p.fork(record.Dot{Replica: r.Replica, N: last + 1}) // somebody else writes under it
+		}
+		return nil // this app was restored from an old copy since
+	}
+	if c.Hashes[r.N-1] != r.Hash {
+		return p.fork(record.Dot{Replica: r.Replica, N: firstOwn})
+	}
+	if tier == record.TierCloud {
+		c.Settled = max(c.Settled, r.Settled)
+	}
+	return nil
+}
+
+// Told takes the receipts of a page: only the cloud's word settles, whoever passes it on.
+func (p *Phone) Told(receipts []record.Receipt, cloud ed25519.PublicKey) error {
+	for _, r := range receipts {
+		if r.Verify(p.Building, cloud) == nil {
+			if err := p.settle(r, record.TierCloud); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Pulled takes a page of the phone's view.
 func (p *Phone) Pulled(from record.ID, page wire.Page) error {
+	if err := p.compare(page); err != nil {
+		return err
+	}
 	p.State.Proofs.Take(p.Building, page)
 	for _, item := range page.Events {
 		e, err := record.DecodeEvent(item.Body)
@@ -294,18 +337,23 @@ func (p *Phone) Pulled(from record.ID, page wire.Page) error {
 			p.State.Cards[e.Replica] = *e.Card
 		}
 	}
+	if p.State.Copies.Learn(page) {
+		for k := range p.State.Copies.Held {
+			p.State.Records[k] = p.State.Copies.Record(k, p)
+		}
+	}
 	for _, item := range page.Records {
 		r, err := record.Decode(item.Body)
 		if err != nil {
 			return fmt.Errorf("record: %w", err)
 		}
 		for _, d := range r.Context.Reaches() {
-			if h := p.State.Proofs.Heads[d.Replica]; h.N < d.N {
+			if h := p.State.Proofs.Heads[d.Replica]; h.N < d.N && p.State.Copies.Forks[d.Replica] == 0 {
 				return fmt.Errorf("record: cites %d of %s, signed to %d", d.N, d.Replica, h.N)
 			}
 		}
 		k := record.Key{Building: p.Building, Kind: item.Kind, ID: item.ID}
-		p.State.Records[k] = merge.Merge(p.State.Records[k], r, p)
+		p.State.Records[k] = merge.Merge(p.State.Records[k], p.State.Copies.Cut(r, p), p)
 	}
 	forget, err := p.State.Copies.Take(p.Building, page, p)
 	if err != nil {
@@ -322,7 +370,7 @@ func (p *Phone) Pulled(from record.ID, page wire.Page) error {
 func (p *Phone) drop() {
 	p.State.Log = slices.DeleteFunc(p.State.Log, func(t Transaction) bool {
 		c := p.State.Chains[t.Event.Replica]
-		if t.Event.N > c.Settled && !c.Beyond.Has(t.Event.N) {
+		if t.Event.N > c.Settled && !c.Beyond[t.Event.N] {
 			return false
 		}
 		for _, touch := range t.Event.Touches {

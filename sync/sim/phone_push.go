@@ -28,8 +28,16 @@ func (p *Phone) Push(r record.ReplicaID, limit int) wire.Push {
 			push.Transactions = append(push.Transactions, c.Events[t.Event.N-1])
 		}
 	}
+	p.headOf(c, &push)
 	p.prove(&push)
 	return push
+}
+
+// headOf signs what is pushed of a chain and no more: a head proves what comes with it, and
+// what is not sent yet may be written again elsewhere (SPEC R33).
+func (p *Phone) headOf(c *PhoneChain, push *wire.Push) {
+	n := push.Transactions[len(push.Transactions)-1].N
+	push.Head = record.SignHead(p.Key, p.Building, push.Head.Replica, n, c.Hashes[n-1])
 }
 
 // prove adds the heads and cards of the replicas whose numbers a push replaces.
@@ -49,7 +57,7 @@ func (p *Phone) own(d record.Dot) (record.Head, wire.EventItem, bool) {
 	if c == nil || c.Head.N < d.N {
 		return record.Head{}, wire.EventItem{}, false
 	}
-	return c.Head, c.Events[0], true
+	return record.SignHead(p.Key, p.Building, d.Replica, d.N, c.Hashes[d.N-1]), c.Events[0], true
 }
 
 // Answer is what the phone pushes next to a server that wants events of its chain. Where it
@@ -70,6 +78,7 @@ func (p *Phone) Answer(w wire.Want) (wire.Push, bool) {
 		}
 	}
 	push := wire.Push{Head: c.Head, Transactions: slices.Clone(c.Events[w.From-1 : w.To])}
+	p.headOf(c, &push)
 	p.prove(&push)
 	return push, true
 }

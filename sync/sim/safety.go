@@ -149,11 +149,17 @@ func (w *world) acknowledge(h *host, v string, sure bool) {
 	}
 }
 
-// letGo checks what a phone dropped from its outbox: the cloud said that it has it.
+// letGo checks what a phone dropped from its outbox: the cloud said that it has it, or the
+// phone wrote it again.
 func (w *world) letGo(a *app, before []Transaction) {
-	open := map[record.Dot]bool{}
+	open, again := map[record.Dot]bool{}, map[string]bool{}
 	for _, t := range a.phone.State.Log {
 		open[t.Event.Dot()] = true
+		for _, d := range t.Details {
+			for _, v := range d.New {
+				again[string(v)] = true
+			}
+		}
 	}
 	cloud := w.clouds[0].disk
 	for _, t := range before {
@@ -169,6 +175,9 @@ func (w *world) letGo(a *app, before []Transaction) {
 			}
 			for _, v := range t.Details[i].New {
 				s, _ := v.AsText()
+				if again[string(v)] {
+					continue
+				}
 				if !cloud.held[s] && w.report.Counts["restore cloud"] == 0 {
 					w.violate("lost: %s, which %s let go of, never was in a record of the cloud's", s, a.name)
 				}

@@ -24,7 +24,10 @@ func (w *world) trouble() {
 		{Full, 1, w.fill}, {Unsure, 2, w.unsure}, {BadRecord, 1, w.badRecord}, {RestoreEdge, 1, w.restoreEdge}, {RestoreCloud, 1, w.restoreCloud},
 		{RestorePhone, 1, w.restorePhone}, {CloneEdge, 1, w.cloneEdge}, {ClonePhone, 1, w.clonePhone}, {Clock, 2, w.clocks},
 		{RevokeNode, 1, w.revokeNode}, {RevokePerson, 1, w.revokePerson}, {Roles, 1, w.changeRole}, {Schema, 2, w.upgrade}, {Forge, 1, w.forge},
-		{ForkEdge, 1, w.forkEdge},
+		{ForkEdge, 1, w.forkEdge}, {ForkPhone, 0, w.forkPhone},
+	}
+	if w.config.Faults.Has(ForkPhone) {
+		draws[len(draws)-1].weight = 1 // other runs draw as they did before there was this kind
 	}
 	total := 0
 	for i, d := range draws {

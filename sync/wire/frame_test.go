@@ -39,7 +39,7 @@ func messages() []sample {
 				Predecessor: record.Dot{Replica: two, N: 3}}}}},
 		{"page", wire.Page{ID: 4, From: 10, To: 20, Last: true, Heads: []record.Head{head}, Events: events,
 			Records:  []wire.RecordItem{{Kind: "ticket", ID: one, Body: []byte{5}, Seal: &wire.Seal{Node: two, Time: 6, Signature: []byte{7}}}, {Kind: "unit", ID: two, Body: []byte{6}, Tag: []byte{4}}},
-			Receipts: []record.Receipt{receipt}, View: record.Hash{3}, Generation: two, Reader: one, Vouched: []record.Receipt{receipt}, Issuer: []byte{8}, Forget: [][]byte{{1, 2}}, Beyond: []record.Beyond{beyond}}},
+			Receipts: []record.Receipt{receipt}, View: record.Hash{3}, Generation: two, Reader: one, Vouched: []record.Receipt{receipt}, Issuer: []byte{8}, Forget: [][]byte{{1, 2}}, Beyond: []record.Beyond{beyond}, Forks: []record.Dot{{Replica: two, N: 3}}}},
 		{"ack", wire.Ack{Page: 4, To: 20, Quarantined: []wire.Quarantined{{Kind: "ticket", ID: one, Code: wire.CodeContextUnsigned}}, Receipts: []record.Receipt{receipt}, Time: 8,
 			Released: []wire.Quarantined{{Kind: "unit", ID: two}}}},
 		{"want", wire.Want{Replica: one, From: 3, To: 9}},

@@ -134,6 +134,10 @@ type Page struct {
 	// Beyond are the cloud's statements on the receiver's transactions that are settled above
 	// a number that is not (SPEC R13).
 	Beyond []record.Beyond `cbor:"15,keyasint,omitempty"`
+	// Forks are, of the replicas that a phone's page cites and of its own, those with two
+	// branches, each with the last number that both have: what the phone holds beyond was
+	// written again under other names (SPEC R33).
+	Forks []record.Dot `cbor:"16,keyasint,omitempty"`
 }
 
 // Ack confirms that a page is on disk at the receiver.

@@ -18,8 +18,8 @@ const (
 	keyRecords = 7
 	// itemBytes is about what an item's keys, ids and lengths take.
 	itemBytes = 64
-	// fieldsMax is the library's limit for the fields of a map; no message has as many.
-	fieldsMax = 16
+	// fieldsMax is more than the fields of any message.
+	fieldsMax = 23
 	// nestingMax and elementsMax are the library's limits, see lenient.
 	nestingMax  = 16
 	elementsMax = 1 << 17

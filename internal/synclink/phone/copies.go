@@ -31,6 +31,9 @@ func saveCopies(s state, out *savedState) {
 		}
 		out.Missing = append(out.Missing, saved)
 	}
+	for _, r := range slices.SortedFunc(maps.Keys(s.copies.Forks), record.ID.Compare) {
+		out.Cut = append(out.Cut, record.Dot{Replica: r, N: s.copies.Forks[r]})
+	}
 	for _, k := range slices.SortedFunc(maps.Keys(s.forgotten), record.Key.Compare) {
 		out.Forgotten = append(out.Forgotten, savedKey{Kind: k.Kind, ID: k.ID})
 	}
@@ -56,6 +59,10 @@ func loadCopies(in savedState, s *state) error {
 			h.Tags[t.Server] = t.Tag
 		}
 		s.copies.Held[key(c.Kind, c.ID)] = h
+	}
+	s.copies.Learn(wire.Page{Forks: in.Cut})
+	for _, first := range in.Forked {
+		s.copies.Doubt(first)
 	}
 	for _, k := range in.Issuers {
 		s.copies.Issuers[record.NodeID(k)] = k

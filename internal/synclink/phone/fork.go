@@ -47,6 +47,37 @@ func (o *Outbox) branched(now int64, results []wire.PushResult) error {
 	return nil
 }
 
+// learn takes what a page says of chains with two branches, before anything else of it: of
+// this phone's own, by servers that know of the fork or by heads over another history, and of
+// all that it holds values of.
+func (o *Outbox) learn(now int64, p wire.Page) error {
+	for _, d := range p.Forks {
+		if _, err := o.fork(now, record.Dot{Replica: d.Replica, N: d.N + 1}); err != nil {
+			return err
+		}
+	}
+	for _, h := range p.Heads {
+		own, written := o.state.hashes[record.Dot{Replica: h.Replica, N: h.N}]
+		first := record.Dot{Replica: h.Replica, N: firstOwn}
+		if !written {
+			first.N = o.state.n + 1
+		}
+		same := written && own == h.Hash || !written && (!o.minted || h.Replica != o.state.replica)
+		if same || h.Verify(o.config.Building, o.public()) != nil {
+			continue
+		}
+		if _, err := o.fork(now, first); err != nil {
+			return err
+		}
+	}
+	if o.state.copies.Learn(p) {
+		for k := range o.state.copies.Held {
+			o.state.pulled[k] = o.state.copies.Record(k, o)
+		}
+	}
+	return nil
+}
+
 // abandon leaves the replicas of these pushes, one of which a server refused without saying
 // which. It reports whether there was anything to leave. Of one that was left before only the
 // card is there: it is the card that the server has another of.
@@ -82,6 +113,7 @@ func (o *Outbox) fork(now int64, first record.Dot) (wrote bool, err error) {
 		return false, nil
 	}
 	o.tell(first)
+	o.state.copies.Doubt(first)
 	if o.standsOn(first.Replica) {
 		// Its card names no predecessor: nobody may know yet up to where both branches agree.
 		o.state.replica, o.state.n, o.state.head, o.state.base, o.minted = record.ReplicaID{}, 0, record.Hash{}, record.Dot{}, false

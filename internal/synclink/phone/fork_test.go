@@ -145,6 +145,39 @@ func TestForkedPhone(t *testing.T) {
 	}
 }
 
+// SPEC R33: another person's phone was shown both branches. Once the servers have decided, it
+// shows what they hold, byte for byte: no value beyond the fork under its old name.
+func TestCopiesBeyondAFork(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ours, theirs := w.copied("phone", "tess", tess, nil)
+	reader := w.install("reader", "tess", tess)
+	ours.report(leak, "ours")
+	theirs.report(leak, "theirs")
+	ours.exchange(w.cloud)
+	theirs.exchange(w.edge)
+	reader.exchange(w.cloud)
+	reader.exchange(w.edge)
+	reader.start() // from its disk
+	for range 2 {
+		w.meet()
+		for _, d := range []*device{ours, theirs, reader} {
+			d.exchange(w.edge)
+			d.exchange(w.cloud)
+			d.start()
+		}
+	}
+	want, err := w.cloud.stored(leak).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, d := range map[string]*device{"ours": ours, "theirs": theirs, "reader": reader} {
+		if got, err := d.record(leak).Encode(); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s shows %+v, the cloud has %+v, %v", name, d.record(leak), w.cloud.stored(leak), err)
+		}
+	}
+}
+
 // SPEC R33, SPEC R26: a server of the release before ends the exchange with chain_fork and
 // does not say which transactions it means. The phone leaves what it sent there, and goes on.
 func TestForkToldByAnOlderServer(t *testing.T) {

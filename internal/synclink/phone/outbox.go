@@ -104,7 +104,7 @@ func (o *Outbox) public() ed25519.PublicKey {
 // Card implements merge.Lineage over the cards that this phone has seen.
 func (o *Outbox) Card(r record.ReplicaID) (record.Card, bool) {
 	c, ok := o.state.cards[r]
-	return c, ok
+	return o.state.copies.Card(c), ok
 }
 
 // Shown is a record as this phone shows it: what it pulled plus its own transactions.

@@ -248,9 +248,8 @@ func (o *Outbox) reissue(now int64, t transaction) error {
 // any server's saves pushing again. A receipt for another history than this phone's says
 // that a copy of the app writes under the same replica: it goes on under a new one.
 func (o *Outbox) TakeReceipt(server string, now int64, r record.Receipt) error {
-	own, ok := o.state.hashes[record.Dot{Replica: r.Replica, N: r.N}]
-	if !ok {
-		return nil // of another node, or from before this phone was restored
+	if _, ours := o.state.hashes[record.Dot{Replica: r.Replica, N: 1}]; !ours {
+		return nil // of another node
 	}
 	cloud := r.Issuer == record.NodeID(o.config.Cloud)
 	if cloud {
@@ -258,18 +257,26 @@ func (o *Outbox) TakeReceipt(server string, now int64, r record.Receipt) error {
 			return &replica.Refusal{Code: wire.CodeBadSignature, Detail: err.Error()}
 		}
 	}
-	if own != r.Hash {
+	own, written := o.state.hashes[record.Dot{Replica: r.Replica, N: r.N}]
+	switch {
+	case written && own != r.Hash:
 		_, err := o.fork(now, record.Dot{Replica: r.Replica, N: firstOwn})
 		return err
+	case !written && o.minted && r.Replica == o.state.replica && r.N > o.state.n:
+		_, err := o.fork(now, record.Dot{Replica: r.Replica, N: o.state.n + 1}) // somebody else writes under it
+		return err
 	}
-	if known, ok := o.held[server]; ok {
+	upTo := r.N
+	if known, ok := o.held[server]; ok && written {
 		known.upTo[r.Replica] = max(known.upTo[r.Replica], r.N)
-	}
-	if !cloud {
-		return nil
+	} else if !written {
+		// This app was restored from an old copy, or another was copied from it: the receipt is
+		// for numbers that it never wrote, and counts for those of which the server said here
+		// that it has the same.
+		upTo = o.held[server].upTo[r.Replica]
 	}
 	for i, t := range o.state.transactions {
-		if t.event.Replica == r.Replica && t.event.N <= r.Settled {
+		if cloud && t.event.Replica == r.Replica && t.event.N <= min(r.Settled, upTo) {
 			o.state.transactions[i].settled = true
 		}
 	}
@@ -336,6 +343,9 @@ func (o *Outbox) Missing() []wire.Want { return slices.Clone(o.state.missing) }
 // TakePage merges a page of a server's view and lets go of transactions that the cloud
 // has settled and that what was pulled covers. It reports whether there was more.
 func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err error) {
+	if err := o.learn(now, p); err != nil {
+		return false, err
+	}
 	o.state.proofs.Take(o.config.Building, p)
 	for _, item := range p.Events {
 		e, err := record.DecodeEvent(item.Body)
@@ -352,7 +362,7 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 			return false, fmt.Errorf("pulled %s %s: %w", item.Kind, item.ID, err)
 		}
 		key := record.Key{Building: o.config.Building, Kind: item.Kind, ID: item.ID}
-		o.state.pulled[key] = merge.Merge(o.state.pulled[key], r, o)
+		o.state.pulled[key] = merge.Merge(o.state.pulled[key], o.state.copies.Cut(r, o), o)
 		delete(o.state.forgotten, key)
 		for _, f := range r.Fields {
 			for _, s := range f.Siblings {

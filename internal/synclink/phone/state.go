@@ -79,6 +79,7 @@ type (
 		Base         record.Dot         `cbor:"21,keyasint,omitzero"`
 		Wanted       []wire.Want        `cbor:"22,keyasint,omitempty"`
 		Forked       []record.Dot       `cbor:"23,keyasint,omitempty"`
+		Cut          []record.Dot       `cbor:"24,keyasint,omitempty"` // last common numbers of forks
 	}
 	savedTransaction struct {
 		Body    []byte `cbor:"1,keyasint"`

@@ -1,0 +1,84 @@
+package replica
+
+import (
+	"slices"
+
+	"estate/sync/merge"
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// forksMax bounds the forks that a phone remembers: each is a node that somebody copied.
+const forksMax = 1024
+
+// Learn takes the forks that a page tells of, before anything else of it. It reports whether
+// any was news: what the phone shows must be made anew from its copies then. A number that a
+// server says too low hides values of this phone's copies and loses none: they are kept as
+// they came.
+func (c *Copies) Learn(page wire.Page) (news bool) {
+	for _, d := range page.Forks {
+		last, known := c.Forks[d.Replica]
+		if d.N == 0 || known && last <= d.N || !known && len(c.Forks) == forksMax {
+			continue
+		}
+		if c.Forks == nil {
+			c.Forks = map[record.ReplicaID]uint64{}
+		}
+		c.Forks[d.Replica], news = d.N, true
+	}
+	return news
+}
+
+// beyond reports whether a number lies where its chain has two branches.
+func (c *Copies) beyond(d record.Dot) bool {
+	last, forked := c.Forks[d.Replica]
+	return forked && d.N > last
+}
+
+// Card is a card as the forks leave it: one that names a number beyond a fork covers its
+// predecessor to the last common one.
+func (c *Copies) Card(card record.Card) record.Card {
+	if c.beyond(card.Predecessor) {
+		card.Predecessor.N = c.Forks[card.Predecessor.Replica]
+	}
+	return card
+}
+
+// Cut is a record less the numbers beyond forks: servers wrote again what stands under them.
+func (c *Copies) Cut(r record.Record, lineage merge.Lineage) record.Record {
+	if len(c.Forks) == 0 || !slices.ContainsFunc(numbers(r), c.beyond) {
+		return r
+	}
+	for _, f := range r.Fields {
+		r = r.With(f.Name, slices.DeleteFunc(slices.Clone(f.Siblings), func(s record.Sibling) bool { return c.beyond(s.Dot) }))
+	}
+	context := record.Context{Vector: slices.Clone(r.Context.Vector)}
+	for i, d := range context.Vector {
+		if c.beyond(d) {
+			context.Vector[i].N = c.Forks[d.Replica]
+		}
+	}
+	context.Dots = slices.DeleteFunc(slices.Clone(r.Context.Dots), func(d record.FieldDot) bool { return c.beyond(d.Dot) })
+	r.Context = merge.Normalise(context, lineage)
+	return r
+}
+
+// Doubt notes that somebody else may have written under one of the phone's own replicas.
+func (c *Copies) Doubt(first record.Dot) {
+	if c.Doubts == nil {
+		c.Doubts = map[record.ReplicaID]uint64{}
+	}
+	if at, known := c.Doubts[first.Replica]; !known || first.N < at {
+		c.Doubts[first.Replica] = first.N
+	}
+}
+
+// doubted reports whether a state reaches numbers of the phone's own of which nobody can say
+// which transactions they mean here. Its own signature would prove the wrong ones.
+func (c *Copies) doubted(item wire.RecordItem) bool {
+	r, err := record.Decode(item.Body)
+	return err == nil && slices.ContainsFunc(numbers(r), func(d record.Dot) bool {
+		first, doubted := c.Doubts[d.Replica]
+		return doubted && d.N >= first && c.Forks[d.Replica] == 0
+	})
+}
