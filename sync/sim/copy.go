@@ -76,6 +76,29 @@ func (w *world) forkEdge() {
 	w.newLine(h)
 }
 
+// forkCloud sets the cloud's database server back to an image of its memory, as a virtual
+// machine is: system identifier, timeline and start time are what they were, and it goes on
+// under a replica that has written more since. All connections break by that.
+func (w *world) forkCloud() {
+	h := w.clouds[0]
+	if h.image == nil || h.image.boot != h.disk.boot {
+		w.trace("image of the cloud")
+		h.image = h.disk.clone()
+		h.image.boot = h.disk.boot
+		return
+	}
+	if w.report.Counts["fork cloud"] >= forksMax {
+		return
+	}
+	w.count("fork cloud")
+	h.use(h.image)
+	h.image = nil
+	for _, c := range w.clouds {
+		w.cut(c)
+	}
+	w.forked(h)
+}
+
 // forked notes from which numbers on the chains of a host have two branches, from this step on.
 func (w *world) forked(from *host) {
 	for _, b := range from.buildings {

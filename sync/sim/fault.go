@@ -35,6 +35,7 @@ const (
 	CloudPair                       // two cloud processes share one database
 	ForkEdge                        // a running edge is copied, memory and all: both go on under one replica
 	ForkPhone                       // so is a running app
+	ForkCloud                       // the cloud's database server is set back to an image of its memory: the same run, an older state
 )
 
 // AllFaults is everything at once but ForkEdge, which is asked for by name: what a phone
@@ -48,7 +49,7 @@ func (f Faults) Has(kinds Faults) bool { return f&kinds == kinds }
 func faultNames() []string {
 	return []string{"network", "partition", "half-open", "crash", "torn", "full", "unsure", "bad-record", "restore-edge", "restore-cloud",
 		"restore-phone", "clone-edge", "clone-phone", "refuse", "clock", "revoke-node", "revoke-person", "roles", "schema", "forge", "cloud-pair",
-		"fork-edge", "fork-phone"}
+		"fork-edge", "fork-phone", "fork-cloud"}
 }
 
 // Split lists the kinds of the set one by one.

@@ -26,6 +26,7 @@ type host struct {
 	buildings []record.ID
 	disk      *disk // shared by the processes of the cloud
 	snapshots []*disk
+	image     *disk // of its memory, too: its run is the one that it was made in
 	skew      int64
 	frozen    int64      // what the clock shows for ever, zero where it runs
 	commit    string     // how the next commit goes wrong: busy, unsure, torn, after; empty for well

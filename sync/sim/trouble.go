@@ -29,6 +29,10 @@ func (w *world) trouble() {
 	if w.config.Faults.Has(ForkPhone) {
 		draws[len(draws)-1].weight = 1 // other runs draw as they did before there was this kind
 	}
+	if w.config.Faults.Has(ForkCloud) { // a later kind: without it, seeds play what they always played
+		draws = append(draws, draws[len(draws)-1])
+		draws[len(draws)-1].kind, draws[len(draws)-1].do = ForkCloud, w.forkCloud
+	}
 	total := 0
 	for i, d := range draws {
 		if w.config.Often.Has(d.kind) {
