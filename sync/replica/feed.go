@@ -44,7 +44,7 @@ func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
 		}
 		h := wire.Held{Replica: c.Replica, N: c.Held, Hash: c.Hash, Signed: n.head(building, c), Receipted: c.Receipted, Settled: c.Settled(), Fork: c.Fork, Proof: n.proof(building, c)}
 		if c.Card != nil {
-			h.Predecessor = c.Card.Predecessor
+			h.Predecessor, h.PredecessorHash = c.Card.Predecessor, c.Card.PredecessorHash
 		}
 		out = append(out, h)
 	}
@@ -131,7 +131,7 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Fork - 1})
 		}
 		if !held.Predecessor.Replica.IsZero() {
-			need.Chains = append(need.Chains, held.Predecessor.Replica)
+			need.Chains, need.Events = append(need.Chains, held.Predecessor.Replica), append(need.Events, held.Predecessor)
 		}
 		if held.N > mine[held.Replica] {
 			need.Waiting = append(need.Waiting, held.Replica) // the peer can fill a gap
@@ -249,11 +249,15 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			short = true // the upper side's next event follows another one than is held here
 		}
 		if ok && known != held.Hash || c.Held == held.N && c.Held > 0 && c.Hash != held.Hash || short {
-			n.dispute(l, g, peer, c, held)
+			n.dispute(l, g, peer, c, held, l.proves(c, held))
 			continue
 		}
 		if held.Signed != nil && l.admitHead(*held.Signed) == wire.CodeChainFork {
 			g.Forks = append(g.Forks, held.Replica)
+			continue
+		}
+		if before, ok := l.parted(held, listed); ok {
+			n.dispute(l, g, peer, before, wire.Held{Replica: before.Replica, N: held.Predecessor.N}, min(l.proves(before, held), 1)*held.Predecessor.N)
 			continue
 		}
 		g.Held[held.Replica] = held.N

@@ -251,8 +251,9 @@ func (l *ledger) uncut() bool {
 }
 
 // dispute is what a hello that contradicts a signed chain of this node leads to: the
-// session holds its records until the cloud has decided on the events of both.
-func (n *Node) dispute(l *ledger, g *Greeting, peer Peer, c *Chain, held wire.Held) {
+// session holds its records until the cloud has decided on the events of both. proof is up to
+// where the peer has a signed head of its branch.
+func (n *Node) dispute(l *ledger, g *Greeting, peer Peer, c *Chain, held wire.Held, proof uint64) {
 	g.Forks = append(g.Forks, held.Replica)
 	at := min(held.N, c.Held)
 	switch {
@@ -265,12 +266,27 @@ func (n *Node) dispute(l *ledger, g *Greeting, peer Peer, c *Chain, held wire.He
 		offer := window(held.Replica, at)
 		offer.To = c.proof()
 		g.Offers = append(g.Offers, offer)
-	case n.Tier == record.TierCloud && l.proves(c, held) >= at:
+	case n.Tier == record.TierCloud && proof >= at:
 		g.Disputed = true
 		want := window(held.Replica, at)
-		want.To = max(at, min(held.N, l.proves(c, held)))
+		want.To = max(at, min(held.N, proof))
 		g.Wants = append(g.Wants, want)
 	}
+}
+
+// parted is the chain that a peer left out of its hello because a card covers it, where the
+// card names another event than is held here.
+func (l *ledger) parted(held wire.Held, listed map[record.ReplicaID]bool) (*Chain, bool) {
+	p := held.Predecessor
+	c := l.chains[p.Replica]
+	if p.N == 0 || listed[p.Replica] || held.PredecessorHash == (record.Hash{}) || c == nil || c.beyond(p.N) {
+		return nil, false
+	}
+	hash, known := l.known[p]
+	if c.Held == p.N {
+		hash, known = c.Hash, true
+	}
+	return c, known && hash != held.PredecessorHash
 }
 
 // proof is up to where a signed head proves the branch that is held, zero for nowhere.
@@ -290,7 +306,7 @@ func (l *ledger) proves(c *Chain, held wire.Held) uint64 {
 	if h == nil {
 		h = held.Signed
 	}
-	if h == nil || h.Verify(l.building, c.Card.PublicKey) != nil {
+	if h == nil || c.Card == nil || h.Verify(l.building, c.Card.PublicKey) != nil {
 		return 0
 	}
 	return h.N

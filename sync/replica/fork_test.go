@@ -480,3 +480,27 @@ func TestForkToldByALaterRun(t *testing.T) {
 	same(t, edge, cloud)
 	same(t, twin, cloud)
 }
+
+// Both copies of a running edge were started anew before they met anybody: their hellos name
+// the forked chain only as the predecessor of what they write now (SPEC R19, R33).
+func TestForkBelowLaterRuns(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.write(ticket(1), text("title", "common"))
+	l.meet(edge, cloud)
+	twin := edge.copyOf("edge")
+	for n, b := range []*box{edge, twin} {
+		b.write(ticket(2+n), text("title", "before the restart"))
+		b.restart()
+		b.write(ticket(4+n), text("title", "after it"))
+	}
+	l.meet(edge, cloud)
+	l.meet(twin, cloud)
+	l.meet(edge, cloud)
+	l.meet(twin, cloud)
+	for n, v := range map[int]string{2: "before the restart", 3: "before the restart", 4: "after it", 5: "after it"} {
+		want(t, "at the cloud", distinct(values(cloud.record(ticket(n)), "title")), []string{v})
+	}
+	same(t, edge, cloud)
+	same(t, twin, cloud)
+}

@@ -36,7 +36,7 @@ func messages() []sample {
 	return []sample{
 		{"hello", wire.Hello{Protocol: 2, Schema: 3, Building: one, Node: two, Tier: record.TierEdge, Generation: one, Time: 1_800_000_000_000, Cursor: cursor,
 			Held: []wire.Held{{Replica: one, N: 7, Hash: record.Hash{7}, Signed: &head, Receipted: 5, Settled: 4, Fork: 6, Proof: &head,
-				Predecessor: record.Dot{Replica: two, N: 3}}}}},
+				Predecessor: record.Dot{Replica: two, N: 3}, PredecessorHash: record.Hash{8}}}}},
 		{"page", wire.Page{ID: 4, From: 10, To: 20, Last: true, Heads: []record.Head{head}, Events: events,
 			Records:  []wire.RecordItem{{Kind: "ticket", ID: one, Body: []byte{5}, Seal: &wire.Seal{Node: two, Time: 6, Signature: []byte{7}}}, {Kind: "unit", ID: two, Body: []byte{6}, Tag: []byte{4}}},
 			Receipts: []record.Receipt{receipt}, View: record.Hash{3}, Generation: two, Reader: one, Vouched: []record.Receipt{receipt}, Issuer: []byte{8}, Forget: [][]byte{{1, 2}}, Beyond: []record.Beyond{beyond}, Forks: []record.Dot{{Replica: two, N: 3}}}},

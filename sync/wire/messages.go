@@ -73,6 +73,8 @@ type Held struct {
 	// Proof is a signed head over what the sender holds, where Signed is beyond it: of two
 	// branches it proves the sender's.
 	Proof *record.Head `cbor:"9,keyasint,omitzero"`
+	// PredecessorHash is the hash that the card names with Predecessor.
+	PredecessorHash record.Hash `cbor:"10,keyasint,omitzero"`
 }
 
 // EventItem is an event on the wire: its canonical bytes and the details beside it, empty
