@@ -24,14 +24,12 @@ func (w *world) trouble() {
 		{Full, 1, w.fill}, {Unsure, 2, w.unsure}, {BadRecord, 1, w.badRecord}, {RestoreEdge, 1, w.restoreEdge}, {RestoreCloud, 1, w.restoreCloud},
 		{RestorePhone, 1, w.restorePhone}, {CloneEdge, 1, w.cloneEdge}, {ClonePhone, 1, w.clonePhone}, {Clock, 2, w.clocks},
 		{RevokeNode, 1, w.revokeNode}, {RevokePerson, 1, w.revokePerson}, {Roles, 1, w.changeRole}, {Schema, 2, w.upgrade}, {Forge, 1, w.forge},
-		{ForkEdge, 1, w.forkEdge}, {ForkPhone, 0, w.forkPhone},
+		{ForkEdge, 1, w.forkEdge}, {ForkPhone, 0, w.forkPhone}, {ForkCloud, 0, w.forkCloud},
 	}
-	if w.config.Faults.Has(ForkPhone) {
-		draws[len(draws)-1].weight = 1 // other runs draw as they did before there was this kind
-	}
-	if w.config.Faults.Has(ForkCloud) { // a later kind: without it, seeds play what they always played
-		draws = append(draws, draws[len(draws)-1])
-		draws[len(draws)-1].kind, draws[len(draws)-1].do = ForkCloud, w.forkCloud
+	for i, d := range draws {
+		if d.weight == 0 && w.config.Faults.Has(d.kind) {
+			draws[i].weight = 1 // other runs draw as they did before there was this kind
+		}
 	}
 	total := 0
 	for i, d := range draws {
