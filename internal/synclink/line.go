@@ -39,6 +39,11 @@ type line struct {
 	recheck      func(ctx context.Context) error
 	recheckEvery time.Duration
 
+	// turns are those of the server's lines.
+	turns turns
+	// working counts effects under way.
+	working atomic.Int32
+
 	// speed decides whether pages that more follow are compressed. The others always are: what
 	// comes now and then costs the processor nothing that the bytes are worth.
 	speed speed
@@ -70,6 +75,7 @@ func (l *line) run(ctx context.Context, stop <-chan replica.Stopped) ending {
 	l.out = newOutbox()
 	l.began = l.now()
 	ctx, cancel := context.WithCancel(ctx)
+	l.heardPings(ctx)
 	l.running.Go(func() { l.receive(ctx) })
 	end := l.loop(ctx, stop)
 	if l.out.close() {
@@ -95,6 +101,11 @@ func (l *line) awaitWritten(ctx context.Context) {
 
 func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end ending) {
 	session := replica.NewSession(replica.SessionConfig{Building: l.building, Peer: l.peer, InFlight: pagesInFlight})
+	own, err := l.turns.await(ctx, l)
+	if err != nil {
+		return ending{detail: err.Error()}
+	}
+	defer own.end()
 	hello, err := l.hello(ctx)
 	if err != nil {
 		return ending{code: wire.CodeStoreFailed, detail: fmt.Sprintf("prepare hello: %v", err)}
@@ -128,7 +139,11 @@ func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end endin
 				return end
 			}
 		}
-		if event, err = l.await(ctx, ticker.C, moved, recheck, stop); err != nil {
+		own.stirred()
+		if status.Synced {
+			own.end()
+		}
+		if event, err = l.await(ctx, own, ticker.C, moved, recheck, stop); err != nil {
 			return end
 		}
 		if lost, ok := event.(lineLost); ok {
@@ -162,7 +177,7 @@ type lineLost struct {
 }
 
 // await waits for what happens next. It fails once ctx has ended.
-func (l *line) await(ctx context.Context, tick <-chan time.Time, moved <-chan struct{}, recheck <-chan time.Time, stop <-chan replica.Stopped) (replica.SessionEvent, error) {
+func (l *line) await(ctx context.Context, own *turn, tick <-chan time.Time, moved <-chan struct{}, recheck <-chan time.Time, stop <-chan replica.Stopped) (replica.SessionEvent, error) {
 	for {
 		select {
 		case event := <-l.events:
@@ -171,6 +186,12 @@ func (l *line) await(ctx context.Context, tick <-chan time.Time, moved <-chan st
 			return replica.Ticked{}, nil
 		case <-moved:
 			return replica.FeedMoved{}, nil
+		case <-own.over():
+			if l.working.Load() > 0 {
+				own.stirred()
+				continue
+			}
+			own.end()
 		case <-recheck:
 			l.running.Go(func() { l.welcome(ctx) })
 		case event := <-stop:
@@ -191,7 +212,11 @@ func (l *line) start(ctx context.Context, e replica.SessionEffect) bool {
 		}
 		return ok
 	}
-	l.running.Go(func() { l.work(ctx, e) })
+	l.working.Add(1)
+	l.running.Go(func() {
+		defer l.working.Add(-1)
+		l.work(ctx, e)
+	})
 	return true
 }
 

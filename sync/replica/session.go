@@ -203,6 +203,8 @@ func (s *Session) take(event SessionEvent) {
 		s.out.receiptAt = s.now
 	case Followed:
 		s.following = false
+	case Heard:
+		s.heardAt = s.now
 	case FeedMoved:
 		s.out.moved = true
 	case Ticked:

@@ -75,6 +75,9 @@ type AckSaved struct{}
 // Followed finishes DoFollow.
 type Followed struct{}
 
+// Heard says that the peer is there, though it has no frame to send yet.
+type Heard struct{}
+
 // FeedMoved says that this side's feed has new positions.
 type FeedMoved struct{}
 
@@ -104,6 +107,7 @@ func (DigestRead) sessionEvent()    {}
 func (DigestChecked) sessionEvent() {}
 func (AckSaved) sessionEvent()      {}
 func (Followed) sessionEvent()      {}
+func (Heard) sessionEvent()         {}
 func (FeedMoved) sessionEvent()     {}
 func (Ticked) sessionEvent()        {}
 func (Stopped) sessionEvent()       {}

@@ -1,0 +1,19 @@
+package synclink
+
+import "time"
+
+// LimitTurns has a server bring so many lines into step at once, and ping those that wait
+// this often.
+func (s *Server) LimitTurns(atOnce int, ping time.Duration) {
+	s.turns = newTurns(atOnce)
+	s.turns.ping = ping
+}
+
+// TakeTurn takes a turn as a line does, until it is given back.
+func (s *Server) TakeTurn() (giveBack func()) {
+	s.turns.taken <- struct{}{}
+	return func() { <-s.turns.taken }
+}
+
+// TurnsTaken counts the lines that have a turn.
+func (s *Server) TurnsTaken() int { return len(s.turns.taken) }
