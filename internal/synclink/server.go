@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -149,11 +150,17 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The request is over: what it took is free while the line lives, for days perhaps.
-	go s.serveLine(ctx, key, own, conn, peer)
+	go s.serveLine(ctx, key, own, conn, peer, forwarded(r))
+}
+
+// forwarded reports whether a proxy says that it stands between: what the kernel knows of a
+// connection is the proxy's word then, and the line behind it is unknown.
+func forwarded(r *http.Request) bool {
+	return slices.ContainsFunc([]string{"Forwarded", "Via", "X-Forwarded-For", "X-Real-Ip"}, func(name string) bool { return r.Header.Get(name) != "" })
 }
 
 // serveLine runs a line to its end.
-func (s *Server) serveLine(ctx context.Context, key lineKey, own *live, conn *websocket.Conn, peer replica.Peer) {
+func (s *Server) serveLine(ctx context.Context, key lineKey, own *live, conn *websocket.Conn, peer replica.Peer, forwarded bool) {
 	defer own.cancel()
 	defer s.leave(key, own)
 	building := key.building
@@ -161,6 +168,9 @@ func (s *Server) serveLine(ctx context.Context, key lineKey, own *live, conn *we
 	if s.config.Revoked != nil {
 		l.recheckEvery = s.config.RecheckEvery
 		l.recheck = func(ctx context.Context) error { return s.config.Revoked(ctx, building, peer.Node) }
+	}
+	if !forwarded {
+		l.speed.read = func() carried { return carriedBy(conn.NetConn()) }
 	}
 	s.config.Hooks.opened(building, peer.Node)
 	end := l.run(ctx, own.stop)

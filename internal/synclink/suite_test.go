@@ -69,6 +69,7 @@ type world struct {
 	uplink     *synclink.Uplink
 	revoked    atomic.Bool
 	brokenWS   atomic.Bool
+	forwarded  atomic.Bool
 	sockets    atomic.Int64
 	alarms     sync.Map
 	spoken     atomic.Uint64 // protocol version of the cloud's hello; zero for this release's
@@ -128,6 +129,9 @@ func (w *world) serve() {
 		w.sockets.Add(1)
 		if w.brokenWS.Load() {
 			r.Header.Del("Upgrade") // as a proxy that knows no WebSockets
+		}
+		if w.forwarded.Load() {
+			r.Header.Set("X-Forwarded-For", "192.0.2.7") // as one that knows them
 		}
 		server.Socket().ServeHTTP(rw, r)
 	})
