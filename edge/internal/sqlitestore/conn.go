@@ -167,6 +167,7 @@ type session struct {
 	changes *changes    // of the calls that succeeded
 	own     *changes    // of the call that runs
 	moved   []record.ID // buildings whose feed moved
+	bytes   int         // of what was saved
 	begun   bool        // the call that runs may have written
 }
 
@@ -186,6 +187,7 @@ func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 		return fmt.Errorf("%w: store is closed", replica.ErrBusy)
 	default:
 	}
+	s.moveRest()
 	tx, err := s.writer.begin()
 	if err != nil {
 		return fmt.Errorf("%w: begin: %w", replica.ErrBusy, errors.Join(err, s.writer.discard()))
@@ -208,6 +210,7 @@ func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 	for _, building := range t.moved {
 		s.watchers.Wake(building)
 	}
+	s.saved(t.bytes)
 	return nil
 }
 

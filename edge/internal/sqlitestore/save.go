@@ -135,6 +135,7 @@ func (c *conn) saveStates(of *changes) error {
 
 func (t *transaction) saveRecords(e replica.Effects) error {
 	for _, r := range e.Records {
+		t.bytes += 2 * len(r.Body) // with its row in the table of its kind
 		if r.Position == 0 {
 			return fmt.Errorf("%w: %s without a position", replica.ErrCorrupt, r.Key)
 		}
@@ -156,6 +157,7 @@ func (t *transaction) saveRecords(e replica.Effects) error {
 
 func (t *transaction) saveEvents(e replica.Effects) error {
 	for _, r := range e.Events {
+		t.bytes += len(r.Body) + len(r.Details)
 		err := t.conn.exec(upsertEvent, t.building[:], r.Replica[:], bits(r.N), r.Hash[:], r.Body, orNull(r.Details), bits(r.Position))
 		if err != nil {
 			return fmt.Errorf("%d of %s: %w", r.N, r.Replica, err)

@@ -14,6 +14,8 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"estate/internal/groupcommit"
 	"estate/internal/projection"
@@ -54,6 +56,11 @@ type Store struct {
 	hot      hot
 	tables   map[string]tableText
 	closed   chan struct{}
+
+	background sync.WaitGroup // of checkpoints
+	due        chan struct{}  // the log is to be looked at
+	rest       atomic.Bool    // the writer is to move the end of the log
+	unmoved    int            // bytes saved since the last look; the writer's
 }
 
 var _ replica.Store = (*Store)(nil)
@@ -73,7 +80,8 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{log: options.Log, path: path, lock: lock, closed: make(chan struct{}), readers: make(chan *conn, readersMax)}
+	s := &Store{log: options.Log, path: path, lock: lock, closed: make(chan struct{}), readers: make(chan *conn, readersMax),
+		due: make(chan struct{}, 1)}
 	s.queue.Max, s.queue.Run, s.hot.seed = batchMax, s.commit, maphash.MakeSeed()
 	if err := s.open(ctx, projection.Tables(options.Kinds)); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.Close())
@@ -93,13 +101,19 @@ func (s *Store) open(ctx context.Context, tables []projection.Table) error {
 	if s.read, err = sql.Open("sqlite", dsn(s.path, false)); err != nil {
 		return err
 	}
-	s.read.SetMaxOpenConns(poolMax + readersMax)
-	s.read.SetMaxIdleConns(poolMax + readersMax)
+	const all = poolMax + readersMax + 1 // one moves the log
+	s.read.SetMaxOpenConns(all)
+	s.read.SetMaxIdleConns(all)
 	s.writer = &conn{db: s.write}
 	for range readersMax {
 		s.readers <- &conn{db: s.read}
 	}
-	return s.project(ctx, tables)
+	if err := s.project(ctx, tables); err != nil {
+		return err
+	}
+	s.background.Add(1)
+	go s.checkpoints()
+	return nil
 }
 
 // Close waits for the commit under way and closes the file. What comes later fails with
@@ -110,7 +124,9 @@ func (s *Store) Close() error {
 		errs = append(errs, s.queue.Do(context.Background(), func(*session) error {
 			close(s.closed)
 			return nil
-		}), s.writer.close())
+		}))
+		s.background.Wait()
+		errs = append(errs, s.writer.close())
 		for range readersMax {
 			errs = append(errs, (<-s.readers).close())
 		}
