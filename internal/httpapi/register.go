@@ -32,16 +32,17 @@ func tags(role Role) []*huma.Tag {
 	return out
 }
 
-// register adds every operation.
+// register adds every operation. The router tries one after the other: first comes what is
+// asked most.
 func (a *API) register() {
-	a.registerSession()
-	a.registerBuildings()
-	a.registerUnits()
 	a.registerTickets()
 	a.registerMessages()
 	a.registerMedia()
 	a.registerDevices()
 	a.registerAlarms()
+	a.registerUnits()
+	a.registerBuildings()
+	a.registerSession()
 	a.registerConflicts()
 	a.registerAudit()
 	a.registerSync()

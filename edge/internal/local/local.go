@@ -23,7 +23,10 @@ type Tables interface {
 }
 
 // Store reads and writes the tables. It is safe for concurrent use.
-type Store struct{ tables Tables }
+type Store struct {
+	tables Tables
+	live   live
+}
 
 // New makes a store over tables that are migrated.
 func New(tables Tables) *Store { return &Store{tables: tables} }

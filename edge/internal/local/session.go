@@ -24,6 +24,7 @@ const (
 
 // CreateSession implements auth.SessionStore.
 func (s *Store) CreateSession(ctx context.Context, row auth.Session) error {
+	defer s.live.forget()
 	_, err := s.exec(ctx, "create session", insertSession, sessionArgs(row)...)
 	return err
 }
@@ -80,6 +81,7 @@ func oneSession(ctx context.Context, q querier, hash auth.TokenHash) (auth.Sessi
 // Rotate implements auth.SessionStore. There is one writer, so the look and the change are
 // of one moment.
 func (s *Store) Rotate(ctx context.Context, old auth.TokenHash, next auth.Session) error {
+	defer s.live.forget()
 	err := s.tables.Local(ctx, func(tx *sql.Tx) error {
 		row, err := oneSession(ctx, tx, old)
 		switch {
@@ -105,28 +107,38 @@ func (s *Store) Rotate(ctx context.Context, old auth.TokenHash, next auth.Sessio
 
 // RevokeFamily implements auth.SessionStore.
 func (s *Store) RevokeFamily(ctx context.Context, family record.ID, at time.Time) error {
+	defer s.live.forget()
 	_, err := s.exec(ctx, "revoke session", `UPDATE session SET revoked_at = ? WHERE family = ? AND revoked_at IS NULL`, milli(at), family[:])
 	return err
 }
 
 // RevokePerson implements auth.SessionStore.
 func (s *Store) RevokePerson(ctx context.Context, person record.ID, at time.Time) error {
+	defer s.live.forget()
 	_, err := s.exec(ctx, "revoke sessions of a person", `UPDATE session SET revoked_at = ? WHERE person = ? AND revoked_at IS NULL`, milli(at), person[:])
 	return err
 }
 
 // DeleteExpired implements auth.SessionStore.
 func (s *Store) DeleteExpired(ctx context.Context, before time.Time) (int, error) {
+	defer s.live.forget()
 	n, err := s.exec(ctx, "delete expired sessions", `DELETE FROM session WHERE expires_at < ?`, milli(before))
 	return int(n), err
 }
 
 // FamilyLive implements auth.Liveness.
 func (s *Store) FamilyLive(ctx context.Context, family record.ID) (bool, error) {
+	known, changes := s.live.find(family)
+	if known {
+		return true, nil
+	}
 	var live bool
 	err := s.tables.DB().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM session WHERE family = ? AND revoked_at IS NULL)`, family[:]).Scan(&live)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, fmt.Errorf("look up session: %w", err)
+	}
+	if live {
+		s.live.keep(changes, family)
 	}
 	return live, nil
 }

@@ -169,6 +169,7 @@ type session struct {
 	moved   []record.ID // buildings whose feed moved
 	bytes   int         // of what was saved
 	begun   bool        // the call that runs may have written
+	careful bool        // each call that writes has a savepoint
 }
 
 // begins comes before the first write of a call, which a failure takes back.
@@ -177,11 +178,27 @@ func (t *session) begins() error {
 		return nil
 	}
 	t.begun = true
+	if !t.careful {
+		return nil
+	}
 	return t.conn.exec("SAVEPOINT call")
 }
 
-// commit runs a batch in one transaction, each call in a savepoint, and makes it durable.
+// errAnew says that a call failed that had written, where nothing can take that back alone.
+var errAnew = errors.New("sqlitestore: a call of the batch failed")
+
+// commit runs a batch in one transaction and makes it durable. Calls that write and then fail
+// are rare, and a savepoint for each has SQLite copy every page that it changes: so the first
+// time goes without, and where one failed the batch runs anew, each call in a savepoint.
 func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
+	err := s.attempt(batch, false)
+	if errors.Is(err, errAnew) {
+		return s.attempt(batch, true)
+	}
+	return err
+}
+
+func (s *Store) attempt(batch []*groupcommit.Call[*session], careful bool) error {
 	select {
 	case <-s.closed:
 		return fmt.Errorf("%w: store is closed", replica.ErrBusy)
@@ -192,9 +209,16 @@ func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 	if err != nil {
 		return fmt.Errorf("%w: begin: %w", replica.ErrBusy, errors.Join(err, s.writer.discard()))
 	}
-	t := &session{conn: s.writer, tx: tx, hot: &s.hot, changes: newChanges(), own: newChanges()}
+	t := &session{conn: s.writer, tx: tx, hot: &s.hot, changes: newChanges(), own: newChanges(), careful: careful || len(batch) == 1}
 	for _, call := range batch {
-		if err := t.try(call); err != nil {
+		err := t.try(call)
+		if errors.Is(err, errAnew) {
+			if err := tx.Rollback(); err != nil {
+				return s.abandon(tx, err)
+			}
+			return errAnew
+		}
+		if err != nil {
 			return s.abandon(tx, err)
 		}
 	}
@@ -214,7 +238,7 @@ func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 	return nil
 }
 
-// try runs one call; an error means that the whole transaction is gone.
+// try runs one call; an error means that the whole transaction is gone, or goes.
 func (t *session) try(call *groupcommit.Call[*session]) error {
 	t.begun = false
 	moved := len(t.moved)
@@ -223,11 +247,14 @@ func (t *session) try(call *groupcommit.Call[*session]) error {
 		if !t.begun {
 			return nil
 		}
+		if !t.careful {
+			return errAnew
+		}
 		if err := t.conn.exec("ROLLBACK TO call"); err != nil {
 			return err
 		}
 	}
-	if !t.begun {
+	if !t.begun || !t.careful {
 		return nil
 	}
 	return t.conn.exec("RELEASE call")
