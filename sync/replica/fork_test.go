@@ -504,3 +504,30 @@ func TestForkBelowLaterRuns(t *testing.T) {
 	same(t, edge, cloud)
 	same(t, twin, cloud)
 }
+
+// A phone brings what it was shown in one branch to the cloud, which has no event of either. The
+// other branch comes first: its node sees by the head that the cloud names who else wrote
+// under its replica (SPEC R30, R33).
+func TestForkKnownByAReturnedHead(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.write(ticket(1), text("title", "common"))
+	l.meet(edge, cloud)
+	twin := edge.copyOf("edge")
+	edge.write(ticket(1), text("note", "one branch"))
+	edge.write(ticket(2), text("note", "more of it"))
+	p := l.phone("ann")
+	edge.pull(p)
+	cloud.pull(p)
+	cloud.giveBack(p)
+	want(t, "returned", values(cloud.record(ticket(1)), "note"), []string{"one branch"})
+	twin.write(ticket(1), text("status", "the other"))
+	l.meet(twin, cloud)
+	want(t, "of the branch that the phone brought", distinct(values(cloud.record(ticket(1)), "note")), []string{"one branch"})
+	want(t, "of the other", values(cloud.record(ticket(1)), "status"), []string{"the other"})
+	l.meet(edge, cloud)
+	l.meet(twin, cloud)
+	want(t, "in the end", distinct(values(twin.record(ticket(2)), "note")), []string{"more of it"})
+	same(t, edge, cloud)
+	same(t, twin, cloud)
+}

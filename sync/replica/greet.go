@@ -56,6 +56,9 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	need := Need{Peer: peer.Node}
 	for _, held := range h.Held {
 		need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.N})
+		if held.Signed != nil && held.Signed.N != held.N {
+			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Signed.N})
+		}
 		need.Chains = append(need.Chains, held.Replica)
 		if held.Fork > 1 {
 			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Fork - 1})
@@ -184,6 +187,10 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		}
 		if held.Signed != nil && l.admitHead(*held.Signed) == wire.CodeChainFork {
 			g.Forks = append(g.Forks, held.Replica)
+			if l.mine(held.Replica) {
+				// A copy wrote what it signs, and may never come: what both sides hold is common.
+				l.decide(held.Replica, min(held.N, c.Held)+1)
+			}
 			continue
 		}
 		if before, ok := l.parted(held, listed); ok {
