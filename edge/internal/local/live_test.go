@@ -33,7 +33,9 @@ func TestEndedSessionIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	ann, bob := record.DerivedID("ann"), record.DerivedID("bob")
 	for name, end := range map[string]func(context.Context, *local.Store, record.ID) error{
-		"SignedOut":  func(ctx context.Context, s *local.Store, family record.ID) error { return s.RevokeFamily(ctx, family, t0) },
+		"SignedOut": func(ctx context.Context, s *local.Store, family record.ID) error {
+			return s.RevokeFamily(ctx, family, t0)
+		},
 		"Everywhere": func(ctx context.Context, s *local.Store, _ record.ID) error { return s.RevokePerson(ctx, ann, t0) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,10 +12,12 @@ import (
 
 // The two halves of a feed, each in the order of its index of positions. SQLite searches by
 // the first of two lower bounds, so the caller's comes first: by the other, which only makes
-// the partial index fit, each page would walk all events before it.
+// the partial index fit, each page would walk all events before it. The plus hides a parameter
+// from the planner: it would look whether its value makes the index fit, and so plan the
+// statement anew for each page.
 const (
 	selectFeedEvents = `SELECT position, n, replica, hash, body, details FROM event
-		WHERE building = ?1 AND position > ?2 AND position > 0 ORDER BY position LIMIT ?3`
+		WHERE building = ?1 AND position > +?2 AND position > 0 ORDER BY position LIMIT ?3`
 	selectFeedRecords = `SELECT position, kind, id, body FROM record WHERE building = ?1 AND position > ?2 ORDER BY position LIMIT ?3`
 	// feedChunk is how many events of a page share an allocation.
 	feedChunk = 64

@@ -1,9 +1,14 @@
 package sqlitestore
 
 import (
+	"database/sql"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"modernc.org/sqlite"
 
 	"estate/internal/desk"
 	"estate/schema"
@@ -100,7 +105,7 @@ func TestPartialIndexesAskNoParameter(t *testing.T) {
 		}
 		seen++
 		_, condition, _ := strings.Cut(text, " WHERE ")
-		// No statement that runs often compares these with a parameter: the feed is read by pages.
+		// TestFeedIsPlannedOnce looks at the one; the other's columns are compared with no parameter.
 		known := name == "event_position" || name == "phone_touch_unsettled"
 		if strings.ContainsAny(condition, "=<>") && !known {
 			t.Errorf("index %s holds rows where %s", name, condition)
@@ -108,6 +113,57 @@ func TestPartialIndexesAskNoParameter(t *testing.T) {
 	}
 	if err := rows.Err(); err != nil || seen < 3 {
 		t.Fatalf("%d partial indexes: %v", seen, err)
+	}
+}
+
+// TestFeedIsPlannedOnce: pages behind different positions are read by one plan.
+func TestFeedIsPlannedOnce(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
+	c, err := s.DB().Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	asked := 0 // what a statement may do, once for each of its plans
+	watch := func(fn sqlite.AuthorizerFn) {
+		t.Helper()
+		err := c.Raw(func(at any) error {
+			watched, ok := at.(sqlite.AuthorizerRegisterer)
+			if !ok {
+				return fmt.Errorf("driver %T plans unseen", at)
+			}
+			return watched.RegisterAuthorizer(fn)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	watch(func(sqlite.AuthorizerActionCode, string, string, string, string) sqlite.AuthorizerReturnCode {
+		asked++
+		return sqlite.AuthorizerOK
+	})
+	defer watch(nil)
+	for _, text := range []string{selectFeedEvents, selectFeedRecords} {
+		feed, err := c.PrepareContext(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = feed.Close() }()
+		planned := 0
+		for after := range 5 {
+			if after == 1 { // the first run reads the schema
+				planned = asked
+			}
+			var position, n int64
+			err := feed.QueryRowContext(t.Context(), []byte("building"), after, 10).Scan(&position, &n)
+			if !errors.Is(err, sql.ErrNoRows) {
+				t.Errorf("read an empty feed: %v", err)
+			}
+		}
+		if planned == 0 || asked != planned {
+			t.Errorf("asked %d times to plan it and %d times more to run it again: %s", planned, asked-planned, text)
+		}
 	}
 }
 
