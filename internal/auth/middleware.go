@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -106,8 +107,12 @@ func subprotocols(r *http.Request) []string {
 // withoutToken gives a request whose headers carry no token any more, so that no later
 // handler can log or echo it.
 func withoutToken(ctx context.Context, r *http.Request) *http.Request {
-	out := r.Clone(ctx)
+	out := r.WithContext(ctx)
+	out.Header = maps.Clone(r.Header) // values are replaced below, never changed in place
 	out.Header.Del(authorizationHeader)
+	if len(r.Header.Values(subprotocolHeader)) == 0 {
+		return out
+	}
 	var kept []string
 	for _, p := range subprotocols(r) {
 		if !strings.HasPrefix(p, SubprotocolBearer) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -81,7 +82,8 @@ func (a *API) observe(next http.Handler) http.Handler {
 		}
 		address := clientAddress(r, a.cfg.Limits.Proxies)
 		rec := &recorder{ResponseWriter: w}
-		ctx := obs.WithRequestID(r.Context(), id)
+		plain := r.Context() // the log would add the request's id a second time
+		ctx := obs.WithRequestID(plain, id)
 		ctx = context.WithValue(ctx, clientKey{}, auth.Client{ID: clip(r.Header.Get("X-Client-Id")), Agent: clip(r.UserAgent()), IP: address})
 		ctx = context.WithValue(ctx, recorderKey{}, rec)
 		r = r.WithContext(ctx)
@@ -93,7 +95,7 @@ func (a *API) observe(next http.Handler) http.Handler {
 			cut := cause != nil && a.recovered(rec, r, cause)
 			took := a.cfg.Now().Sub(start)
 			end(rec.route, method(r.Method), rec.status, took)
-			a.cfg.Log.InfoContext(ctx, "request", obs.Request(id), obs.Method(method(r.Method)), obs.Route(rec.route),
+			a.cfg.Log.LogAttrs(plain, slog.LevelInfo, "request", obs.Request(id), obs.Method(method(r.Method)), obs.Route(rec.route),
 				obs.Status(rec.status), obs.Bytes(rec.bytes), obs.Duration(took), obs.Client(address), obs.Person(text(rec.person)))
 			if cut {
 				panic(http.ErrAbortHandler)
