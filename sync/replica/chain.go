@@ -148,7 +148,7 @@ func (l *ledger) extend(c *Chain, in *incoming) string {
 	if c.Signed != nil && c.Signed.N == in.row.N && c.Signed.Hash != in.row.Hash {
 		return l.differs(in)
 	}
-	if c.Signed != nil && c.Signed.N == in.row.N {
+	if c.Signed != nil && c.Signed.N == in.row.N || c.Proof != nil && c.Proof.N == in.row.N && c.Proof.Hash != in.row.Hash {
 		c.Proof = nil
 	}
 	l.out.Events = append(l.out.Events, in.row)
@@ -277,7 +277,7 @@ func (l *ledger) admitHead(h record.Head) string {
 	if ok && known != h.Hash {
 		return wire.CodeChainFork
 	}
-	if c.sign(&h, ok && known == h.Hash) {
+	if c.sign(&h, ok && known == h.Hash, l.waits(c.Signed)) {
 		l.changed(h.Replica)
 		l.pass(c)
 	}
@@ -285,14 +285,15 @@ func (l *ledger) admitHead(h record.Head) string {
 }
 
 // sign keeps a head, and of those over events that are held the highest. It reports whether
-// that was news. same says that the event it names is known.
-func (c *Chain) sign(h *record.Head, same bool) bool {
+// that was news. same says that the event it names is known, and waits that the one which the
+// head before names is behind a gap.
+func (c *Chain) sign(h *record.Head, same, waits bool) bool {
 	held := h.N <= c.Held && same || h.N == c.Held && c.Hash == h.Hash
 	switch higher := c.Signed == nil || h.N > c.Signed.N; {
 	case higher && held:
 		c.Signed, c.Proof = h, nil
 	case higher:
-		if c.Proof == nil && c.Signed != nil && c.Signed.N <= c.Held {
+		if c.Proof == nil && c.Signed != nil && (waits || c.Signed.N <= c.Held) {
 			c.Proof = c.Signed
 		}
 		c.Signed = h
@@ -302,6 +303,11 @@ func (c *Chain) sign(h *record.Head, same bool) bool {
 		return false
 	}
 	return true
+}
+
+// waits reports whether the event that a head names waits behind a gap.
+func (l *ledger) waits(h *record.Head) bool {
+	return h != nil && slices.ContainsFunc(l.waiting[h.Replica], func(r EventRow) bool { return r.N == h.N && r.Hash == h.Hash })
 }
 
 // admitReceipt takes a peer's statement of what it holds.

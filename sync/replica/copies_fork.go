@@ -73,12 +73,15 @@ func (c *Copies) Doubt(first record.Dot) {
 	}
 }
 
-// doubted reports whether a state reaches numbers of the phone's own of which nobody can say
-// which transactions they mean here. Its own signature would prove the wrong ones.
+// Doubted reports whether nobody can say here which transaction a number of the phone's own
+// means: its own signature might prove the wrong one.
+func (c *Copies) Doubted(d record.Dot) bool {
+	first, doubted := c.Doubts[d.Replica]
+	return doubted && d.N >= first
+}
+
+// doubted reports whether a state reaches such numbers, before a server has decided on them.
 func (c *Copies) doubted(item wire.RecordItem) bool {
 	r, err := record.Decode(item.Body)
-	return err == nil && slices.ContainsFunc(numbers(r), func(d record.Dot) bool {
-		first, doubted := c.Doubts[d.Replica]
-		return doubted && d.N >= first && c.Forks[d.Replica] == 0
-	})
+	return err == nil && slices.ContainsFunc(numbers(r), func(d record.Dot) bool { return c.Doubted(d) && c.Forks[d.Replica] == 0 })
 }

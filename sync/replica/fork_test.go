@@ -531,3 +531,32 @@ func TestForkKnownByAReturnedHead(t *testing.T) {
 	same(t, edge, cloud)
 	same(t, twin, cloud)
 }
+
+// A phone signs two transactions under one number, and of one an edge has only the signature:
+// it holds up nobody's line, and what the cloud has of the chain comes through (SPEC R33).
+func TestForkByAHeadAlone(t *testing.T) {
+	for name, beyond := range map[string]uint64{"the next number": 0, "the last one": 3, "one that nobody wrote": 9} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			edge, cloud := l.pair()
+			p := l.phone("ann")
+			last := l.edit(p, p.Set(ticket(1), "title", "common"))
+			push := p.Push(last.Replica, 10)
+			push.Head = record.SignHead(p.Key, home, last.Replica, last.N+1+beyond, record.Hash{1})
+			if _, err := edge.tryPush(p, yes, push); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 4 {
+				l.edit(p, p.Set(ticket(1+i), "title", "later"))
+			}
+			cloud.push(p, yes)
+			edge.write(ticket(9), text("title", "another's"))
+			l.meet(edge, cloud)
+			l.meet(edge, cloud)
+			for i := range 4 {
+				want(t, "title", values(edge.record(ticket(1+i)), "title"), []string{"later"})
+			}
+			same(t, edge, cloud)
+		})
+	}
+}

@@ -152,6 +152,22 @@ func (n *Node) untold(ctx context.Context, building record.ID, peer Peer, h wire
 	return slices.DeleteFunc(receipts, func(r record.Receipt) bool { return r.Settled <= told[r.Replica] }), err
 }
 
+// contradicted takes a signed head over another history than the one here, of a chain that is
+// equal as far as the peer holds it.
+func (l *ledger) contradicted(g *Greeting, c *Chain, held wire.Held, same bool) {
+	g.Forks = append(g.Forks, held.Replica)
+	switch {
+	case l.mine(held.Replica):
+		// A copy wrote what it signs, and may never come: what both sides hold is common.
+		l.decide(held.Replica, min(held.N, c.Held)+1)
+	case l.node.Tier == record.TierCloud && same && c.Card != nil:
+		// The peer has no event of the other branch, and nobody may ever have: the signature is
+		// enough.
+		l.decide(held.Replica, held.N+1)
+		g.Held[held.Replica] = ^uint64(0)
+	}
+}
+
 func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains []Chain) {
 	listed := map[record.ReplicaID]bool{}
 	for _, held := range h.Held {
@@ -186,11 +202,7 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			continue
 		}
 		if held.Signed != nil && l.admitHead(*held.Signed) == wire.CodeChainFork {
-			g.Forks = append(g.Forks, held.Replica)
-			if l.mine(held.Replica) {
-				// A copy wrote what it signs, and may never come: what both sides hold is common.
-				l.decide(held.Replica, min(held.N, c.Held)+1)
-			}
+			l.contradicted(g, c, held, ok)
 			continue
 		}
 		if before, ok := l.parted(held, listed); ok {

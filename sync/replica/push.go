@@ -186,9 +186,8 @@ func (p *push) branches(l *ledger, e *incoming) bool {
 	case !e.unreadable && e.row.N == c.Held+1 && c.Held > 0 && e.event.Prev != c.Hash:
 		return true
 	}
-	// What follows one of another branch is of it, too.
-	last := slices.IndexFunc(p.events, func(o *incoming) bool { return o == e }) - 1
-	return last >= 0 && !slices.Contains(p.taken, p.events[last]) && e.event.Prev == p.events[last].row.Hash
+	// What comes after one of another branch is of that branch, too.
+	return slices.ContainsFunc(p.events, func(o *incoming) bool { return o.row.N < e.row.N && !slices.Contains(p.taken, o) })
 }
 
 // holds reports whether an event is part of its chain by now.

@@ -54,7 +54,7 @@ func (p *Phone) prove(push *wire.Push) {
 // own proves a number of one of the phone's own replicas.
 func (p *Phone) own(d record.Dot) (record.Head, wire.EventItem, bool) {
 	c := p.State.Chains[d.Replica]
-	if c == nil || c.Head.N < d.N {
+	if c == nil || c.Head.N < d.N || p.State.Copies.Doubted(d) {
 		return record.Head{}, wire.EventItem{}, false
 	}
 	return record.SignHead(p.Key, p.Building, d.Replica, d.N, c.Hashes[d.N-1]), c.Events[0], true

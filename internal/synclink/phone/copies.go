@@ -125,7 +125,7 @@ func (o *Outbox) ownProof() func(record.Dot) (record.Head, wire.EventItem, bool)
 	return func(d record.Dot) (record.Head, wire.EventItem, bool) {
 		hash, ours := o.state.hashes[d]
 		card, kept := cards[d.Replica]
-		if !ours || !kept {
+		if !ours || !kept || o.state.copies.Doubted(d) {
 			return record.Head{}, wire.EventItem{}, false
 		}
 		return record.SignHead(o.config.Key, o.config.Building, d.Replica, d.N, hash), card, true
