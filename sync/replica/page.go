@@ -76,6 +76,9 @@ func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, 
 	if err != nil {
 		return Applied{}, err
 	}
+	if s, ok := n.Store.(Overlapper); !ok || !s.Overlaps() {
+		decided = nil
+	}
 	candidates := content.records
 	a := &application{node: n, building: building, peer: peer, page: p, events: events, alarms: slices.Concat(content.codes, distrusted), decided: decided}
 	if err := a.withCited(ctx, func() error { return a.run(ctx, candidates) }); err != nil {

@@ -51,6 +51,11 @@ type Foreseer interface {
 	UpdateFor(ctx context.Context, building record.ID, need Need, fn func(Tx) error) error
 }
 
+// Overlapper is what a store offers besides in which one Update can be decided while the one
+// before it is being made durable. For another, to decide on a page early would only make
+// transactions of fewer pages.
+type Overlapper interface{ Overlaps() bool }
+
 // Tx is one transaction under the building's lock.
 type Tx interface {
 	// Load reads current state. Reads see what this transaction saved.

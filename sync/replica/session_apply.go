@@ -24,7 +24,7 @@ func (s *Session) pumpPages() {
 	for _, u := range i.underWay {
 		taken += u.pages
 	}
-	if taken == len(i.queue) || !s.mayApply() {
+	if taken == len(i.queue) || !s.mayApply() || taken > 0 && !i.full(taken) {
 		return
 	}
 	i.applying.start()
@@ -45,6 +45,17 @@ func (s *Session) mayApply() bool {
 	default:
 		return i.underWay[n-1].decided && i.underWay[n-1].end == nil && (!o.moved || s.now-o.readAt < readEvery)
 	}
+}
+
+// full reports whether the pages from one on are as many as one transaction takes. Fewer do not
+// go beside another: more will have come when that one is written, and to commit costs the same.
+func (i *inbound) full(from int) bool {
+	cost, last := uint64(0), uint64(0)
+	for _, p := range i.queue[from:] {
+		last = PageCost(p.Page)
+		cost += last
+	}
+	return cost+last > joinMax
 }
 
 func (s *Session) pageDecided(e PageDecided) {

@@ -39,6 +39,9 @@ var (
 	errOther = errors.New("pgstore: another wrote in between")
 )
 
+// Overlaps implements replica.Overlapper.
+func (s *Store) Overlaps() bool { return true }
+
 // promise is what a transaction leaves behind if it commits: all that the next may ask for
 // and that is not to be seen yet. It is not changed once it is given.
 type promise struct {

@@ -79,7 +79,10 @@ type Store struct {
 	loads  groupcommit.Keyed[record.ID, *loadGatherer]
 }
 
-var _ replica.Store = (*Store)(nil)
+var (
+	_ replica.Store      = (*Store)(nil)
+	_ replica.Overlapper = (*Store)(nil)
+)
 
 // Open connects to the database at url, migrates it (one process at a time), projects kinds
 // that this release knows better than the last, and starts listening for commits of other
