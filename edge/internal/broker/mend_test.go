@@ -63,14 +63,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(4 * wait)
-	for tick := time.NewTicker(50 * time.Millisecond); f.b.Trouble() != ""; {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("still down: %s\n%s", f.b.Trouble(), f.log)
-		}
-	}
+	mended(t, f)
 	if f.b.Addr() != before || f.b.StoreMovedTo() != "" {
 		t.Errorf("address %s, before %s; store moved to %q", f.b.Addr(), before, f.b.StoreMovedTo())
 	}
@@ -119,14 +112,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.After(4 * wait)
-	for tick := time.NewTicker(50 * time.Millisecond); f.b.Trouble() != ""; {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("still down: %s\n%s", f.b.Trouble(), f.log)
-		}
-	}
+	mended(t, f)
 	if m := inside(t, f, "reader", false).next(t); m.payload != "kept" || f.b.StoreMovedTo() != "" {
 		t.Fatalf("got %+v, store moved to %q", m, f.b.StoreMovedTo())
 	}
@@ -145,6 +131,20 @@ func mend(t *testing.T, f *fixture) {
 		}
 		f.b.Close()
 	})
+}
+
+// mended waits until the broker is back.
+func mended(t *testing.T, f *fixture) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(4 * wait); f.b.Trouble() != ""; {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("still down: %s\n%s", f.b.Trouble(), f.log)
+		}
+	}
 }
 
 // fill leaves no byte free.
