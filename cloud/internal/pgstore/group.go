@@ -71,7 +71,7 @@ func (s statement) turn() int {
 const (
 	beginStatement = `BEGIN ISOLATION LEVEL READ COMMITTED`
 	lockStatement  = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored,
-		CASE set_config('enable_seqscan', 'off', true) WHEN 'off' THEN pg_current_xact_id()::text END FROM building_state WHERE building = $1 FOR UPDATE`
+		CASE WHEN set_config('enable_seqscan', 'off', true) || set_config('plan_cache_mode', 'force_generic_plan', true) <> '' THEN pg_current_xact_id()::text END FROM building_state WHERE building = $1 FOR UPDATE`
 	firstStatement = `INSERT INTO building_state (building, boot, replica, n, head, stamp, clock_offset, position)
 		VALUES ($1, $2, $2, 0, '', 0, 0, 0) ON CONFLICT DO NOTHING`
 	statusStatement = `SELECT coalesce(pg_xact_status($1::text::xid8), 'unknown')`

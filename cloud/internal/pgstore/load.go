@@ -20,8 +20,12 @@ import (
 // costs more than the look-up.
 const (
 	snapshotStatement = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`
-	selectState       = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored, '' FROM building_state WHERE building = $1`
-	selectRecords     = `SELECT k.kind, k.id, r.position, r.body FROM unnest((SELECT $2::text[]), (SELECT $3::uuid[])) AS k (kind, id), LATERAL
+	// selectState is asked first and has those that follow planned once on a connection: a page
+	// of a hundred records, as each of a fleet brings, would else cost more to plan than to look
+	// up. (Lists that people ask for have conditions that only a plan of their own can drop.)
+	selectState = `SELECT boot, replica, n, head, stamp, clock_offset, position, stored,
+		left(set_config('plan_cache_mode', 'force_generic_plan', true), 0) FROM building_state WHERE building = $1`
+	selectRecords = `SELECT k.kind, k.id, r.position, r.body FROM unnest((SELECT $2::text[]), (SELECT $3::uuid[])) AS k (kind, id), LATERAL
 		(SELECT position, body FROM record WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) r`
 	selectTouches = `SELECT k.kind, k.id, t.field, t.replica, t.n, t.covered, t.refused FROM unnest((SELECT $2::text[]), (SELECT $3::uuid[])) AS k (kind, id), LATERAL
 		(SELECT field, replica, n, covered, refused FROM phone_touch WHERE building = $1 AND kind = k.kind AND id = k.id OFFSET 0) t

@@ -39,8 +39,21 @@ func TestSmallReadsArePlannedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// What a page of few records asks for.
+		err = s.Update(t.Context(), readBuilding, func(tx replica.Tx) error {
+			_, err := tx.Load(t.Context(), replica.Need{Keys: []record.Key{key}, HeldBack: []record.Key{key}, Peer: readBuilding, Quarantine: 10,
+				Chains: []record.ReplicaID{readBuilding}, Waiting: []record.ReplicaID{readBuilding}, Events: []record.Dot{{Replica: readBuilding, N: uint64(n)}}})
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Feed(t.Context(), readBuilding, uint64(n), 10, 1<<20); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for _, text := range []string{selectRecords, selectTouches, q.shapes["tickets_by_code"].lead, selectState, lockStatement} {
+	for _, text := range []string{selectRecords, selectTouches, q.shapes["tickets_by_code"].lead, selectState, lockStatement,
+		lineage, selectWaiting, selectHashes, selectErasures, selectHeldBack, selectHeldBackOf, selectFeed} {
 		kept, anew := 0, 0
 		for _, c := range s.Pool().AcquireAllIdle(t.Context()) {
 			var k, a int
