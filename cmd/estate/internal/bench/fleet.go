@@ -199,7 +199,7 @@ const (
 	// soloMax bounds the backlog of the single edge: its rate does not change beyond.
 	soloMax = 100_000
 	// simulatedGC keeps the garbage of the simulated edges small beside what they hold.
-	simulatedGC = 50
+	simulatedGC = 25
 )
 
 // drained is how a backlog came in.
@@ -233,6 +233,7 @@ func (a *armada) drain(ctx context.Context, writers []*ship, each int, what stri
 		s.away.Store(true)
 		s.lose()
 	}
+	debug.FreeOSMemory() // what the last return left behind
 	total := len(writers) * each
 	_, err := a.drive(ctx, fmt.Sprintf("writing %d records at %s", total, what), 2, len(writers), func(ctx context.Context, _, i int) error {
 		for n := range each {
