@@ -139,8 +139,8 @@ func (l *ledger) extend(c *Chain, in *incoming) string {
 		return wire.CodeChainFork
 	}
 	if in.event.Card != nil {
-		if in.event.Card.Validate() != nil || l.crooked(c.Replica, in.event.Card) && !l.confessed(c.Replica, in) {
-			return wire.CodeEventMalformed
+		if code := l.crooked(c.Replica, in); code != "" {
+			return code
 		}
 		c.Card = in.event.Card
 		l.nameds()[c.Card.Predecessor.Replica] = true
@@ -162,27 +162,44 @@ func (l *ledger) extend(c *Chain, in *incoming) string {
 	return ""
 }
 
-// crooked reports whether a card's lineage cannot be: its predecessor's event at the named
-// number is another one, where that is held and signed, in one branch; or it would end in a
-// circle. Whatever circle there is was named before its last card came, for nobody knows a
-// hash of what is still to be written (SPEC R19).
-func (l *ledger) crooked(r record.ReplicaID, card *record.Card) bool {
-	p := card.Predecessor
-	switch before := l.chains[p.Replica]; {
-	case p.N == 0:
-		return false
-	case p.Replica == r:
-		return true
-	case before != nil && before.Held >= p.N && l.signedTo(p) == "":
-		hash, known := l.known[p]
-		if before.Held == p.N {
-			hash, known = before.Hash, true
-		}
-		if known && hash != card.PredecessorHash {
-			return true
-		}
+// crooked says what is wrong with a card whose lineage cannot be (SPEC R19). A node that names
+// another branch of what it wrote before was copied.
+func (l *ledger) crooked(r record.ReplicaID, in *incoming) string {
+	card := in.event.Card
+	switch {
+	case card.Validate() != nil || l.circles(r, card):
+		return wire.CodeEventMalformed
+	case !l.otherBranch(card) || l.confessed(r, in):
+		return ""
+	case card.Tier == record.TierPhone:
+		return wire.CodeEventMalformed
 	}
-	if !l.nameds()[r] {
+	return wire.CodeChainFork
+}
+
+// otherBranch reports whether a card's predecessor has another event at the named number,
+// where that is held and signed, in one branch.
+func (l *ledger) otherBranch(card *record.Card) bool {
+	p := card.Predecessor
+	before := l.chains[p.Replica]
+	if p.N == 0 || before == nil || before.Held < p.N || l.signedTo(p) != "" {
+		return false
+	}
+	hash, known := l.known[p]
+	if before.Held == p.N {
+		hash, known = before.Hash, true
+	}
+	return known && hash != card.PredecessorHash
+}
+
+// circles reports whether a card's lineage would end in a circle. Whatever circle there is was
+// named before its last card came, for nobody knows a hash of what is still to be written.
+func (l *ledger) circles(r record.ReplicaID, card *record.Card) bool {
+	p := card.Predecessor
+	if p.N > 0 && p.Replica == r {
+		return true
+	}
+	if p.N == 0 || !l.nameds()[r] {
 		return false
 	}
 	at := p.Replica

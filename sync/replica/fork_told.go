@@ -81,7 +81,7 @@ func (l *ledger) confessed(r record.ReplicaID, card *incoming) bool {
 			l.fork(d.Replica, d.N)
 		}
 	}
-	return !l.crooked(r, card.event.Card)
+	return !l.otherBranch(card.event.Card)
 }
 
 // ask wants the events of a later run of this node that a copy of it wrote, where its card
