@@ -39,6 +39,9 @@ func (n *Node) held(building record.ID, chains []Chain) []wire.Held {
 	var out []wire.Held
 	for _, c := range chains {
 		open := n.Tier == record.TierEdge && c.Card != nil && c.Card.Tier == record.TierPhone && c.Settled() < c.Held
+		// Nobody above said yet that this is what it has of the chain: a copy of this node may
+		// have brought another branch.
+		open = open || n.Tier == record.TierEdge && c.Card != nil && c.Card.Node == n.ID() && c.Receipted < c.Held
 		if c.Held == 0 || covered[c.Replica] == c.Held && c.Receipted <= c.Held && !open && c.Fork == 0 {
 			continue
 		}

@@ -194,8 +194,8 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		}
 		known, ok := l.known[record.Dot{Replica: held.Replica, N: held.N}]
 		short := held.N > c.Held && l.live(held.Replica) // somebody else writes under it
-		if next, ok := l.next(c, l.waiting[held.Replica]); ok && peer.Tier < n.Tier && next.Prev != c.Hash {
-			short = true // the upper side's next event follows another one than is held here
+		if next, ok := l.next(c, l.waiting[held.Replica]); ok && (peer.Tier < n.Tier || held.N > c.Held) && next.Prev != c.Hash {
+			short = true // the next event follows another one than is held here
 		}
 		if ok && known != held.Hash || c.Held == held.N && c.Held > 0 && c.Hash != held.Hash || short {
 			n.dispute(l, g, peer, c, held, l.proves(c, held))

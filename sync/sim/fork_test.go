@@ -44,3 +44,15 @@ func TestForks(t *testing.T) {
 		})
 	}
 }
+
+// Each of these runs once left a fork undecided for ever: what the two sides said in their
+// hellos and first pages did not tell which chain had two branches.
+func TestForksThatNobodySaw(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{75, 77, 87, 92, 3087, 3215, 3445, 3511} {
+		c := sim.Config{Seed: seed, Faults: sim.AllFaults() | sim.ForkEdge}
+		if _, err := sim.Run(c); err != nil {
+			t.Errorf("%v\nreplay: %s", err, c.Replay())
+		}
+	}
+}
