@@ -73,6 +73,9 @@ type Selection struct {
 	Limit int
 	// Count asks for the total besides.
 	Count bool
+	// Guess says that an answer as of a moment ago will do: what another process of the cloud
+	// wrote just now may be missing.
+	Guess bool
 }
 
 // TenantScope is what a tenant may see of a kind with units: their units' records, and

@@ -36,7 +36,7 @@ func (d *Desk) mintCode(ctx context.Context, building record.ID, prefix string, 
 	}
 	for chars := codeCharsMin; ; chars++ {
 		code := TicketCode(prefix, ticket, chars)
-		items, _, err := d.selectItems(ctx, Selection{Shape: shapeTicketsByCode, Building: building, Lead: record.Text(code), Limit: 2})
+		items, _, err := d.selectItems(ctx, Selection{Shape: shapeTicketsByCode, Building: building, Lead: record.Text(code), Limit: 2, Guess: true})
 		if err != nil {
 			return "", err
 		}

@@ -38,12 +38,15 @@ type group struct {
 	chains   map[record.ReplicaID]replica.Chain // as they stand here, as far as calls asked or saved
 	waiting  []replica.Effects
 	moved    bool
-	mark     int   // how many of the waiting effects are of earlier calls
-	sent     bool  // effects of the running call were sent
-	wrote    bool  // effects of any call were
-	broken   error // the transaction cannot go on, or the running call's Save failed
-	aborted  bool  // broken concerns the whole transaction
-	foreign  bool  // it may be the fault of a call before the running one
+	from     uint64   // the position before the first effects
+	leads    []uint64 // that a probe is to know once this is committed
+	unled    bool     // effects were saved of which no leads were taken
+	mark     int      // how many of the waiting effects are of earlier calls
+	sent     bool     // effects of the running call were sent
+	wrote    bool     // effects of any call were
+	broken   error    // the transaction cannot go on, or the running call's Save failed
+	aborted  bool     // broken concerns the whole transaction
+	foreign  bool     // it may be the fault of a call before the running one
 	// prior is what is laid over reads before the lock is taken; nil from then on.
 	prior *promise
 }
@@ -263,20 +266,30 @@ func (g *group) commit(t *turn, calls []*groupcommit.Call[*group]) error {
 	var refused *pgconn.PgError
 	switch {
 	case err == nil:
-		if g.moved {
-			g.store.moved(g.building, g.state.Position)
-		}
+		g.tell()
 		return nil
 	case errors.As(err, &refused) && !g.conn.IsClosed():
 		g.broken = err
 		return g.rollBack(calls)
 	default:
 		err = g.store.outcome(g.xid, g.Boot(), err)
-		if g.moved { // as far as anybody knows
-			g.store.moved(g.building, g.state.Position)
-		}
+		g.unled = true
+		g.tell() // as far as anybody knows
 		return err
 	}
+}
+
+// tell makes a commit known.
+func (g *group) tell() {
+	if !g.moved {
+		return
+	}
+	if g.unled {
+		g.store.probes.heard(g.building, g.state.Position)
+	} else {
+		g.store.probes.committed(g.building, g.from, g.state.Position, g.leads)
+	}
+	g.store.moved(g.building, g.state.Position)
 }
 
 // outcome finds out what became of a commit whose answer never came. Within one run of the

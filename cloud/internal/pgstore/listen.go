@@ -50,6 +50,7 @@ func (s *Store) listen(ctx context.Context, c *pgx.Conn) {
 			if ctx.Err() != nil {
 				return
 			}
+			s.probes.listen(false)
 			s.log.WarnContext(ctx, "listening for commits ended; connecting again", "error", err)
 		}
 		var err error
@@ -62,6 +63,7 @@ func (s *Store) listen(ctx context.Context, c *pgx.Conn) {
 			continue
 		}
 		pause = backOffMin
+		s.probes.listen(true)
 		s.log.InfoContext(ctx, "listening for commits")
 		s.watchers.Wake(record.ID{})
 	}
@@ -106,17 +108,21 @@ func (s *Store) compare(ctx context.Context, c *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
+	for building, position := range found {
+		s.probes.heard(building, position)
+	}
 	for _, building := range s.marks.compare(before, found) {
 		s.watchers.Wake(building)
 	}
 	return nil
 }
 
-// positions reads how far the feeds that are watched have come.
+// positions reads how far the feeds that are watched, or probed, have come.
 func (s *Store) positions(ctx context.Context, c *pgx.Conn) (map[record.ID]uint64, error) {
 	text, args := selectAllPositions, []any{}
+	probed := s.probes.tick()
 	if watched, all := s.watchers.Watched(); !all {
-		text, args = selectPositions, []any{uuids(watched)}
+		text, args = selectPositions, []any{uuids(append(watched, probed...))}
 	}
 	rows, err := c.Query(ctx, text, args...)
 	if err != nil {

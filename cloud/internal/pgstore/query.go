@@ -53,6 +53,9 @@ func (q *Queries) Select(ctx context.Context, s desk.Selection) (desk.Selected, 
 	if !ok {
 		return out, fmt.Errorf("select: no shape %q", s.Shape)
 	}
+	if q.nothing(ctx, shape, s) {
+		return out, nil
+	}
 	if shape.byLead(s) {
 		return q.selectLead(ctx, s)
 	}

@@ -23,6 +23,9 @@ type shapeText struct {
 	// lead looks several values of the lead up, where the shape selects by nothing else.
 	lead     string
 	leadType schema.Type
+	// allLeads and newLeads read leads for a probe, where the shape has one: of all records,
+	// and of those that moved behind a position.
+	allLeads, newLeads string
 }
 
 // queryText is a statement with what its parameters stand for, in order.
@@ -68,6 +71,12 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 	if shape.Lead != "" && shape.Order == "" && len(shape.Filters)+len(shape.Text) == 0 && !shape.Scoped && !shape.Hides {
 		f, _ := kind.Field(shape.Lead)
 		text.lead, text.leadType = leadText(kind.Name, f), f.Type
+	}
+	if shape.Probed {
+		lead, table := quote(shape.Lead), quote(kind.Name)
+		text.allLeads = "SELECT " + lead + " FROM " + table + " WHERE building = $1 LIMIT $2"
+		text.newLeads = "SELECT t." + lead + " FROM (SELECT id FROM record WHERE building = $1 AND position > 0 AND position > $3 AND kind = '" + kind.Name + "' LIMIT $2) r" +
+			" CROSS JOIN LATERAL (SELECT " + lead + " FROM " + table + " WHERE building = $1 AND id = r.id OFFSET 0) t"
 	}
 	return text
 }

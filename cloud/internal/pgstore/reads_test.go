@@ -26,20 +26,22 @@ func readTicket(n int) record.Key {
 
 // putTickets stores tickets [from, to), each with a code of its own.
 func putTickets(ctx context.Context, s *Store, from, to int) error {
-	return s.Update(ctx, readBuilding, func(tx replica.Tx) error {
-		have, err := tx.Load(ctx, replica.Need{})
-		if err != nil {
-			return err
-		}
-		e := replica.Effects{State: have.State}
-		for n := from; n < to; n++ {
-			e.State.Position++
-			dot := record.Dot{Replica: readAuthor, N: e.State.Position}
-			r := storetest.MakeRecord(readAuthor, dot.N, fmt.Sprint(n)).With("code", []record.Sibling{{Dot: dot, Stamp: 1, Class: record.Person, Value: record.Text(fmt.Sprintf("OAK-%d", n))}})
-			e.Records = append(e.Records, storetest.Row(readTicket(n), e.State.Position, r))
-		}
-		return tx.Save(ctx, e)
-	})
+	return s.Update(ctx, readBuilding, func(tx replica.Tx) error { return putTicketsIn(ctx, tx, from, to) })
+}
+
+func putTicketsIn(ctx context.Context, tx replica.Tx, from, to int) error {
+	have, err := tx.Load(ctx, replica.Need{})
+	if err != nil {
+		return err
+	}
+	e := replica.Effects{State: have.State}
+	for n := from; n < to; n++ {
+		e.State.Position++
+		dot := record.Dot{Replica: readAuthor, N: e.State.Position}
+		r := storetest.MakeRecord(readAuthor, dot.N, fmt.Sprint(n)).With("code", []record.Sibling{{Dot: dot, Stamp: 1, Class: record.Person, Value: record.Text(fmt.Sprintf("OAK-%d", n))}})
+		e.Records = append(e.Records, storetest.Row(readTicket(n), e.State.Position, r))
+	}
+	return tx.Save(ctx, e)
 }
 
 // blocked runs readers one after another while no record can be read, so that all after the

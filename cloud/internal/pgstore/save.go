@@ -57,6 +57,14 @@ func (g *group) Save(ctx context.Context, e replica.Effects) error {
 		return err
 	}
 	g.waiting = append(g.waiting, e)
+	if g.from == 0 {
+		g.from = g.state.Position
+	}
+	if g.store.probes.wants(g.building) {
+		g.leads = append(g.leads, g.store.leads(e.Records)...)
+	} else {
+		g.unled = true
+	}
 	g.state, g.stored = e.State, true
 	g.remember(e)
 	g.moved = g.moved || len(e.Records)+len(e.Events) > 0

@@ -67,6 +67,7 @@ type Store struct {
 	name                    string // that of this process among those that tell each other
 	marks                   marks
 	untold                  untold
+	probes                  probes
 	tellEvery, compareEvery time.Duration
 	readTimeout             time.Duration
 
@@ -106,7 +107,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	// Every statement has an index. A plan that was made while a table was tiny, and is kept,
 	// must not read all of a large one.
 	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
-	s := &Store{log: options.Log, name: rand.Text(), untold: untold{ready: make(chan struct{}, 1)},
+	s := &Store{log: options.Log, name: rand.Text(), probes: newProbes(), untold: untold{ready: make(chan struct{}, 1)},
 		tellEvery: cmp.Or(options.tellEvery, tellEvery), compareEvery: cmp.Or(options.compareEvery, compareEvery), readTimeout: cmp.Or(options.readTimeout, readTimeout)}
 	s.queues.New, s.loads.New = s.newQueue, s.newLoads
 	config.AfterConnect = s.greet

@@ -214,9 +214,11 @@ func (s *Store) heard(payload string) {
 		building, err := record.ParseID(id)
 		at, err2 := strconv.ParseUint(position, 10, 64)
 		if err != nil || err2 != nil {
+			s.probes.listen(true)
 			s.watchers.Wake(record.ID{})
 			return
 		}
+		s.probes.heard(building, at)
 		s.marks.raise(building, at)
 		s.watchers.Wake(building)
 	}
