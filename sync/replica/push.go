@@ -140,17 +140,19 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 		if e.row.N > p.head.N {
 			return refuse(wire.CodeBadSignature, "transaction %d beyond the signed head %d", e.row.N, p.head.N)
 		}
-		if err := p.own(l, e); err != nil {
-			return err
-		}
 		code := wire.CodeChainFork
-		if !p.branches(l, e) {
-			code = l.admitEvent(e)
+		if !follows(out, e) {
+			if err := p.own(l, e); err != nil {
+				return err
+			}
+			if !p.branches(l, e) && !p.parted(l, e) {
+				code = l.admitEvent(e)
+			}
 		}
 		switch {
 		case code == "" || l.holds(e):
 			p.taken = append(p.taken, e)
-		case code == wire.CodeChainFork && e.row.N > 1:
+		case code == wire.CodeChainFork && (e.row.N > 1 || p.parted(l, e)):
 			out.Results = append(out.Results, wire.PushResult{Dot: e.event.Dot(), Refused: []wire.RefusedPart{{Code: code}}})
 		default:
 			return refuse(code, "transaction %d of replica %s", e.row.N, e.row.Replica)
@@ -178,7 +180,7 @@ func (p *push) branches(l *ledger, e *incoming) bool {
 	known, held := l.known[e.event.Dot()]
 	switch {
 	case e.row.N < 2:
-		return false
+		return false // two cards under one id have nothing in common
 	case c.beyond(e.row.N):
 		return true
 	case held:
@@ -186,8 +188,19 @@ func (p *push) branches(l *ledger, e *incoming) bool {
 	case !e.unreadable && e.row.N == c.Held+1 && c.Held > 0 && e.event.Prev != c.Hash:
 		return true
 	}
-	// What comes after one of another branch is of that branch, too.
-	return slices.ContainsFunc(p.events, func(o *incoming) bool { return o.row.N < e.row.N && !slices.Contains(p.taken, o) })
+	return false
+}
+
+// parted reports whether an app was started anew in another branch than the one here: its
+// card names a number of its own one.
+func (p *push) parted(l *ledger, e *incoming) bool {
+	return e.event.Card != nil && e.event.Card.Predecessor.N > 1 && e.event.Card.Validate() == nil && l.otherBranch(e.event.Card)
+}
+
+// follows reports whether a transaction comes after one of another branch: it is of that
+// branch, too.
+func follows(out *wire.Pushed, e *incoming) bool {
+	return slices.ContainsFunc(out.Results, func(r wire.PushResult) bool { return r.Dot.Replica == e.row.Replica && r.Dot.N < e.row.N })
 }
 
 // holds reports whether an event is part of its chain by now.

@@ -101,7 +101,7 @@ func (o *Outbox) abandon(now int64, sent []wire.Push) (left bool, err error) {
 }
 
 func (o *Outbox) wasForked(r record.ReplicaID) bool {
-	return slices.ContainsFunc(o.state.forked, func(d record.Dot) bool { return d.Replica == r && d.N == firstOwn })
+	return slices.ContainsFunc(o.state.forked, func(d record.Dot) bool { return d.Replica == r && d.N <= firstOwn })
 }
 
 // fork ends the use of a replica that has two branches from a number on, and writes again,

@@ -145,6 +145,28 @@ func TestForkedPhone(t *testing.T) {
 	}
 }
 
+// SPEC R33, SPEC R19: the copy was started anew before it met a server that has the other
+// branch: its card names a number of its own branch there.
+func TestForkedPhoneRestarted(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	ours, theirs := w.copied("phone", "tess", tess, nil)
+	ours.report(leak, "ours")
+	theirs.report(leak, "theirs")
+	theirs.start()
+	after := record.DerivedID("ticket", "after")
+	theirs.report(after, "after")
+	ours.exchange(w.cloud)
+	theirs.exchange(w.cloud)
+	theirs.exchange(w.cloud)
+	if got := titles(w.cloud.stored(leak)); !slices.Equal(got, []string{"ours", "theirs"}) {
+		t.Errorf("the cloud has the titles %q", got)
+	}
+	if kept, _ := theirs.kept(); kept != 0 || w.cloud.title(after) != "after" || len(theirs.refusals()) != 0 {
+		t.Errorf("keeps %d, the cloud shows %q, refused %v", kept, w.cloud.title(after), theirs.refusals())
+	}
+}
+
 // SPEC R33: another person's phone was shown both branches. Once the servers have decided, it
 // shows what they hold, byte for byte: no value beyond the fork under its old name.
 func TestCopiesBeyondAFork(t *testing.T) {
