@@ -38,7 +38,7 @@ const (
 	ForkCloud                       // the cloud's database server is set back to an image of its memory: the same run, an older state
 )
 
-// AllFaults is everything at once but ForkEdge, which is asked for by name: what a phone
+// AllFaults is everything at once but the forks, which are asked for by name: what a phone
 // returns between two branches that no server has compared yet is still an open question
 // (sync/README.md).
 func AllFaults() Faults { return CloudPair<<1 - 1 }
