@@ -102,7 +102,11 @@ func (a *armada) launch(ctx context.Context, i int) (*ship, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.hold(c), nil
+		held := s.hold(c)
+		if s.away.Load() { // since: nobody else will close it
+			return nil, errors.Join(errCut, held.Close())
+		}
+		return held, nil
 	}
 	s.make = func(url string) (*synclink.Uplink, error) {
 		return synclink.NewUplink(synclink.UplinkConfig{Node: s.node, Watch: store.Watch, Building: s.building,
