@@ -38,10 +38,9 @@ const (
 	ForkCloud                       // the cloud's database server is set back to an image of its memory: the same run, an older state
 )
 
-// AllFaults is everything at once but the forks, which are asked for by name: what a phone
-// returns between two branches that no server has compared yet is still an open question
-// (sync/README.md).
-func AllFaults() Faults { return CloudPair<<1 - 1 }
+// AllFaults is everything at once but ForkPhone and ForkCloud, which are asked for by name: what
+// only phones saw of a cloud that was set back is still an open question (sync/README.md).
+func AllFaults() Faults { return ForkEdge<<1 - 1 }
 
 // Has reports whether all of these kinds are in the set.
 func (f Faults) Has(kinds Faults) bool { return f&kinds == kinds }

@@ -50,7 +50,7 @@ func TestForks(t *testing.T) {
 func TestForksThatNobodySaw(t *testing.T) {
 	t.Parallel()
 	for _, seed := range []uint64{75, 77, 87, 92, 3087, 3215, 3445, 3511} {
-		c := sim.Config{Seed: seed, Faults: sim.AllFaults() | sim.ForkEdge}
+		c := sim.Config{Seed: seed, Faults: sim.AllFaults()}
 		if _, err := sim.Run(c); err != nil {
 			t.Errorf("%v\nreplay: %s", err, c.Replay())
 		}
