@@ -3,7 +3,8 @@
 //
 // A building's row in building_state is its lock; writers of one process share commits.
 // The package must never decide anything about records (that is sync/replica's) and must
-// keep nothing in memory that another process could have changed.
+// keep nothing in memory that another process could have changed, but for what it knows to
+// lag by a notification, and answers guesses with: see probe.go.
 package pgstore
 
 import (
