@@ -15,14 +15,14 @@ const (
 	// logPagesFar is where the writer moves all of it, should the rest have failed. No reader
 	// of this package holds a snapshot for as long as that takes.
 	logPagesFar = 4 * logPagesMax
-	// passive moves what no reader needs, and keeps nobody from writing or reading.
-	passive = `PRAGMA wal_checkpoint(PASSIVE)`
+	// moveLog moves what no reader needs, and keeps nobody from writing or reading.
+	moveLog = `PRAGMA wal_checkpoint(PASSIVE)`
 )
 
 // checkpoint moves what is in the log into the file, and gives the length of the log as it
 // was when this began.
 func (c *conn) checkpoint() (pages uint64, err error) {
-	err = c.one(passive, nil, func(row []driver.Value) error {
+	err = c.one(moveLog, nil, func(row []driver.Value) error {
 		pages = number(row[1])
 		return nil
 	})

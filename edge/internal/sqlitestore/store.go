@@ -112,7 +112,7 @@ func (s *Store) open(ctx context.Context, tables []projection.Table) error {
 		return err
 	}
 	s.background.Add(1)
-	go s.checkpoints()
+	go s.checkpoints() //nolint:gosec // it lives as long as the store, not as the call that opens it
 	return nil
 }
 
