@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -15,6 +16,12 @@ const (
 	// restRounds is how often the collector runs in a rest: each round halves the stacks of
 	// goroutines that once went deep.
 	restRounds = 3
+	// idleBytes is what may gather in a rest before the collector runs again: heartbeats alone
+	// would use up all of headroomBytes before it did by itself.
+	idleBytes = 8 << 20
+	// quietBytes is what a process allocates between two looks that has a little work to do: it
+	// would want back at once what it gave away.
+	quietBytes = 16 << 20
 )
 
 // rest gives back what a burst of work took. A collector that waits for the heap to double
@@ -30,30 +37,50 @@ func (c *Cloud) rest(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if r.due(allocated()) {
+		switch r.due(allocated()) {
+		case release:
 			debug.FreeOSMemory()
+		case collect:
+			runtime.GC()
 		}
 	}
 }
 
 // resting tells a rest from a pause.
 type resting struct {
-	total uint64
-	left  int // rounds to go
+	total   uint64
+	left    int    // rounds to go
+	garbage uint64 // of the rest, since the last round
 }
 
-// due takes all that was ever allocated, and reports whether a round is to be run now.
-func (r *resting) due(total uint64) bool {
-	busy := total-r.total >= busyBytes
+// round is what a look at the memory leads to.
+type round int
+
+const (
+	nothing round = iota
+	collect       // the garbage of a little work
+	release       // to the system, what nothing needs
+)
+
+// due takes all that was ever allocated, and says what is to be done now.
+func (r *resting) due(total uint64) round {
+	made := total - r.total
 	r.total = total
+	r.garbage += made
 	switch {
-	case busy:
-		r.left = restRounds
+	case made >= busyBytes:
+		r.left, r.garbage = restRounds, 0
 	case r.left > 0:
-		r.left--
-		return true
+		r.left, r.garbage = r.left-1, 0
+		return release
+	case r.garbage >= idleBytes && made < quietBytes:
+		r.garbage = 0
+		return release
+	case r.garbage >= quietBytes:
+		r.garbage = 0
+		return collect
 	}
-	return false
+	return nothing
 }
 
 func allocated() uint64 {
