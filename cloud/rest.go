@@ -42,6 +42,7 @@ func (c *Cloud) rest(ctx context.Context) {
 			debug.FreeOSMemory()
 		case collect:
 			runtime.GC()
+		case nothing:
 		}
 	}
 }
