@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -181,9 +182,7 @@ func TestKilledInMidRequest(t *testing.T) {
 		must(t, json.Unmarshal(text, &info))
 		durable = info.Offset
 	}
-	killed := &node{t: t, dir: t.TempDir(), clock: n.clock} // the same files, at this moment
-	must(t, os.MkdirAll(filepath.Join(killed.dir, "media", "uploads"), 0o700))
-	must(t, os.CopyFS(filepath.Join(killed.dir, "media", "uploads", path.Base(at)), os.DirFS(folder)))
+	killed := &node{t: t, dir: snapshot(t, folder), clock: n.clock}
 	cut()
 	<-ended
 	killed.open()
@@ -196,6 +195,23 @@ func TestKilledInMidRequest(t *testing.T) {
 	wantStatus(t, killed.patch(at, offset, data[offset:]), http.StatusNoContent, "")
 	if !bytes.Equal(killed.content(hashOf(data)), data) {
 		t.Fatal("the blob has other bytes")
+	}
+}
+
+// snapshot copies an upload's folder, as a kill at this moment would leave it, into a new data
+// folder and returns that. A file renamed while it was copied (info.new becomes info) makes no
+// moment of the folder, so the copy begins anew.
+func snapshot(t *testing.T, folder string) string {
+	t.Helper()
+	for {
+		dir := t.TempDir()
+		uploads := filepath.Join(dir, "media", "uploads")
+		must(t, os.MkdirAll(uploads, 0o700))
+		err := os.CopyFS(filepath.Join(uploads, filepath.Base(folder)), os.DirFS(folder))
+		if !errors.Is(err, fs.ErrNotExist) {
+			must(t, err)
+			return dir
+		}
 	}
 }
 
