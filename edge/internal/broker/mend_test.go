@@ -39,8 +39,7 @@ func TestFullDisk(t *testing.T) {
 	before := f.b.Addr()
 	acked := map[string]bool{}
 	publish := func(c *client, text string) bool {
-		token := c.Publish("zigbee2mqtt/x", 1, false, text+strings.Repeat(" ", 4000))
-		if ok := token.WaitTimeout(time.Second) && token.Error() == nil; !ok {
+		if !c.acknowledged(t, c.Publish("zigbee2mqtt/x", 1, false, text+strings.Repeat(" ", 4000))) {
 			return false
 		}
 		acked[text] = true

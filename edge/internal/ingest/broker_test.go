@@ -199,7 +199,7 @@ func connect(t *testing.T, s server, gateway bool) *publisher {
 func (p *publisher) send(topic, payload string, retained bool) {
 	p.t.Helper()
 	tok := p.c.Publish(topic, 1, retained, payload)
-	if !tok.WaitTimeout(20*time.Second) || tok.Error() != nil {
+	if !tok.WaitTimeout(patience) || tok.Error() != nil {
 		p.t.Fatalf("publish to %s: %v", topic, tok.Error())
 	}
 }
@@ -213,7 +213,7 @@ func mosquittoPub(t *testing.T, s server, gateway bool, topic, payload string) {
 	if user != "" {
 		args = append(args, "-u", user, "-P", password, "-i", user)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil {
 		t.Fatalf("mosquitto_pub: %v: %s", err, out)

@@ -151,7 +151,7 @@ func badInputIsIsolated(t *testing.T, s server) {
 	p := connect(t, s, false)
 	errorTopic := make(chan string, 100)
 	tok := p.c.Subscribe("estate/v1/oak/dev/s1/error", 1, func(_ mqtt.Client, m mqtt.Message) { errorTopic <- string(m.Payload()) })
-	if !tok.WaitTimeout(20*time.Second) || tok.Error() != nil {
+	if !tok.WaitTimeout(patience) || tok.Error() != nil {
 		t.Fatal(tok.Error())
 	}
 	bad := []string{`{"leak":tr`, `{"leak":NaN}`, `{"leak":"banana"}`, `{"leak":{}}`, `[]`, `null`, ``, "\xff\xfe",
@@ -174,7 +174,7 @@ func badInputIsIsolated(t *testing.T, s server) {
 		if !strings.Contains(text, "not a JSON object") || !strings.Contains(text, s1State) {
 			t.Errorf("told the device %s", text)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Error("the device was not told")
 	}
 }
@@ -279,7 +279,7 @@ func burstIsStoredInBatchesWithAll(t *testing.T, s server) {
 		tokens = append(tokens, p.c.Publish(s1State, 1, false, fmt.Sprintf(`{"energy":%d}`, n)))
 	}
 	for _, tok := range tokens {
-		if !tok.WaitTimeout(20*time.Second) || tok.Error() != nil {
+		if !tok.WaitTimeout(patience) || tok.Error() != nil {
 			t.Fatalf("publish: %v", tok.Error())
 		}
 	}
@@ -300,7 +300,7 @@ func TestViolationReachesTheDevice(t *testing.T) {
 	p := connect(t, s, false)
 	told := make(chan string, 10)
 	tok := p.c.Subscribe("estate/v1/oak/dev/s1/error", 1, func(_ mqtt.Client, m mqtt.Message) { told <- string(m.Payload()) })
-	if !tok.WaitTimeout(20*time.Second) || tok.Error() != nil {
+	if !tok.WaitTimeout(patience) || tok.Error() != nil {
 		t.Fatal(tok.Error())
 	}
 	p.send("estate/v1/oak/dev/s2/state", `{"leak":true}`, false)
@@ -311,7 +311,7 @@ func TestViolationReachesTheDevice(t *testing.T) {
 		if !strings.Contains(text, "dev/s2/state") || !strings.Contains(text, "own branch") {
 			t.Errorf("told the device %s", text)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the device was not told")
 	}
 	if len(in.Refusals()) != 1 || in.Status().Counts.Messages != 0 {

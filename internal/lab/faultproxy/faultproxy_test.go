@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must happen; silence is how long
 // it watches that nothing does.
 const (
-	patience = 10 * time.Second
+	patience = time.Minute
 	silence  = 50 * time.Millisecond
 )
 
