@@ -2,8 +2,8 @@
 // node at hand: every hash, every signature, every link, and against what another node
 // signed for.
 //
-// The file holds events with their values, cards, signed heads and receipts, never the
-// records. Checking must never trust a line because another line of the same file says so,
+// The file holds events with their values, cards, signed heads and receipts, and what forks
+// left beside chains, never the records. Checking must never trust a line because another line of the same file says so,
 // except for what a signature or a hash binds.
 package audit
 
@@ -26,7 +26,7 @@ const chainsMax = 1 << 20
 
 // line is one line of the file. Type says which of the fields count.
 type line struct {
-	Type string `json:"type"` // header, head, receipt, event, end
+	Type string `json:"type"` // header, head, receipt, fork, branch, event, end
 
 	// header
 	Version    int        `json:"version,omitempty"`
@@ -35,18 +35,19 @@ type line struct {
 	PublicKey  []byte     `json:"public_key,omitempty"`
 	ExportedAt *time.Time `json:"exported_at,omitempty"`
 
-	// head, receipt, event
+	// head, receipt, fork (N is the first number with two events), branch, event
 	Replica   record.ID `json:"replica,omitzero"`
 	N         uint64    `json:"n,omitempty"`
 	Hash      string    `json:"hash,omitempty"`
 	Signature []byte    `json:"signature,omitempty"`
 
-	// event
+	// branch, event
 	Body    []byte `json:"body,omitempty"`
 	Details []byte `json:"details,omitempty"`
 
 	// end
 	Events uint64 `json:"events,omitempty"`
+	Beside uint64 `json:"beside,omitempty"` // branch lines
 }
 
 // The types of lines.
@@ -54,6 +55,8 @@ const (
 	typeHeader  = "header"
 	typeHead    = "head"
 	typeReceipt = "receipt"
+	typeFork    = "fork"
+	typeBranch  = "branch"
 	typeEvent   = "event"
 	typeEnd     = "end"
 )
@@ -111,6 +114,9 @@ type Report struct {
 	// Unsigned counts events behind the last number that their writer's signature reached
 	// here: they link, and their writer may still sign others.
 	Unsigned uint64
+	// Forks are the chains with branches, and Beside counts the events of those.
+	Forks  []Fork
+	Beside uint64
 }
 
 // Erasure is an event that erases the values of others.

@@ -24,12 +24,15 @@ type Source interface {
 	Chains(ctx context.Context, building record.ID) ([]replica.Chain, error)
 	// Events reads a replica's events with numbers in [from, to], in order, at most limit.
 	Events(ctx context.Context, building record.ID, replica record.ReplicaID, from, to uint64, limit int) ([]replica.EventRow, error)
+	// Branches reads events that lie beside a building's chains, by replica, number and hash, at
+	// most limit, beginning behind the one of which after has these three.
+	Branches(ctx context.Context, building record.ID, after replica.EventRow, limit int) ([]replica.EventRow, error)
 }
 
 // Export writes a building's chains as lines of JSON: a header, the signed heads of their
 // writers, the exporting node's receipts (its signed word of what it holds, which later
-// convicts whoever cuts a chain), then the events chain by chain, and an end. It reads and
-// writes as it goes, whatever the length.
+// convicts whoever cuts a chain), what forks left beside the chains, then the events chain by
+// chain, and an end. It reads and writes as it goes, whatever the length.
 func Export(ctx context.Context, source Source, key ed25519.PrivateKey, building record.ID, now time.Time, w io.Writer) error {
 	chains, err := source.Chains(ctx, building)
 	if err != nil {
@@ -49,9 +52,15 @@ func Export(ctx context.Context, source Source, key ed25519.PrivateKey, building
 		e.claims(key, c)
 	}
 	for _, c := range chains {
+		if c.Fork > 0 {
+			e.line(line{Type: typeFork, Replica: c.Replica, N: c.Fork})
+		}
+	}
+	e.branches(ctx)
+	for _, c := range chains {
 		e.events(ctx, c)
 	}
-	e.line(line{Type: typeEnd, Events: e.count})
+	e.line(line{Type: typeEnd, Events: e.count, Beside: e.beside})
 	if e.err != nil {
 		return fmt.Errorf("export audit: %w", e.err)
 	}
@@ -100,6 +109,7 @@ type exporter struct {
 	building record.ID
 	out      *json.Encoder
 	count    uint64
+	beside   uint64
 	err      error // the first; nothing is written after it
 }
 
@@ -111,16 +121,40 @@ func (e *exporter) line(l line) {
 
 // claims writes what is signed for a chain.
 func (e *exporter) claims(key ed25519.PrivateKey, c replica.Chain) {
-	head := c.Signed
+	head, proof := c.Signed, c.Proof
 	if c.Card != nil && c.Card.Node == record.NodeID(key.Public().(ed25519.PublicKey)) {
 		h := record.SignHead(key, e.building, c.Replica, c.Held, c.Hash)
-		head = &h
+		head, proof = &h, nil
 	}
-	if head != nil {
-		e.line(line{Type: typeHead, Replica: head.Replica, N: head.N, Hash: hashText(head.Hash), Signature: head.Signature})
+	for _, h := range []*record.Head{head, proof} {
+		if h != nil {
+			e.line(line{Type: typeHead, Replica: h.Replica, N: h.N, Hash: hashText(h.Hash), Signature: h.Signature})
+		}
 	}
 	r := record.SignReceipt(key, e.building, record.Receipt{Replica: c.Replica, N: c.Held, Hash: c.Hash})
 	e.line(line{Type: typeReceipt, Node: r.Issuer, Replica: r.Replica, N: r.N, Hash: hashText(r.Hash), Signature: r.Signature})
+}
+
+func (e *exporter) branches(ctx context.Context) {
+	for after := (replica.EventRow{}); e.err == nil; {
+		rows, err := e.source.Branches(ctx, e.building, after, eventsPerRead)
+		if err != nil {
+			e.err = fmt.Errorf("read branches: %w", err)
+			return
+		}
+		if len(rows) == 0 {
+			return
+		}
+		for _, r := range rows {
+			e.event(typeBranch, r)
+			e.beside++
+		}
+		after = rows[len(rows)-1]
+	}
+}
+
+func (e *exporter) event(kind string, r replica.EventRow) {
+	e.line(line{Type: kind, Replica: r.Replica, N: r.N, Hash: hashText(r.Hash), Body: r.Body, Details: r.Details})
 }
 
 func (e *exporter) events(ctx context.Context, c replica.Chain) {
@@ -134,7 +168,7 @@ func (e *exporter) events(ctx context.Context, c replica.Chain) {
 			return // what nobody holds any more is missing in the file, and the check says so
 		}
 		for _, r := range rows {
-			e.line(line{Type: typeEvent, Replica: r.Replica, N: r.N, Hash: hashText(r.Hash), Body: r.Body, Details: r.Details})
+			e.event(typeEvent, r)
 			e.count++
 			from = r.N + 1
 		}

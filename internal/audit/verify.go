@@ -18,7 +18,8 @@ import (
 // building. It returns the report as far as it came, and a *Broken for the first thing
 // that does not hold; any other error is of the reader.
 func Verify(r io.Reader, claims []Claim) (Report, error) {
-	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]sworn{}, others: claims, withheld: map[record.Dot]bool{}, erased: map[record.Dot]bool{}}
+	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]sworn{}, others: claims, withheld: map[record.Dot]bool{}, erased: map[record.Dot]bool{},
+		forks: map[record.ID]*Fork{}, beside: map[record.ID]besides{}, roots: map[record.Hash][]*beside{}}
 	for _, c := range claims {
 		v.claim(sworn{Claim: c})
 	}
@@ -48,13 +49,6 @@ type chain struct {
 	signed uint64 // up to where the writer's signature reached
 }
 
-// sworn is a claim that must hold. The signature is a writer's, to be checked once the
-// card tells the writer's key; other claims were checked when they were read.
-type sworn struct {
-	Claim
-	signature []byte
-}
-
 type verifier struct {
 	report  Report
 	public  []byte
@@ -66,7 +60,12 @@ type verifier struct {
 	// withheld are events that lack some value, erased those that the cloud's events name.
 	withheld map[record.Dot]bool
 	erased   map[record.Dot]bool
-	ended    bool
+	// forks and beside are what branches there are, roots the events beside chains by the hash
+	// that they follow.
+	forks  map[record.ID]*Fork
+	beside map[record.ID]besides
+	roots  map[record.Hash][]*beside
+	ended  bool
 }
 
 func (v *verifier) broken(format string, args ...any) *Broken {
@@ -97,10 +96,17 @@ func (v *verifier) take(raw []byte) error {
 		return v.head(l)
 	case typeReceipt:
 		return v.receipt(l)
+	case typeFork:
+		return v.fork(l)
+	case typeBranch:
+		return v.branch(l)
 	case typeEvent:
 		return v.event(l)
 	case typeEnd:
 		v.ended = true
+		if l.Beside != v.report.Beside {
+			return v.broken("the file was written with %d events beside chains and has %d", l.Beside, v.report.Beside)
+		}
 		if l.Events != v.report.Events {
 			return v.broken("the file was written with %d events and has %d", l.Events, v.report.Events)
 		}
@@ -126,48 +132,27 @@ func (v *verifier) header(l line) error {
 	return nil
 }
 
-// head keeps a writer's signed head until its chain's card, and so its key, was read.
-func (v *verifier) head(l line) error {
-	hash, ok := parseHash(l.Hash)
-	if !ok || l.N == 0 || v.chains[l.Replica] != nil {
-		return v.link(l, "the signed head is malformed or follows its chain")
+// decode reads an event and holds it to what stands beside it.
+func (v *verifier) decode(l line) (e record.Event, hash record.Hash, err error) {
+	if e, err = record.DecodeEvent(l.Body); err != nil {
+		return e, hash, v.link(l, "the event does not decode: %v", err)
 	}
-	if len(v.claimed) > chainsMax {
-		return v.broken("more than %d chains", chainsMax)
+	hash = record.HashEvent(l.Body)
+	switch {
+	case hashText(hash) != l.Hash:
+		return e, hash, v.link(l, "the event's bytes do not have the hash that stands beside them")
+	case e.Building != v.report.Building:
+		return e, hash, v.link(l, "the event belongs to building %s", e.Building)
+	case e.Replica != l.Replica || e.N != l.N:
+		return e, hash, v.link(l, "the line holds event %d of replica %s", e.N, e.Replica)
 	}
-	v.claim(sworn{Claim{Building: v.report.Building, Replica: l.Replica, N: l.N, Hash: hash, Source: "the writer's signed head"}, l.Signature})
-	return nil
-}
-
-func (v *verifier) claim(s sworn) { v.claimed[s.Replica] = append(v.claimed[s.Replica], s) }
-
-func (v *verifier) receipt(l line) error {
-	hash, ok := parseHash(l.Hash)
-	r := record.Receipt{Issuer: l.Node, Replica: l.Replica, N: l.N, Hash: hash, Signature: l.Signature}
-	if !ok || v.chains[l.Replica] != nil {
-		return v.link(l, "the receipt is malformed or follows its chain")
-	}
-	if r.Verify(v.report.Building, v.public) != nil {
-		return v.link(l, "the receipt's signature does not verify")
-	}
-	v.report.Receipts++
-	v.claim(sworn{Claim: Claim{Building: v.report.Building, Replica: l.Replica, N: l.N, Hash: hash, Source: "the exporting node's receipt"}})
-	return nil
+	return e, hash, nil
 }
 
 func (v *verifier) event(l line) error {
-	e, err := record.DecodeEvent(l.Body)
+	e, hash, err := v.decode(l)
 	if err != nil {
-		return v.link(l, "the event does not decode: %v", err)
-	}
-	hash := record.HashEvent(l.Body)
-	switch {
-	case hashText(hash) != l.Hash:
-		return v.link(l, "the event's bytes do not have the hash that stands beside them")
-	case e.Building != v.report.Building:
-		return v.link(l, "the event belongs to building %s", e.Building)
-	case e.Replica != l.Replica || e.N != l.N:
-		return v.link(l, "the line holds event %d of replica %s", e.N, e.Replica)
+		return err
 	}
 	c, err := v.follow(l, e)
 	if err != nil {
@@ -175,7 +160,8 @@ func (v *verifier) event(l line) error {
 	}
 	c.n, c.hash = e.N, hash
 	v.report.Events++
-	if err := v.details(l, e); err != nil {
+	v.rooted(c)
+	if err := v.values(l, e, func() { v.withheld[e.Dot()] = true }); err != nil {
 		return err
 	}
 	v.erasures(c, e)
@@ -218,6 +204,8 @@ func (v *verifier) follow(l line, e record.Event) (*chain, error) {
 		return nil, v.link(l, "the number stands twice or out of order")
 	case e.Prev != c.hash:
 		return nil, v.link(l, "does not link: the previous hash that it names is not that of event %d", c.n)
+	case v.forks[l.Replica] != nil && l.N >= v.forks[l.Replica].First:
+		return nil, v.link(l, "the chain goes on beyond its fork")
 	}
 	return c, nil
 }
@@ -232,9 +220,13 @@ func (v *verifier) predecessor(l line, card *record.Card) error {
 	if p.N == 0 {
 		return nil
 	}
+	continues := sworn{Claim: Claim{Replica: p.Replica, N: p.N, Hash: card.PredecessorHash, Source: "the card of replica " + l.Replica.String()}, writers: true}
 	before := v.chains[p.Replica]
 	if before == nil {
-		v.claim(sworn{Claim: Claim{Replica: p.Replica, N: p.N, Hash: card.PredecessorHash, Source: "the card of replica " + l.Replica.String()}})
+		v.claim(continues)
+		return nil
+	}
+	if before.n < p.N && v.elsewhere(continues) {
 		return nil
 	}
 	if before.n < p.N || before.n == p.N && before.hash != card.PredecessorHash {
@@ -246,10 +238,12 @@ func (v *verifier) predecessor(l line, card *record.Card) error {
 	return nil
 }
 
-func (v *verifier) details(l line, e record.Event) error {
+// values holds the values beside an event to their hashes; withheld is called where some are
+// missing.
+func (v *verifier) values(l line, e record.Event, withheld func()) error {
 	if len(l.Details) == 0 {
 		if len(e.Touches)+len(e.Refusals) > 0 {
-			v.withheld[e.Dot()] = true
+			withheld()
 		}
 		return nil
 	}
@@ -261,7 +255,7 @@ func (v *verifier) details(l line, e record.Event) error {
 		return v.link(l, "the values beside the event are not those that it hashed: %v", err)
 	}
 	if slices.ContainsFunc(d, record.Detail.Erased) {
-		v.withheld[e.Dot()] = true
+		withheld()
 	}
 	return nil
 }
@@ -283,42 +277,6 @@ func (v *verifier) count() {
 	}
 }
 
-// claims holds what was signed about the event just read.
-func (v *verifier) claims(l line, c *chain) error {
-	for _, claim := range v.claimed[l.Replica] {
-		if claim.N != c.n {
-			continue
-		}
-		if claim.signature != nil {
-			h := record.Head{Replica: l.Replica, N: claim.N, Hash: claim.Hash, Signature: claim.signature}
-			if h.Verify(v.report.Building, c.card.PublicKey) != nil {
-				return v.link(l, "the signed head does not verify with the key of the chain's card")
-			}
-			c.signed = c.n
-			v.report.Heads++
-		}
-		if claim.Hash != c.hash {
-			return v.link(l, "%s has another hash for this event: it was rewritten", claim.Source)
-		}
-	}
-	return nil
-}
-
-// endChain holds that nothing signed lies behind the end of the chain that was read.
-func (v *verifier) endChain() error {
-	c := v.chains[v.current]
-	if c == nil {
-		return nil
-	}
-	for _, claim := range v.claimed[v.current] {
-		if claim.N > c.n {
-			return &Broken{Replica: v.current, N: c.n + 1, Line: v.line, What: fmt.Sprintf("the tail is missing: %s reaches event %d", claim.Source, claim.N)}
-		}
-	}
-	v.report.Unsigned += c.n - c.signed
-	return nil
-}
-
 func (v *verifier) close() error {
 	v.line++
 	if !v.ended {
@@ -334,51 +292,6 @@ func (v *verifier) close() error {
 	}
 	v.report.Claims = len(v.others)
 	v.count()
+	v.forked()
 	return nil
-}
-
-// ReadClaims reads the receipts of another node's export of the same building: what that
-// node swears to hold. Their signatures are checked, the events are not read.
-func ReadClaims(r io.Reader) ([]Claim, error) {
-	v := verifier{chains: map[record.ID]*chain{}, claimed: map[record.ID][]sworn{}}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), lineBytesMax)
-	for lines.Scan() {
-		v.line++
-		var l line
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
-			return nil, v.broken("is not a line of an audit export")
-		}
-		var err error
-		switch {
-		case (v.line == 1) != (l.Type == typeHeader):
-			err = v.broken("the header must be the first line, and only that")
-		case l.Type == typeHeader:
-			err = v.header(l)
-		case l.Type == typeReceipt:
-			err = v.receipt(l)
-		case l.Type == typeEvent, l.Type == typeEnd:
-			return v.sworn(), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read the file: %w", err)
-	}
-	return v.sworn(), nil
-}
-
-// sworn lists what was claimed, in the name of the exporting node.
-func (v *verifier) sworn() []Claim {
-	var out []Claim
-	for _, claims := range v.claimed {
-		for _, c := range claims {
-			c.Source = "node " + v.report.Node.String()
-			out = append(out, c.Claim)
-		}
-	}
-	slices.SortFunc(out, func(a, b Claim) int { return a.Replica.Compare(b.Replica) })
-	return out
 }

@@ -108,15 +108,20 @@ func (d *data) load(need replica.Need) (replica.Have, error) {
 		have.Cursor = d.cursors[need.Peer]
 		have.Quarantine = d.quarantined(need.Peer, need.Quarantine, need.HeldBack)
 	}
-	for k, e := range d.branches {
-		if slices.Contains(need.Branches, k.dot) {
-			have.Branches = append(have.Branches, e)
+	return have, nil
+}
+
+func (d *data) branchesAfter(after replica.EventRow, limit int) (out []replica.EventRow) {
+	order := func(a, b replica.EventRow) int {
+		return cmp.Or(a.Replica.Compare(b.Replica), cmp.Compare(a.N, b.N), bytes.Compare(a.Hash[:], b.Hash[:]))
+	}
+	for _, e := range d.branches {
+		if order(e, after) > 0 {
+			out = append(out, e)
 		}
 	}
-	slices.SortFunc(have.Branches, func(a, b replica.EventRow) int {
-		return cmp.Or(a.Replica.Compare(b.Replica), cmp.Compare(a.N, b.N), bytes.Compare(a.Hash[:], b.Hash[:]))
-	})
-	return have, nil
+	slices.SortFunc(out, order)
+	return out[:min(len(out), max(limit, 0))]
 }
 
 // lineage adds a chain and those of its ancestors.

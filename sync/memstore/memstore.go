@@ -120,6 +120,16 @@ func (s *Store) Events(ctx context.Context, building record.ID, id record.Replic
 	return s.building(building).eventsOf(id, from, to, limit), nil
 }
 
+// Branches implements replica.Store.
+func (s *Store) Branches(ctx context.Context, building record.ID, after replica.EventRow, limit int) ([]replica.EventRow, error) {
+	if err := cancelled(ctx, "read branches"); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.building(building).branchesAfter(after, limit), nil
+}
+
 // Buildings implements replica.Store, ordered by id.
 func (s *Store) Buildings(ctx context.Context) ([]record.ID, error) {
 	if err := cancelled(ctx, "list buildings"); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -64,8 +65,12 @@ func clean(t *testing.T, b *box, fork record.Dot) {
 // evidence lists the actions of a forked chain's events beyond the fork.
 func (b *box) evidence(fork record.Dot) (out []string) {
 	b.lab.t.Helper()
-	for n := fork.N; n < fork.N+2000; n++ {
-		for _, row := range b.load(replica.Need{Branches: []record.Dot{{Replica: fork.Replica, N: n}}}).Branches {
+	rows, err := b.store.Branches(context.Background(), home, replica.EventRow{Replica: fork.Replica, N: fork.N}, math.MaxInt)
+	if err != nil {
+		b.lab.t.Fatal(err)
+	}
+	for _, row := range rows {
+		if row.Replica == fork.Replica {
 			out = append(out, fmt.Sprint(row.N))
 		}
 	}

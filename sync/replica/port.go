@@ -37,6 +37,9 @@ type Store interface {
 	// Events reads a replica's events with numbers in [from, to], in order, at most limit.
 	// Missing numbers are left out.
 	Events(ctx context.Context, building record.ID, replica record.ReplicaID, from, to uint64, limit int) ([]EventRow, error)
+	// Branches reads events that lie beside a building's chains (SPEC R33), by replica, number
+	// and hash, at most limit, beginning behind the one of which after has these three.
+	Branches(ctx context.Context, building record.ID, after EventRow, limit int) ([]EventRow, error)
 	// Buildings lists the buildings that the store holds.
 	Buildings(ctx context.Context) ([]record.ID, error)
 	// Watch returns a channel that receives (without blocking the writer; one pending
@@ -80,8 +83,6 @@ type Need struct {
 	// HeldBack asks for the peer's quarantined records of these keys besides, however many
 	// there are of others.
 	HeldBack []record.Key
-	// Branches asks for the events that forks left beside their chains, at these numbers.
-	Branches []record.Dot
 	Sums     SumNeed
 }
 
@@ -111,7 +112,6 @@ type Have struct {
 	Cursor     wire.Cursor
 	Quarantine []QuarantineRow
 	Sums       map[record.Key]SumRow
-	Branches   []EventRow // ordered by replica, number and hash
 }
 
 // Stored is a record as it lies in the store.

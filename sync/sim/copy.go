@@ -3,7 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
-	"maps"
+	"math"
 	"slices"
 
 	"estate/sync/record"
@@ -110,22 +110,13 @@ func (w *world) forked(from *host) {
 	}
 }
 
-// branchMax is more than a branch of a fork may grow to in one run.
-const branchMax = 400
-
 // branches collects refusals of events beyond forks: they stand beside their chain.
 func (w *world) branches(h *host, b record.ID, audit map[string]bool) {
-	var need replica.Need
-	for _, r := range slices.SortedFunc(maps.Keys(w.forks), record.ID.Compare) {
-		for n := range uint64(branchMax) {
-			need.Branches = append(need.Branches, record.Dot{Replica: r, N: w.forks[r] + n})
-		}
-	}
-	have, err := h.disk.store.Load(context.Background(), b, need)
+	rows, err := h.disk.store.Branches(context.Background(), b, replica.EventRow{}, math.MaxInt)
 	if err != nil {
 		w.violate("branches: %v", err)
 	}
-	for _, row := range have.Branches {
+	for _, row := range rows {
 		e, err := record.DecodeEvent(row.Body)
 		d, err2 := record.DecodeDetails(row.Details)
 		if err == nil && err2 == nil && len(row.Details) > 0 {

@@ -99,6 +99,13 @@ func (s hostStore) Events(ctx context.Context, building record.ID, id record.Rep
 	return s.h.unplaced(rows), err
 }
 
+func (s hostStore) Branches(ctx context.Context, building record.ID, after replica.EventRow, limit int) ([]replica.EventRow, error) {
+	if s.h.down {
+		return nil, errDown
+	}
+	return s.h.disk.store.Branches(ctx, building, after, limit)
+}
+
 func (s hostStore) Buildings(ctx context.Context) ([]record.ID, error) {
 	return s.h.disk.store.Buildings(ctx)
 }

@@ -135,6 +135,14 @@ func (f *Faulty) Events(ctx context.Context, building record.ID, from record.Rep
 	return f.Store.Events(ctx, building, from, first, last, limit)
 }
 
+// Branches implements replica.Store.
+func (f *Faulty) Branches(ctx context.Context, building record.ID, after replica.EventRow, limit int) ([]replica.EventRow, error) {
+	if f.Next(OpEvents) == FailLoad {
+		return nil, busy(errInjected)
+	}
+	return f.Store.Branches(ctx, building, after, limit)
+}
+
 // busy turns an injected failure into the error that a real store gives.
 func busy(err error) error {
 	if errors.Is(err, errInjected) {

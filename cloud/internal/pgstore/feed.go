@@ -66,14 +66,23 @@ func (s *Store) Chains(ctx context.Context, building record.ID) (chains []replic
 }
 
 // Events implements replica.Store.
-func (s *Store) Events(ctx context.Context, building record.ID, id record.ReplicaID, from, to uint64, limit int) (events []replica.EventRow, err error) {
+func (s *Store) Events(ctx context.Context, building record.ID, id record.ReplicaID, from, to uint64, limit int) ([]replica.EventRow, error) {
+	return s.events(ctx, "read events", selectEvents, [16]byte(building), [16]byte(id), bits(min(from, lastSigned)), bits(min(to, lastSigned)), max(limit, 0))
+}
+
+// Branches implements replica.Store.
+func (s *Store) Branches(ctx context.Context, building record.ID, after replica.EventRow, limit int) ([]replica.EventRow, error) {
+	return s.events(ctx, "read branches", selectBranches, [16]byte(building), [16]byte(after.Replica), bits(after.N), after.Hash[:], max(limit, 0))
+}
+
+func (s *Store) events(ctx context.Context, what, text string, args ...any) (events []replica.EventRow, err error) {
 	b := &pgx.Batch{}
 	query(b, func(rows pgx.Rows) error {
 		e, err := scanEvent(rows)
 		events = append(events, e)
 		return err
-	}, selectEvents, [16]byte(building), [16]byte(id), bits(min(from, lastSigned)), bits(min(to, lastSigned)), max(limit, 0))
-	return events, s.snapshot(ctx, "read events", b)
+	}, text, args...)
+	return events, s.snapshot(ctx, what, b)
 }
 
 // Buildings implements replica.Store, ordered by id.

@@ -52,8 +52,8 @@ const (
 	selectHeldBackOf = `SELECT q.kind, q.id, q.theirs, q.code, q.detail, q.since, q.body FROM unnest($3::text[], $4::uuid[]) AS k (kind, id)
 		JOIN quarantine q ON q.building = $1 AND q.peer = $2 AND NOT q.theirs AND q.kind = k.kind AND q.id = k.id
 		WHERE (SELECT count(*) FROM (SELECT FROM quarantine WHERE building = $1 AND peer = $2 LIMIT $5) listed) >= $5`
-	selectBranches = `SELECT b.replica, b.n, b.hash, b.body, b.details, 0::bigint FROM (SELECT DISTINCT * FROM unnest($2::uuid[], $3::bigint[])) AS k (replica, n)
-		JOIN branch_event b ON b.building = $1 AND b.replica = k.replica AND b.n = k.n ORDER BY b.replica, b.n, b.hash`
+	selectBranches = `SELECT replica, n, hash, body, details, 0::bigint FROM branch_event
+		WHERE building = $1 AND (replica, n, hash) > ($2, $3, $4) ORDER BY replica, n, hash LIMIT $5`
 	selectBuildings = `SELECT building FROM building_state WHERE stored ORDER BY building`
 )
 
@@ -212,14 +212,6 @@ func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 	}
 	if !need.Peer.IsZero() {
 		queuePeer(b, building, need, have)
-	}
-	if len(need.Branches) > 0 {
-		ids, numbers := dotColumns(need.Branches)
-		query(b, func(rows pgx.Rows) error {
-			e, err := scanEvent(rows)
-			have.Branches = append(have.Branches, e)
-			return err
-		}, selectBranches, of, uuids(ids), numbers)
 	}
 }
 

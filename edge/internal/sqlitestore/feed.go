@@ -112,6 +112,15 @@ func (s *Store) Events(ctx context.Context, building record.ID, id record.Replic
 	return events, err
 }
 
+// Branches implements replica.Store.
+func (s *Store) Branches(ctx context.Context, building record.ID, after replica.EventRow, limit int) (events []replica.EventRow, err error) {
+	err = s.snapshot(ctx, "read branches", func(c *conn) error {
+		events, err = c.events(selectBranches, building[:], after.Replica[:], bits(after.N), after.Hash[:], max(limit, 0))
+		return err
+	})
+	return events, err
+}
+
 // Buildings implements replica.Store, ordered by id.
 func (s *Store) Buildings(ctx context.Context) (ids []record.ID, err error) {
 	err = s.snapshot(ctx, "list buildings", func(c *conn) error {

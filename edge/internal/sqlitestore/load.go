@@ -40,7 +40,7 @@ const (
 	selectHeldBack  = `SELECT kind, id, theirs, code, detail, since, body FROM quarantine WHERE building = ? AND peer = ?
 		ORDER BY theirs, since, kind, id LIMIT ?`
 	selectHeldBackOf = `SELECT kind, id, theirs, code, detail, since, body FROM quarantine WHERE building = ? AND peer = ? AND theirs = 0 AND kind = ? AND id = ?`
-	selectBranches   = `SELECT b.replica, b.n, b.hash, b.body, b.details, 0 FROM branch_event b WHERE b.building = ? AND b.replica = ? AND b.n = ? ORDER BY b.hash`
+	selectBranches   = `SELECT replica, n, hash, body, details, 0 FROM branch_event WHERE building = ? AND (replica, n, hash) > (?, ?, ?) ORDER BY replica, n, hash LIMIT ?`
 	selectBuildings  = `SELECT building FROM building_state ORDER BY building`
 )
 
@@ -106,11 +106,6 @@ func (c *conn) load(building record.ID, need replica.Need, state replica.State) 
 			return have, fmt.Errorf("peer %s: %w", need.Peer, err)
 		}
 	}
-	branches, err := c.loadBranches(building, need.Branches)
-	if err != nil {
-		return have, fmt.Errorf("branches: %w", err)
-	}
-	have.Branches = branches
 	return have, nil
 }
 
@@ -351,19 +346,6 @@ func (c *conn) loadPeer(building record.ID, need replica.Need, have *replica.Hav
 		}
 	}
 	return nil
-}
-
-func (c *conn) loadBranches(building record.ID, dots []record.Dot) (out []replica.EventRow, err error) {
-	dots = slices.Clone(dots)
-	slices.SortFunc(dots, record.Dot.Compare)
-	for _, d := range slices.Compact(dots) {
-		rows, err := c.events(selectBranches, building[:], d.Replica[:], bits(d.N))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, rows...)
-	}
-	return out, nil
 }
 
 // hexList is the ids as a JSON array of hex texts.

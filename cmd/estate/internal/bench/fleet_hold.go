@@ -355,6 +355,11 @@ func (h *hold) Events(_ context.Context, _ record.ID, id record.ReplicaID, from,
 	return rows, nil
 }
 
+// Branches implements replica.Store: what lies beside a chain ends the simulation.
+func (h *hold) Branches(context.Context, record.ID, replica.EventRow, int) ([]replica.EventRow, error) {
+	return nil, nil
+}
+
 // Buildings implements replica.Store.
 func (h *hold) Buildings(context.Context) ([]record.ID, error) {
 	return []record.ID{h.state.Building}, nil

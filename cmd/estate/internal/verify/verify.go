@@ -63,6 +63,7 @@ func run(out io.Writer, path string, heads []string) error {
 		fmt.Fprintf(out, "  %d events without their values, which were withheld; their hashes stand\n", report.Withheld)
 	}
 	erasures(out, report)
+	forks(out, report)
 	if report.Unsigned > 0 {
 		fmt.Fprintf(out, "  %d events behind the last signature of their writer\n", report.Unsigned)
 	}
@@ -84,6 +85,34 @@ func erasures(out io.Writer, report audit.Report) {
 	}
 	if report.Unerased > 0 {
 		fmt.Fprintf(out, "    %d of them have their values in this file yet: destroy it once it is not needed\n", report.Unerased)
+	}
+}
+
+// forks prints each chain that has branches, and each branch.
+func forks(out io.Writer, report audit.Report) {
+	if len(report.Forks) == 0 {
+		return
+	}
+	fmt.Fprintf(out, "  %d chains were forked, for a key or a disk was copied: find the copy, and enrol both again; %d events lie beside them\n", len(report.Forks), report.Beside)
+	for _, f := range report.Forks {
+		from := fmt.Sprintf("from event %d on", f.First)
+		if f.First == 0 {
+			from = "undecided yet"
+		}
+		fmt.Fprintf(out, "    replica %s of node %s, %s\n", f.Replica, f.Node, from)
+		for _, b := range f.Branches {
+			links, signed := "they link, and the first to the chain", "no head of their writer's here proves them"
+			if !b.Linked {
+				links = "they link, but what leads to them from the chain is missing"
+			}
+			if b.Signed > 0 {
+				signed = fmt.Sprintf("signed by their writer up to %d", b.Signed)
+			}
+			fmt.Fprintf(out, "      branch of %d events, %d to %d: %s; %s; the last is %x\n", b.Events(), b.From, b.To, links, signed, b.Hash[:8])
+		}
+		if f.Elsewhere > 0 {
+			fmt.Fprintf(out, "      the writer's word reaches event %d of a branch that the exporting node does not hold\n", f.Elsewhere)
+		}
 	}
 }
 
