@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
@@ -19,17 +20,26 @@ import (
 // A page's rows keep the server busy for tens of milliseconds, in which nothing is left to
 // decide but what comes next. So the batch after a large one follows it: it reads what is
 // committed, on a connection of its own, lays over that what the one before is about to
-// commit, and decides. It saves nothing before the one before has ended and it has the lock
-// itself. By the building's row, which each transaction writes, it sees whether the last
-// writer was the one that it followed; if not (that one failed, or another process came in
-// between), all of it is done again under the lock, as if nothing had been foreseen.
+// commit, and decides. It commits nothing before the one before has ended and it has the lock
+// itself (what it writes before that, and why it may, stands in train.go). By the building's
+// row, which each transaction writes, it sees whether the last writer was the one that it
+// followed; if not (that one failed, or another process came in between), all of it is done
+// again under the lock, as if nothing had been foreseen.
 
 const (
 	// followMin is from how many rows on a transaction is worth following: writers of few
 	// gather while it lasts, and share the next commit.
 	followMin = 256
-	// verifyStatement takes the lock and tells whether one transaction wrote the row last.
-	verifyStatement = `SELECT xmin = $2::text::xid, pg_current_xact_id()::text FROM building_state WHERE building = $1 FOR UPDATE`
+	// lineMax bounds the transactions of one building that are under way at a time, and so the
+	// connections and the memory that one building takes.
+	lineMax = 3
+	// followStatement is for a transaction that has no lock yet: it must wait for nobody who
+	// may wait for it.
+	followStatement = `SELECT pg_current_xact_id()::text WHERE set_config('enable_seqscan', 'off', true) || set_config('plan_cache_mode', 'force_generic_plan', true) ||
+		set_config('lock_timeout', '` + rowTimeout + `', true) <> ''`
+	// verifyStatement takes the lock, if nobody has it, and tells whether one transaction
+	// wrote the row last.
+	verifyStatement = `SELECT xmin = $2::text::xid AND position = $3 FROM building_state WHERE building = $1 FOR UPDATE SKIP LOCKED`
 )
 
 var (
@@ -51,8 +61,51 @@ type promise struct {
 	chains  map[record.ReplicaID]replica.Chain // as they will be, as far as it knows
 	held    map[record.ReplicaID]uint64        // of those that it writes
 	effects []replica.Effects
+	keys    func() map[record.Key]bool // of the records that it writes
+	// before is the one that it rests on itself, for as long as its own transaction is under way.
+	before atomic.Pointer[promise]
+	// ended is closed when the transaction is committed, kept, or never will be as promised.
+	ended chan struct{}
+	kept  bool
+	once  sync.Once
 	// done is closed once nobody works on the transaction, or on another in its place.
 	done chan struct{}
+}
+
+// end says what became of the transaction. Only the first word counts.
+func (p *promise) end(kept bool) {
+	p.once.Do(func() {
+		p.kept = kept
+		p.before.Store(nil) // had it not been kept, neither were this one
+		close(p.ended)
+	})
+}
+
+// fate is what became of the transaction, so far.
+func (p *promise) fate() (ended, kept bool) {
+	select {
+	case <-p.ended:
+		return true, p.kept
+	default:
+		return false, false
+	}
+}
+
+// line is what is under way up to a promise, the oldest first; whole says that none of it
+// has failed.
+func (p *promise) line() (line []*promise, whole bool) {
+	for ; p != nil; p = p.before.Load() {
+		ended, kept := p.fate()
+		if ended && !kept {
+			return nil, false
+		}
+		if ended {
+			break // and with it what was before it
+		}
+		line = append(line, p)
+	}
+	slices.Reverse(line)
+	return line, true
 }
 
 // writers are those of one building in this process.
@@ -61,6 +114,8 @@ type writers struct {
 	building record.ID
 	// prior is what the batch before promised, for as long as it is under way.
 	prior atomic.Pointer[promise]
+	// wary is for how many transactions to come the lock is taken before rows are written.
+	wary atomic.Int32
 }
 
 // turn is a batch's time at the head of the line.
@@ -86,7 +141,12 @@ func (t *turn) promise(g *group) {
 		return
 	}
 	p := &promise{boot: g.Boot(), xid: strconv.FormatUint(uint64(uint32(xid)), 10), state: g.state, effects: g.waiting,
-		chains: maps.Clone(g.chains), held: map[record.ReplicaID]uint64{}, done: make(chan struct{})}
+		chains: maps.Clone(g.chains), held: map[record.ReplicaID]uint64{}, ended: make(chan struct{}), done: make(chan struct{})}
+	p.keys = sync.OnceValue(func() map[record.Key]bool { return keysOf(p.effects) })
+	p.before.Store(g.prior)
+	if p.chains == nil {
+		p.chains = map[record.ReplicaID]replica.Chain{}
+	}
 	for _, e := range g.waiting {
 		for _, c := range e.Chains {
 			p.chains[c.Replica], p.held[c.Replica] = c, c.Held
@@ -97,8 +157,16 @@ func (t *turn) promise(g *group) {
 	t.handOn()
 }
 
+// ended says whether what was promised is committed.
+func (t *turn) ended(kept bool) {
+	if t.given != nil {
+		t.given.end(kept)
+	}
+}
+
 func (t *turn) end() {
 	if t.given != nil {
+		t.given.end(false)
 		t.of.prior.CompareAndSwap(t.given, nil)
 		close(t.given.done)
 	}
@@ -129,24 +197,33 @@ func (s *Store) follow(t *turn, calls []*groupcommit.Call[*group]) error {
 	}
 	err := s.foreseeing(t, p, calls)
 	if errors.Is(err, errAlone) {
+		t.ended(false)
 		<-p.done
 	}
 	return err
 }
 
 func (s *Store) foreseeing(t *turn, p *promise, calls []*groupcommit.Call[*group]) error {
-	// It holds a connection while it waits: where many buildings write they have better use.
-	if pool := s.pool.Stat(); 2*pool.AcquiredConns() > pool.MaxConns() {
-		return errAlone
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), updateTimeout)
 	defer cancel()
+	line, whole := p.line()
+	for ; len(line) >= lineMax; line, whole = p.line() {
+		select {
+		case <-line[0].ended:
+		case <-ctx.Done():
+			return errAlone
+		}
+	}
+	// It holds a connection while it waits: where many buildings write they have better use.
+	if pool := s.pool.Stat(); !whole || 2*pool.AcquiredConns() > pool.MaxConns() {
+		return errAlone
+	}
 	c, err := s.pool.Acquire(ctx)
 	if err != nil {
 		return errAlone
 	}
 	defer c.Release()
-	g := &group{store: s, conn: c.Conn(), ctx: ctx, building: t.of.building, state: p.state, stored: true, prior: p}
+	g := &group{store: s, conn: c.Conn(), ctx: ctx, building: t.of.building, state: p.state, stored: true, prior: p, line: line}
 	if err := g.beginAfter(foresee(calls)); err != nil || g.Boot() != p.boot {
 		g.end()
 		return errAlone
@@ -157,8 +234,14 @@ func (s *Store) foreseeing(t *turn, p *promise, calls []*groupcommit.Call[*group
 			return errAlone
 		}
 	}
-	if err := g.settle(); err != nil {
+	if err = g.writeRows(t); err == nil {
+		err = g.settle()
+	}
+	if err != nil {
 		g.end()
+		if ended, kept := p.fate(); g.apart && (kept || !ended) {
+			t.of.wary.Store(waryFor)
+		}
 		return errAlone
 	}
 	return g.commit(t, calls)
@@ -168,13 +251,16 @@ func (s *Store) foreseeing(t *turn, p *promise, calls []*groupcommit.Call[*group
 func (g *group) beginAfter(keys []record.Key) error {
 	b := &pgx.Batch{}
 	b.Queue(beginStatement)
+	b.Queue(followStatement).QueryRow(func(row pgx.Row) error { return row.Scan(&g.xid) })
 	g.queueAhead(b, keys)
 	if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil {
 		return err
 	}
-	maps.Copy(g.chains, g.prior.chains)
-	for _, e := range g.prior.effects {
-		g.remember(e)
+	for _, p := range g.line {
+		maps.Copy(g.chains, p.chains)
+		for _, e := range p.effects {
+			g.remember(e)
+		}
 	}
 	return nil
 }
@@ -185,19 +271,26 @@ func (g *group) settle() error {
 	if p == nil {
 		return nil
 	}
+	ctx := g.ctx
+	if g.apart {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(g.ctx, rowsKept)
+		defer cancel()
+	}
 	select {
-	case <-p.done:
-	case <-g.ctx.Done():
-		return g.ctx.Err()
+	case <-p.ended:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the transaction before: %w", ctx.Err())
 	}
-	var last bool
-	if err := g.conn.QueryRow(g.ctx, verifyStatement, [16]byte(g.building), p.xid).Scan(&last, &g.xid); err != nil {
+	last := false
+	err := g.conn.QueryRow(g.ctx, verifyStatement, [16]byte(g.building), p.xid, bits(p.state.Position)).Scan(&last)
+	switch {
+	case err != nil && !errors.Is(err, pgx.ErrNoRows):
 		return fmt.Errorf("lock building %s: %w", g.building, err)
-	}
-	if !last {
+	case !last || !p.kept:
 		return errOther
 	}
-	g.prior = nil
+	g.prior, g.line = nil, nil
 	return nil
 }
 

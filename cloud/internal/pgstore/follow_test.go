@@ -16,12 +16,14 @@ import (
 	"estate/sync/wire"
 )
 
-// heldUp is a page whose rows PostgreSQL cannot write yet, for a test has locked a table.
+// heldUp is a page that PostgreSQL cannot commit yet, for a test has locked the table to which it
+// writes after its rows.
 type heldUp struct {
 	t        *testing.T
 	s        *Store
 	building record.ID
 	locked   pgx.Tx
+	look     *pgx.Conn
 	ended    chan error
 }
 
@@ -36,17 +38,7 @@ func holdUp(t *testing.T, s *Store, building record.ID) *heldUp {
 	if err := s.Update(t.Context(), building, func(tx replica.Tx) error { return savePage(t.Context(), tx, building, 0) }); err != nil {
 		t.Fatal(err)
 	}
-	other, err := pgx.Connect(t.Context(), s.Pool().Config().ConnString())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = other.Close(context.Background()) })
-	if h.locked, err = other.Begin(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.locked.Exec(t.Context(), "LOCK TABLE event IN EXCLUSIVE MODE"); err != nil {
-		t.Fatal(err)
-	}
+	h.lock()
 	go func() {
 		h.ended <- s.Update(context.Background(), building, func(tx replica.Tx) error { return savePage(t.Context(), tx, building, 1) })
 	}()
@@ -54,16 +46,44 @@ func holdUp(t *testing.T, s *Store, building record.ID) *heldUp {
 	return h
 }
 
+func (h *heldUp) connect() *pgx.Conn {
+	h.t.Helper()
+	c, err := pgx.Connect(h.t.Context(), h.s.Pool().Config().ConnString())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = c.Close(context.Background()) })
+	return c
+}
+
+// lock holds whoever has written the rows of a page.
+func (h *heldUp) lock() {
+	h.t.Helper()
+	var err error
+	h.look = h.connect()
+	if h.locked, err = h.connect().Begin(h.t.Context()); err != nil {
+		h.t.Fatal(err)
+	}
+	if _, err := h.locked.Exec(h.t.Context(), "LOCK TABLE chain IN EXCLUSIVE MODE"); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
 // waitFor waits until so many transactions wait for a lock.
-func (h *heldUp) waitFor(waiting int) {
+func (h *heldUp) waitFor(waiting int) { h.t.Helper(); h.await(waiting, waitsForLock) }
+
+// holding waits until so many have written their rows, and wait for the one before to end.
+func (h *heldUp) holding(written int) { h.t.Helper(); h.await(written, holdsRows) }
+
+func (h *heldUp) await(waiting int, which string) {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for n := 0; n < waiting; {
-		const text = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-		if err := h.locked.QueryRow(ctx, text).Scan(&n); err != nil {
+		text := `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND ` + which
+		if err := h.look.QueryRow(ctx, text).Scan(&n); err != nil {
 			h.t.Fatal(err)
 		}
 		if n < waiting {
@@ -101,6 +121,9 @@ func savePage(ctx context.Context, tx replica.Tx, building record.ID, page uint6
 	e := replica.Effects{State: have.State, Cursor: &replica.PeerCursor{Peer: followPeer, Cursor: wire.Cursor{Position: page + 1}},
 		Chains: []replica.Chain{{Replica: building, Held: from + followPage}}}
 	addTickets(&e, building, from, from+followPage, "new")
+	for i := range e.Records {
+		e.Records[i].New, e.Events[i].New = true, true
+	}
 	return tx.Save(ctx, e)
 }
 
@@ -148,14 +171,14 @@ func awaitDecided(t *testing.T, decided <-chan struct{}, ended <-chan error) {
 // seen holds what everybody may read to whole pages.
 func (h *heldUp) seen(pages uint64) {
 	h.t.Helper()
-	have, err := h.s.Load(h.t.Context(), h.building, replica.Need{Keys: pageNeed(h.building, 0, 3*followPage).Keys, Chains: []record.ReplicaID{h.building}, Peer: followPeer})
+	have, err := h.s.Load(h.t.Context(), h.building, replica.Need{Keys: pageNeed(h.building, 0, 4*followPage).Keys, Chains: []record.ReplicaID{h.building}, Peer: followPeer})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	if n := pages * followPage; uint64(len(have.Records)) != n || have.Chains[h.building].Held != n || have.Cursor.Position != pages || have.State.N != n || have.State.Position != 2*n {
 		h.t.Errorf("%d records, %d events, cursor %d, state %+v after %d pages", len(have.Records), have.Chains[h.building].Held, have.Cursor.Position, have.State, pages)
 	}
-	feed, err := h.s.Feed(h.t.Context(), h.building, 0, int(8*followPage), 64<<20)
+	feed, err := h.s.Feed(h.t.Context(), h.building, 0, int(10*followPage), 64<<20)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -181,10 +204,7 @@ func TestFollowedPageFails(t *testing.T) {
 		})
 	}()
 	awaitDecided(t, decided, third)
-	const kill = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
-	if _, err := h.locked.Exec(t.Context(), kill); err != nil {
-		t.Fatal(err)
-	}
+	h.end("pg_terminate_backend", waitsForLock)
 	if err := <-h.ended; !errors.Is(err, replica.ErrBusy) {
 		t.Errorf("the second page ended with %v", err)
 	}
@@ -221,7 +241,7 @@ func TestAnotherProcessBetweenPages(t *testing.T) {
 		})
 	}()
 	h.waitFor(2)
-	decided, tries, third := make(chan struct{}), 0, make(chan error, 1)
+	decided, wrote, tries, third := make(chan struct{}), make(chan struct{}), 0, make(chan error, 1)
 	var positions []uint64
 	go func() {
 		third <- s.Update(context.Background(), building, func(tx replica.Tx) error {
@@ -232,15 +252,19 @@ func TestAnotherProcessBetweenPages(t *testing.T) {
 			positions = append(positions, have.Records[key].Position)
 			e := replica.Effects{State: have.State}
 			addTickets(&e, building, 2*followPage, 3*followPage, "new")
+			err = tx.Save(t.Context(), e)
 			if tries++; tries == 1 {
-				defer close(decided)
+				close(decided)
+				<-wrote
 			}
-			return tx.Save(t.Context(), e)
+			return err
 		})
 	}()
 	awaitDecided(t, decided, third)
 	h.letGo()
-	if err := errors.Join(<-h.ended, <-between, <-third); err != nil {
+	err := errors.Join(<-h.ended, <-between)
+	close(wrote)
+	if err := errors.Join(err, <-third); err != nil {
 		t.Fatal(err)
 	}
 	if want := []uint64{0, 4*followPage + 1}; !slices.Equal(positions, want) {

@@ -47,8 +47,14 @@ type group struct {
 	broken   error    // the transaction cannot go on, or the running call's Save failed
 	aborted  bool     // broken concerns the whole transaction
 	foreign  bool     // it may be the fault of a call before the running one
-	// prior is what is laid over reads before the lock is taken; nil from then on.
+	// prior is what was promised last before the lock is taken, and line all that is laid over
+	// reads until then; nil from then on.
 	prior *promise
+	line  []*promise
+	// apart is when the rows of the waiting effects were sent without the lock, and late the
+	// statements that are left of them.
+	apart bool
+	late  []statement
 }
 
 type statement struct {
@@ -56,6 +62,7 @@ type statement struct {
 	args   []any
 	copied *copied // rows to COPY, in place of args
 	first  bool    // makes room for what is copied
+	rows   bool    // writes records or events, each under a key of its own
 }
 
 // turn is when a statement is sent among those of one call.
@@ -80,6 +87,9 @@ const (
 	statusStatement = `SELECT coalesce(pg_xact_status($1::text::xid8), 'unknown')`
 )
 
+// deadlockCode is the server's for a transaction that it ends so that others can go on.
+const deadlockCode = "40P01"
+
 // errRedo says that the calls must run again in another transaction, without those that
 // failed.
 var errRedo = errors.New("pgstore: run again")
@@ -90,6 +100,10 @@ func (s *Store) commit(t *turn, batch []*groupcommit.Call[*group]) error {
 	err := s.follow(t, batch)
 	if errors.Is(err, errAlone) {
 		err = s.attempt(t, batch)
+	}
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == deadlockCode {
+		err = s.attempt(t, batch) // it was with rows that wait for this lock, and give way
 	}
 	for errors.Is(err, errRedo) && len(batch) > 1 {
 		var rest []*groupcommit.Call[*group]
@@ -116,6 +130,7 @@ func (s *Store) commit(t *turn, batch []*groupcommit.Call[*group]) error {
 // attempt runs the calls in one transaction. An error other than errRedo is the outcome of
 // every call that has none yet.
 func (s *Store) attempt(t *turn, calls []*groupcommit.Call[*group]) error {
+	t.ended(false)
 	building := t.of.building
 	ctx, cancel := context.WithTimeout(context.Background(), updateTimeout)
 	defer cancel()
@@ -212,7 +227,10 @@ func (g *group) send(queries *pgx.Batch) error {
 	waiting, foreign := g.waiting, g.mark > 0
 	g.sent, g.wrote = g.sent || len(waiting) > g.mark, g.wrote || len(waiting) > 0
 	g.waiting, g.mark = nil, 0
-	statements, err := g.statements(waiting)
+	statements, err := g.late, error(nil)
+	if !g.apart {
+		statements, err = g.statements(waiting)
+	}
 	if err == nil {
 		err = g.run(statements, queries)
 	}
@@ -243,6 +261,9 @@ func (g *group) run(waiting []statement, queries *pgx.Batch) error {
 		}
 	}
 	b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
+	if b.Len() == 0 {
+		return nil
+	}
 	return g.conn.SendBatch(g.ctx, b).Close()
 }
 
@@ -267,14 +288,20 @@ func (g *group) commit(t *turn, calls []*groupcommit.Call[*group]) error {
 	switch {
 	case err == nil:
 		g.tell()
+		t.ended(true)
 		return nil
 	case errors.As(err, &refused) && !g.conn.IsClosed():
 		g.broken = err
+		if g.apart {
+			g.end()
+			return errAlone
+		}
 		return g.rollBack(calls)
 	default:
 		err = g.store.outcome(g.xid, g.Boot(), err)
 		g.unled = true
 		g.tell() // as far as anybody knows
+		t.ended(err == nil)
 		return err
 	}
 }

@@ -106,8 +106,8 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	if err := g.send(b); err != nil {
 		return have, fmt.Errorf("load: %w", translate(err))
 	}
-	if g.prior != nil {
-		g.prior.lay(need, &have)
+	for _, p := range g.line {
+		p.lay(need, &have)
 	}
 	if len(asked.Chains) > 0 {
 		g.rememberChains(slices.Collect(maps.Values(have.Chains)))

@@ -95,12 +95,15 @@ func (g *group) statements(waiting []replica.Effects) ([]statement, error) {
 	var out []statement
 	for _, e := range combined(waiting) {
 		from := len(out)
+		out = append(append(out, g.saveRecords(e.Records)...), saveEvents(of, e.Events)...)
+		for i := range out[from:] {
+			out[from+i].rows = true
+		}
 		chains, err := saveChains(of, e.Chains)
 		if err != nil {
 			return nil, err
 		}
-		out = append(append(append(out, g.saveRecords(e.Records)...), saveEvents(of, e.Events)...), chains...)
-		out = append(out, saveBranches(of, e.EventsGone, e.Branches)...)
+		out = append(append(out, chains...), saveBranches(of, e.EventsGone, e.Branches)...)
 		out = append(out, saveErasures(of, e.Erasures)...)
 		out = append(append(out, saveTouches(of, e.TouchesGone, e.Touches)...), saveHeldBack(of, e.QuarantineOut, e.Quarantine)...)
 		if e.Cursor != nil {
