@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -120,6 +121,7 @@ func TestDemo(t *testing.T) {
 	if output, err := run(t, env, "demo"); err != nil || !strings.Contains(output, "running already") || !strings.Contains(output, cloud) {
 		t.Errorf("a second demo in the folder: %v: %s", err, output)
 	}
+	first.killsAnEdge(t, home)
 	if err := first.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -148,6 +150,39 @@ func TestDemo(t *testing.T) {
 	}
 	if _, err := http.Get(cloud + "/healthz"); err == nil {
 		t.Error("the cloud still answers")
+	}
+}
+
+// killsAnEdge: an edge that is killed is started again, with a word on the screen, at the same
+// address; the rest goes on.
+func (d *live) killsAnEdge(t *testing.T, home string) {
+	t.Helper()
+	before := running(filepath.Join(home, "edge-oak"))
+	if len(before) != 1 {
+		t.Fatalf("the edge of Oak: %v", before)
+	}
+	var pid int
+	if _, err := fmt.Sscan(before[0], &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the edge to run again", every, func() error {
+		if text := d.text(); !strings.Contains(text, "ended by itself (signal: killed") || !strings.Contains(text, "the edge of Oak runs again") {
+			return errNotYet
+		}
+		return nil
+	})
+	for _, base := range []string{d.find(t, `(http://\S+)/dashboard/`), d.find(t, `Oak, its edge +(http://\S+)/dashboard/`)} {
+		answer, err := http.Get(base + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			t.Errorf("GET %s/readyz: %s", base, answer.Status)
+		}
 	}
 }
 

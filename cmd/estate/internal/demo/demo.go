@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"time"
 
@@ -76,7 +75,7 @@ func control(cmd *cobra.Command, verb, building string) error {
 	return nil
 }
 
-// run runs the demo until ctx ends or a part of it does.
+// run runs the demo until ctx ends.
 func run(ctx context.Context, out io.Writer) (err error) {
 	binaries, err := programs()
 	if err != nil {
@@ -157,32 +156,8 @@ func play(ctx context.Context, out io.Writer, s *stack.Stack) error {
 	fmt.Fprintln(out)
 	fmt.Fprintln(out, table(s))
 	fmt.Fprintln(out, "Ctrl-C stops everything.")
-	return watch(ctx, s)
-}
-
-// watch waits for the end: Ctrl-C, or a program that ended by itself.
-func watch(ctx context.Context, s *stack.Stack) error {
-	ended := make(chan string, 1)
-	for _, p := range s.Processes() {
-		go func() {
-			select {
-			case <-p.Exited():
-				select {
-				case ended <- fmt.Sprintf("%s ended by itself (%v); its log ends:\n%s", p.Name(), p.ExitError(), p.LogTail()):
-				default:
-				}
-			case <-ctx.Done():
-			}
-		}()
-	}
-	select {
-	case <-ctx.Done():
-		// A second Ctrl-C ends this program at once; the kernel ends its children.
-		signal.Reset(os.Interrupt)
-		return nil
-	case what := <-ended:
-		return errors.New(what)
-	}
+	watch(ctx, s, func(line string) { fmt.Fprintln(out, line) })
+	return nil
 }
 
 // obey does what the control socket asks for.
