@@ -302,3 +302,30 @@ func TestReplicaOfAnotherNode(t *testing.T) {
 	same(t, edge, cloud)
 	want(t, "held back", len(cloud.held(edge)), 0)
 }
+
+// An edge cannot have another edge's chain cut: what it says in that one's name, with no
+// signature of it, tells of no fork (SPEC R17, R33).
+func TestEdgeTellsOfAnothersFork(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	other := l.node("other", record.TierEdge)
+	dot := other.write(ticket(1), text("title", "mine"))
+	other.sync(cloud)
+	edge.sync(cloud)
+	told := record.Touch{Kind: "chain", ID: dot.Replica, Field: "fork", Replaced: []record.Dot{{Replica: dot.Replica, N: 2}}, New: record.HashValues(make([]byte, record.SaltBytes), record.LabelNew, []record.Value{record.Int(2)})}
+	e := record.Event{Building: home, Replica: dot.Replica, N: dot.N + 1, Prev: cloud.chain(dot.Replica).Hash, Stamp: hlc.At(noon), EventTime: noon,
+		Actor: record.Actor{Class: record.Automation, Name: "replica"}, Action: "fork", Touches: []record.Touch{told}}
+	body, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud.apply(edge, wire.Page{Events: []wire.EventItem{{Body: body, Replica: e.Replica, N: e.N}}, To: 99, Generation: edge.boot})
+	want(t, "the other's chain is cut at", cloud.chain(dot.Replica).Fork, 0)
+	want(t, "title", values(cloud.record(ticket(1)), "title"), []string{"mine"})
+	// With a signature it is that one's word, whoever brings it: a restored cloud has no other.
+	cloud = l.node("restored", record.TierCloud)
+	other.sync(cloud)
+	cloud.apply(edge, wire.Page{Events: []wire.EventItem{{Body: body, Replica: e.Replica, N: e.N}}, To: 99, Generation: edge.boot,
+		Heads: []record.Head{record.SignHead(other.Key, home, e.Replica, e.N, record.HashEvent(body))}})
+	want(t, "the other's chain is cut at", cloud.chain(dot.Replica).Fork, 2)
+}

@@ -45,6 +45,8 @@ type forks struct {
 	proven    map[record.ReplicaID]bool // a head contradicts what is held
 	ahead     map[record.ReplicaID]bool // of those, by a number beyond what is held
 	heads     []record.Head             // all that verified: each proves the branch that leads to it
+	from      record.ID                 // who sends the events, where it is of the tier below
+	rumours   []rumour
 	marked    bool
 	ends      bool // the session is to begin anew: a fork was decided here, or is to be by its hellos
 }

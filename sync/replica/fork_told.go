@@ -41,13 +41,45 @@ func told(e *record.Event) []record.Dot {
 	return out
 }
 
+// rumour is what an event tells of forks that came from below, and not from its own node: it
+// counts once a head of that node's proves the event.
+type rumour struct {
+	event record.Dot
+	forks []record.Dot
+}
+
 // believe takes the cloud's word for a fork, and everybody's for chains of his own.
 func (l *ledger) believe(c *Chain, e *record.Event) {
-	for _, d := range told(e) {
+	dots := told(e)
+	if from := l.forks.from; len(dots) > 0 && !from.IsZero() && c.Card.Node != from {
+		l.forks.rumours = append(l.forks.rumours, rumour{e.Dot(), dots})
+		return
+	}
+	l.believeThat(c, dots)
+}
+
+func (l *ledger) believeThat(c *Chain, dots []record.Dot) {
+	for _, d := range dots {
 		if card, ok := l.Card(d.Replica); c.Card.Tier == record.TierCloud || ok && card.Node == c.Card.Node {
 			l.fork(d.Replica, d.N)
 		}
 	}
+}
+
+// believeProven looks at rumours once the heads are in.
+func (l *ledger) believeProven() {
+	for _, r := range l.forks.rumours {
+		if c := l.chain(r.event.Replica); c.proves(r.event.N) {
+			l.believeThat(c, r.forks)
+		}
+	}
+	l.forks.rumours = nil
+}
+
+// proves reports whether a head that the chain's own node signed, over an event that is held,
+// reaches a number. What lies behind such a head somebody else may have made up.
+func (c *Chain) proves(n uint64) bool {
+	return c.Proof != nil && c.Proof.N >= n || c.Signed != nil && c.Signed.N <= c.Held && c.Signed.N >= n
 }
 
 // confessed looks for the event `fork` behind a card of this node's own that names another

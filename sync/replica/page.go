@@ -446,6 +446,9 @@ func (a *application) follows(l *ledger) error {
 // open admits what precedes the records: events, heads, receipts.
 func (a *application) open(l *ledger, out *Applied) {
 	l.ownSigned = a.ownSigned()
+	if a.peer.Tier > l.node.Tier {
+		l.forks.from = a.peer.Node
+	}
 	l.out.Events = slices.Grow(l.out.Events, len(a.events))
 	for _, e := range a.events {
 		e.row.New = true // as need asked; admitEvent drops what is there, whenever this runs
@@ -461,6 +464,7 @@ func (a *application) open(l *ledger, out *Applied) {
 			out.Alarms = append(out.Alarms, code)
 		}
 	}
+	l.believeProven()
 	a.suspects = l.judge(out, a.page.To > 0)
 	for _, r := range a.page.Receipts {
 		if code := l.admitReceipt(r, a.peer); code != "" {
