@@ -118,6 +118,19 @@ func (s *store) is(f func(*store) bool) func() bool {
 	}
 }
 
+// holds says whether so many different readings are stored. One may be there twice: what a busy
+// machine does not acknowledge in time the broker delivers again, and a reading without a time
+// of its own is then another one.
+func (s *store) holds(count int) func() bool {
+	return s.is(func(s *store) bool {
+		different := map[decode.Observation]bool{}
+		for _, o := range s.rows {
+			different[decode.Observation{Hardware: o.Hardware, Key: o.Key, Value: o.Value}] = true
+		}
+		return len(different) == count
+	})
+}
+
 // row says whether a reading of the hardware with the value is stored.
 func (s *store) row(hardware, value string) func() bool {
 	return s.is(func(s *store) bool {
