@@ -97,7 +97,7 @@ func (l *ledger) pass(c *Chain) {
 	}
 	in := &incoming{row: waiting[j], event: next}
 	l.waiting[c.Replica] = slices.DeleteFunc(slices.Clone(waiting), func(r EventRow) bool { return r.N == row.N || r.N == row.N+1 })
-	row.Position = l.position()
+	row.Position = l.position(row.Hash[:])
 	l.out.Events = append(l.out.Events, row)
 	c.Held, c.Hash = row.N, row.Hash
 	l.changed(c.Replica)
@@ -152,7 +152,7 @@ func (l *ledger) extend(c *Chain, in *incoming) string {
 		c.Proof = nil
 	}
 	l.out.Events = append(l.out.Events, in.row)
-	l.out.Events[len(l.out.Events)-1].Position = l.position()
+	l.out.Events[len(l.out.Events)-1].Position = l.position(in.row.Hash[:])
 	l.known[record.Dot{Replica: in.row.Replica, N: in.row.N}] = in.row.Hash
 	c.Held, c.Hash = in.row.N, in.row.Hash
 	l.changed(c.Replica)

@@ -25,7 +25,7 @@ type Copies struct {
 	// them said (SPEC R33).
 	Forks map[record.ReplicaID]uint64
 	// Doubts are the phone's own replicas that somebody else may have written under, from these
-	// numbers on: no server has decided on that, and what reaches them is not returned.
+	// numbers on: no server has decided on that.
 	Doubts map[record.ReplicaID]uint64
 }
 
@@ -226,7 +226,7 @@ func (c *Copies) Return(server record.ID, proofs *Proofs, own func(record.Dot) (
 	size := 0
 	for _, k := range slices.SortedFunc(maps.Keys(m.Keys), record.Key.Compare) {
 		items := slices.DeleteFunc(slices.Clone(c.Held[k].Items), func(i wire.RecordItem) bool { return i.Seal == nil })
-		if m.Keys[k] != "" || len(items) == 0 || slices.ContainsFunc(items, c.doubted) {
+		if m.Keys[k] != "" || len(items) == 0 {
 			continue
 		}
 		next := out
@@ -237,10 +237,11 @@ func (c *Copies) Return(server record.ID, proofs *Proofs, own func(record.Dot) (
 				next.Issuers = append(next.Issuers, key)
 			}
 			if r, err := record.Decode(item.Body); err == nil {
+				next.Doubts = c.doubted(next.Doubts, r)
 				next.Heads, next.Cards = proofs.collect(next.Heads, next.Cards, numbers(r), own)
 			}
 		}
-		full := size > returnBytesGoal || len(next.Records) > wire.ReturnItemsMax || len(next.Issuers) > wire.ReturnKeysMax ||
+		full := size > returnBytesGoal || len(next.Records) > wire.ReturnItemsMax || len(next.Issuers) > wire.ReturnKeysMax || len(next.Doubts) > wire.PullChainsMax ||
 			len(next.Heads) >= wire.PushProofsMax || len(next.Cards) >= wire.PushProofsMax
 		if full && len(out.Records) > 0 {
 			break

@@ -80,8 +80,13 @@ func (c *Copies) Doubted(d record.Dot) bool {
 	return doubted && d.N >= first
 }
 
-// doubted reports whether a state reaches such numbers, before a server has decided on them.
-func (c *Copies) doubted(item wire.RecordItem) bool {
-	r, err := record.Decode(item.Body)
-	return err == nil && slices.ContainsFunc(numbers(r), func(d record.Dot) bool { return c.Doubted(d) && c.Forks[d.Replica] == 0 })
+// doubted adds the doubts that a state reaches, before a server has decided on them.
+func (c *Copies) doubted(doubts []record.Dot, r record.Record) []record.Dot {
+	for _, d := range numbers(r) {
+		first := record.Dot{Replica: d.Replica, N: c.Doubts[d.Replica]}
+		if c.Doubted(d) && c.Forks[d.Replica] == 0 && !slices.Contains(doubts, first) {
+			doubts = append(slices.Clip(doubts), first)
+		}
+	}
+	return doubts
 }

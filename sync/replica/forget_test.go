@@ -102,8 +102,8 @@ func TestMarksTellNothing(t *testing.T) {
 	edge, cloud := l.pair()
 	edge.write(ticket(1), text("note", "theirs"))
 	nothing := replica.View{Hash: record.Hash{2}, May: func(record.Key, record.Record, record.Record) bool { return false }}
-	read := func(b *box, from uint64) wire.Page {
-		page, err := b.ReadView(context.Background(), home, nothing, wire.Pull{Holds: true, Cursor: wire.Cursor{Generation: b.boot, View: nothing.Hash, Position: from}})
+	read := func(b *box, after wire.Page) wire.Page {
+		page, err := b.ReadView(context.Background(), home, nothing, wire.Pull{Holds: true, Cursor: wire.Cursor{Generation: b.boot, View: nothing.Hash, Position: after.To, Anchor: after.Anchor}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,14 +116,15 @@ func TestMarksTellNothing(t *testing.T) {
 		want(t, "length", len(p.Forget[0]), wire.MarkBytes)
 		marks[string(p.Forget[0])] = true
 	}
-	first := read(edge, 0)
+	start := wire.Page{}
+	first := read(edge, start)
 	note(first)
 	edge.write(ticket(1), text("note", "still theirs"))
-	note(read(edge, first.To))
+	note(read(edge, first))
 	edge.restart()
-	note(read(edge, 0))
+	note(read(edge, start))
 	edge.sync(cloud)
-	note(read(cloud, 0))
+	note(read(cloud, start))
 	want(t, "different marks", len(marks), 4)
 
 	quiet, err := edge.ReadView(context.Background(), home, nothing, wire.Pull{})
@@ -132,7 +133,7 @@ func TestMarksTellNothing(t *testing.T) {
 	}
 	want(t, "for a phone that holds nothing", len(quiet.Forget), 0)
 	cloud.write(record.Key{Building: home, Kind: sim.Credential, ID: record.DerivedID("c")}, text("hash", "secret"))
-	want(t, "with a secret", len(read(cloud, 0).Forget), 1)
+	want(t, "with a secret", len(read(cloud, start).Forget), 1)
 }
 
 // SPEC R29: a mark counts on the page and in the run that it was made for, from the server

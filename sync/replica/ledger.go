@@ -2,7 +2,9 @@ package replica
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"slices"
 
@@ -158,7 +160,22 @@ func (l *ledger) changed(r record.ReplicaID) {
 	}
 }
 
-func (l *ledger) position() uint64 {
+// leapMax bounds how far the first position of a commit lies beyond the last one: on average
+// half of it, so that 2^34 commits fit the numbers that every client can count to (2^53).
+const leapMax = 1 << 20
+
+// position gives out the next position, for something with this hash. Each commit leaps by a
+// number that depends on when it is, on what it begins with and on where it begins: two
+// copies of one store, which both go on from one state, are at other positions from their
+// first commit on. So a position names the history that led to it (SPEC R11, R12).
+func (l *ledger) position(hash []byte) uint64 {
+	if l.state.Position == l.before.Position {
+		h := fnv.New64a()
+		from := binary.BigEndian.AppendUint64(nil, l.before.Position)
+		_, _ = h.Write(binary.BigEndian.AppendUint64(from, uint64(l.now))) //nolint:gosec // only the bits count
+		_, _ = h.Write(hash)
+		l.state.Position += h.Sum64() % leapMax
+	}
 	l.state.Position++
 	return l.state.Position
 }
@@ -223,7 +240,7 @@ func (l *ledger) append(e record.Event, details record.Details) (record.Event, e
 		}
 	}
 	l.state.N, l.state.Head = e.N, record.HashEvent(body)
-	l.out.Events = append(l.out.Events, EventRow{Replica: e.Replica, N: e.N, Hash: l.state.Head, Body: body, Details: encoded, Position: l.position()})
+	l.out.Events = append(l.out.Events, EventRow{Replica: e.Replica, N: e.N, Hash: l.state.Head, Body: body, Details: encoded, Position: l.position(l.state.Head[:])})
 	c := l.chain(e.Replica)
 	c.Held, c.Hash = e.N, l.state.Head
 	if e.Card != nil {
@@ -346,7 +363,7 @@ func (l *ledger) settle(w *work) error {
 	if bytes.Equal(body, w.stored.Body) {
 		return nil // no byte changed: no position (SPEC R11)
 	}
-	l.out.Records = append(l.out.Records, RecordRow{Key: w.key, Record: w.record, Body: body, Position: l.position(), New: w.stored.Position == 0})
+	l.out.Records = append(l.out.Records, RecordRow{Key: w.key, Record: w.record, Body: body, Position: l.position(body), New: w.stored.Position == 0})
 	w.row = len(l.out.Records)
 	return nil
 }

@@ -2,7 +2,9 @@ package replica
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/ed25519"
 	"fmt"
 	"maps"
 	"slices"
@@ -191,22 +193,45 @@ func Replaced(events []record.Event) []record.Dot {
 }
 
 // Proofs are what a phone keeps of the replicas whose values it was shown: their cards with
-// a server's receipt, and the highest head of each that verified. It brings them along when
-// it replaces such a value, for the server may never have seen it, or have lost it.
+// a server's receipt, and heads that verified. It brings the highest of each along when it
+// replaces such a value, for the server may never have seen it, or have lost it.
 type Proofs struct {
 	Cards map[record.ReplicaID]wire.Vouched
 	Heads map[record.ReplicaID]record.Head
+	// Older are heads below the highest: where that turns out to be of another history than a
+	// server's, they tell how far back the two agree.
+	Older map[record.ReplicaID][]record.Head
+	// Shown says when, in the order of pages, a head of a replica was last news, and by whom;
+	// Asked up to when each server has been told. An app that was started anew tells it again.
+	Shown map[record.ReplicaID]Shown
+	Asked map[record.ID]uint64
+	asks  map[record.ID]uint64
+	last  uint64
 }
+
+// Shown is the page that brought a head, and its server.
+type Shown struct {
+	At uint64
+	By record.ID
+}
+
+// olderMax bounds the older heads of one replica: they lie the further apart the older.
+const olderMax = 8
 
 // Clone copies the proofs.
 func (p Proofs) Clone() Proofs {
-	return Proofs{Cards: maps.Clone(p.Cards), Heads: maps.Clone(p.Heads)}
+	p.Cards, p.Heads, p.Shown, p.Asked, p.asks = maps.Clone(p.Cards), maps.Clone(p.Heads), maps.Clone(p.Shown), maps.Clone(p.Asked), maps.Clone(p.asks)
+	p.Older = maps.Clone(p.Older) // their lists are never changed in place
+	return p
 }
 
 // Take keeps what a page of the building proves.
 func (p *Proofs) Take(building record.ID, page wire.Page) {
 	if p.Cards == nil {
 		p.Cards, p.Heads = map[record.ReplicaID]wire.Vouched{}, map[record.ReplicaID]record.Head{}
+	}
+	if p.Shown == nil {
+		p.Older, p.Shown, p.Asked = map[record.ReplicaID][]record.Head{}, map[record.ReplicaID]Shown{}, map[record.ID]uint64{}
 	}
 	for _, item := range page.Events {
 		e, err := record.DecodeEvent(item.Body)
@@ -224,11 +249,74 @@ func (p *Proofs) Take(building record.ID, page wire.Page) {
 		}
 		p.Cards[e.Replica] = v
 	}
+	server := record.ID{}
+	if len(page.Issuer) == ed25519.PublicKeySize {
+		server = record.NodeID(page.Issuer)
+	}
+	p.last++
 	for _, h := range page.Heads {
-		if card, ok := p.card(h.Replica); ok && h.N > p.Heads[h.Replica].N && h.Verify(building, card.PublicKey) == nil {
-			p.Heads[h.Replica] = h
+		if card, ok := p.card(h.Replica); ok && p.news(h) && h.Verify(building, card.PublicKey) == nil {
+			p.Shown[h.Replica] = Shown{At: p.last, By: server}
+			p.keep(h)
 		}
 	}
+	p.Asked[server] = p.asks[server]
+}
+
+// news reports whether a head is none of those that are kept.
+func (p *Proofs) news(h record.Head) bool {
+	same := func(o record.Head) bool { return o.N == h.N && o.Hash == h.Hash }
+	return !same(p.Heads[h.Replica]) && !slices.ContainsFunc(p.Older[h.Replica], same)
+}
+
+// keep adds a head: the highest apart, the others in order, thinned out where they lie close
+// for their age.
+func (p *Proofs) keep(h record.Head) {
+	highest, known := p.Heads[h.Replica]
+	if !known || h.N > highest.N {
+		h, p.Heads[h.Replica] = highest, h
+	}
+	if h.N == 0 {
+		return
+	}
+	list := append(slices.Clone(p.Older[h.Replica]), h)
+	slices.SortStableFunc(list, func(a, b record.Head) int { return cmp.Compare(a.N, b.N) })
+	if len(list) > olderMax {
+		closest := func(i int) float64 { return float64(list[i+1].N-list[i-1].N) / float64(p.Heads[h.Replica].N-list[i].N+1) }
+		at := 1
+		for i := 2; i < len(list)-1; i++ {
+			if closest(i) < closest(at) {
+				at = i
+			}
+		}
+		list = slices.Delete(list, at, at+1)
+	}
+	p.Older[h.Replica] = list
+}
+
+// Ask lists the heads that a pull tells a server: what others have shown of chains since that
+// server was last told, and from zero of all.
+func (p *Proofs) Ask(server record.ID, zero bool) []record.Head {
+	if p.asks == nil {
+		p.asks = map[record.ID]uint64{}
+	}
+	p.last = max(p.last, 1)
+	p.asks[server] = p.last
+	var ids []record.ReplicaID
+	for r := range p.Heads {
+		if s := p.Shown[r]; zero || max(s.At, 1) > p.Asked[server] && s.By != server {
+			ids = append(ids, r)
+		}
+	}
+	slices.SortFunc(ids, func(a, b record.ReplicaID) int { return b.Compare(a) }) // the newest first
+	var out []record.Head
+	for _, r := range ids {
+		if len(out)+len(p.Older[r]) >= wire.PullHeadsMax {
+			break
+		}
+		out = append(append(out, p.Heads[r]), p.Older[r]...)
+	}
+	return out
 }
 
 func (p *Proofs) card(r record.ReplicaID) (record.Card, bool) {

@@ -307,8 +307,13 @@ func TestReadView(t *testing.T) {
 	if err != nil || len(next.Records) != 0 || !next.Last {
 		t.Fatalf("after the end: %+v, %v", next, err)
 	}
-	wider, err := edge.ReadView(context.Background(), home, replica.View{Hash: record.Hash{2}, May: everything}, wire.Pull{Cursor: p.State.Cursors[edge.ID()]})
-	if err != nil {
+	whole := replica.View{Hash: record.Hash{2}, May: everything}
+	wider, err := edge.ReadView(context.Background(), home, whole, wire.Pull{Cursor: p.State.Cursors[edge.ID()]})
+	if err != nil || wider.To != 0 || wider.Last {
+		t.Fatalf("another view begins anew: %+v, %v", wider, err)
+	}
+	want(t, "nothing yet", len(wider.Records), 0)
+	if wider, err = edge.ReadView(context.Background(), home, whole, wire.Pull{}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, "another view", len(wider.Records), 3)

@@ -36,6 +36,8 @@ func Remedy(code string) string {
 		return "This store had lost what it once acknowledged, as after a restore: a phone brought it back. The log names the records."
 	case wire.CodeNodeCloned:
 		return "Two programs run with this box's key: a disk was copied. Switch one off and enrol it as a new box. Nothing is lost meanwhile."
+	case wire.CodeOtherHistory:
+		return "A server was copied or set back, and this phone was shown the other branch: it goes on once it has reached the cloud. Nothing is lost meanwhile."
 	case wire.CodeChainFork:
 		return "Two nodes use one key: revoke it, find the copy and enrol both again."
 	}

@@ -29,7 +29,10 @@ func (n *Node) ApplyReturn(ctx context.Context, building record.ID, peer Peer, v
 	if len(in.Records) > wire.ReturnItemsMax || len(in.Heads) > wire.PushProofsMax || len(in.Cards) > wire.PushProofsMax || len(in.Issuers) > wire.ReturnKeysMax {
 		return Return{}, refuse(wire.CodeFrameTooLarge, "%d records, %d heads, %d cards, %d keys returned", len(in.Records), len(in.Heads), len(in.Cards), len(in.Issuers))
 	}
-	r := &returning{application: application{node: n, building: building}, proofs: push{node: n, building: building, peer: peer, heads: in.Heads}}
+	if len(in.Doubts) > wire.PullChainsMax {
+		return Return{}, refuse(wire.CodeFrameTooLarge, "%d doubts", len(in.Doubts))
+	}
+	r := &returning{doubts: in.Doubts, phone: peer.Node, application: application{node: n, building: building}, proofs: push{node: n, building: building, peer: peer, heads: in.Heads}}
 	var err error
 	if r.items, err = n.unseal(ctx, building, in); err != nil {
 		return Return{}, err
@@ -177,6 +180,8 @@ type returning struct {
 	items    []*returned
 	proofs   push
 	restored []record.Key
+	phone    record.ID
+	doubts   []record.Dot // of the phone's own replicas: see wire.Returned
 }
 
 // run takes all in one transaction; where that fails, each record by itself, so that one
@@ -212,10 +217,7 @@ func (r *returning) once(ctx context.Context, items []*returned) error {
 		for at, i := range items {
 			codes[at] = i.code
 			if i.code == "" {
-				if codes[at] = r.passes(l, i); codes[at] == "" {
-					l.join(i.key, i.record, nil)
-					l.observe(&i.record)
-				}
+				codes[at] = r.passes(l, i)
 			}
 		}
 		if len(r.cited) > 0 {
@@ -264,23 +266,31 @@ func (r *returning) need(items []*returned) (Need, []record.ReplicaID) {
 	return need, chains
 }
 
-// passes is the gate of a returned record: every number that it reaches was signed by its
-// own replica's node. What an edge sealed is held, above the edge, to what the edge might
+// passes takes a returned record in, or says why not: every number that it reaches was signed
+// by its own replica's node. What an edge sealed is held, above the edge, to what the edge might
 // have sent itself.
 func (r *returning) passes(l *ledger, i *returned) string {
+	tangled := false
 	for _, d := range numbers(i.record) {
-		if code := l.signedTo(d); code != "" {
+		if r.foreign(l, d) {
+			tangled = true
+		} else if code := l.signedTo(d); code != "" {
 			return code
 		}
-		if l.forks.proven[d.Replica] {
-			return wire.CodeChainFork // the phone was shown another branch than the one held here
-		}
+	}
+	r.peer = Peer{Tier: i.sealer.Tier}
+	if tangled {
+		return r.valuesOf(l, i)
 	}
 	if i.sealer.Revoked {
 		i.record.Context = merge.Normalise(i.record.Context, l)
 	}
-	r.peer = Peer{Tier: i.sealer.Tier}
-	return r.check(l, &i.candidate)
+	code := r.check(l, &i.candidate)
+	if code == "" {
+		l.join(i.key, i.record, nil)
+		l.observe(&i.record)
+	}
+	return code
 }
 
 // suspect finds values of a returned record under numbers that are other events here: the

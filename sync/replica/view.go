@@ -26,25 +26,24 @@ type View struct {
 
 // ReadView reads the next page of a phone's view: records that it may see, each under this
 // node's seal, preceded by the cards that their contexts cite, and marks of those that it
-// may not see. A cursor of another generation or view means from zero.
+// may not see. A cursor of another generation, view or history means from zero: the page is
+// empty then, and the phone asks again from there, with the heads of all that it holds.
 func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wire.Pull) (wire.Page, error) {
-	after := uint64(0)
-	if pull.Cursor.View == v.Hash {
-		after = pull.Cursor.Position
+	if err := n.hear(ctx, building, pull.Heads); err != nil {
+		return wire.Page{}, err
 	}
 	limit := wire.PageItemsMax
 	if pull.Limit > 0 {
 		limit = int(min(pull.Limit, wire.PageItemsMax))
 	}
-	feed, err := n.Store.Feed(ctx, building, after, limit, wire.PageBytesGoal)
-	if err == nil && after > 0 && pull.Cursor.Generation != n.generation(feed.State) {
-		after = 0
-		feed, err = n.Store.Feed(ctx, building, after, limit, wire.PageBytesGoal)
-	}
+	feed, at, err := n.resume(ctx, building, v, pull.Cursor, limit)
 	if err != nil {
 		return wire.Page{}, fmt.Errorf("read feed: %w", err)
 	}
-	p := wire.Page{From: after, To: after, Generation: n.generation(feed.State), View: v.Hash, Issuer: n.PublicKey()}
+	p := wire.Page{From: at.Position, To: at.Position, Anchor: at.Anchor, Generation: at.Generation, View: v.Hash, Issuer: n.PublicKey()}
+	if at.Position == 0 && pull.Cursor.Position > 0 {
+		return p, nil
+	}
 	if len(feed.Items) > 0 {
 		p.To = feed.Items[len(feed.Items)-1].Position
 	}
@@ -52,12 +51,17 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 	if err != nil {
 		return wire.Page{}, err
 	}
-	families := family{node: n, building: building, view: v, leaving: pull.Holds && after > 0}
+	families := family{node: n, building: building, view: v, leaving: pull.Holds && p.From > 0}
 	seen, hidden, err := families.gather(ctx, judged, &p)
 	if err != nil {
 		return wire.Page{}, err
 	}
 	p.Last = p.To >= feed.End
+	for _, item := range feed.Items {
+		if item.Event != nil && item.Position <= p.To {
+			p.Anchor = item.Position
+		}
+	}
 	if err := n.settled(ctx, building, v.Node, pull.Replicas, &p); err != nil {
 		return wire.Page{}, err
 	}

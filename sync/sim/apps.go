@@ -189,6 +189,10 @@ func (w *world) pull(a *app, h *host) {
 		if err != nil && stumbles(err) {
 			return
 		}
+		if replica.RefusalCode(err) == wire.CodeOtherHistory && len(w.forks) > 0 {
+			w.count("other history", a.name, h.name)
+			return
+		}
 		if err != nil {
 			w.violate("%s pulls from %s: %v", a.name, h.name, err)
 			return

@@ -223,7 +223,8 @@ func (p *Phone) append(e record.Event, details record.Details, now int64) (recor
 
 // Pull asks a server for its next page, and for what the cloud said of the open chains.
 func (p *Phone) Pull(server record.ID) wire.Pull {
-	return wire.Pull{Cursor: p.State.Cursors[server], Holds: len(p.State.Copies.Held) > 0, Replicas: p.Outbox()}
+	at := p.State.Cursors[server]
+	return wire.Pull{Cursor: at, Holds: len(p.State.Copies.Held) > 0, Replicas: p.Outbox(), Heads: p.State.Proofs.Ask(server, at.Position == 0)}
 }
 
 // Return is the next message of records that a server seems to have lost.
@@ -360,7 +361,7 @@ func (p *Phone) Pulled(from record.ID, page wire.Page) error {
 		return err
 	}
 	p.forget(forget)
-	p.State.Cursors[from] = wire.Cursor{Generation: page.Generation, View: page.View, Position: page.To}
+	p.State.Cursors[from] = wire.Cursor{Generation: page.Generation, View: page.View, Position: page.To, Anchor: page.Anchor}
 	p.drop()
 	return nil
 }

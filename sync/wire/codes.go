@@ -25,6 +25,7 @@ const (
 	CodeRecordMalformed  = "record_malformed"   // bytes are not a canonical record
 	CodeEventMalformed   = "event_malformed"    // bytes are not a canonical event
 	CodeChainFork        = "chain_fork"         // two hashes at one number: a key was copied
+	CodeOtherHistory     = "other_history"      // a phone was shown another branch of somebody else's chain than this server holds
 	CodeStoreFailed      = "store_failed"       // the receiver's store could not take the record
 	CodeStoreRewound     = "store_rewound"      // a node holds less than it gave receipts for
 	CodeRecordsReturned  = "records_returned"   // a phone brought back records that a store had lost

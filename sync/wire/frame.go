@@ -33,6 +33,7 @@ const (
 	HeldMax        = 1 << 16
 	PullChainsMax  = 64
 	PushProofsMax  = 512 // heads, and cards: far more replicas than a push's records have writers
+	PullHeadsMax   = 512 // newest replicas first: who runs now, and was copied, is among them
 	ReturnItemsMax = 500 // one transaction of the receiver, a tenth of a second of checking seals
 	ReturnKeysMax  = 64  // keys of servers: a building is served by few in its life
 	HeaderBytes    = 7   // version, type, flags and checksum of a frame

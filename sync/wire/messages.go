@@ -53,6 +53,9 @@ type Cursor struct {
 	Generation record.ID   `cbor:"1,keyasint,omitzero"`
 	View       record.Hash `cbor:"2,keyasint,omitzero"`
 	Position   uint64      `cbor:"3,keyasint,omitempty"`
+	// Anchor is, for a phone, the last event at or below Position: events keep their places, so
+	// it shows that the feed is still of the history that the reader was given (SPEC R12).
+	Anchor uint64 `cbor:"4,keyasint,omitempty"`
 }
 
 // Held says what one side has of a replica's chain: events 1..N with this last hash, the
@@ -140,6 +143,9 @@ type Page struct {
 	// branches, each with the last number that both have: what the phone holds beyond was
 	// written again under other names (SPEC R33).
 	Forks []record.Dot `cbor:"16,keyasint,omitempty"`
+	// Anchor is the last event at or below To, where a restricted reader's cursor is held to
+	// (see Cursor).
+	Anchor uint64 `cbor:"17,keyasint,omitempty"`
 }
 
 // Ack confirms that a page is on disk at the receiver.
@@ -234,6 +240,10 @@ type Pull struct {
 	// Holds says that the asker has records of this building: it wants to be told what it
 	// must forget.
 	Holds bool `cbor:"4,keyasint,omitempty"`
+	// Heads are what the asker was shown of chains by others since it last asked this server;
+	// from zero, of all that it holds: before a page is merged there, the server sees whether
+	// its history is another one (SPEC R12, R33).
+	Heads []record.Head `cbor:"5,keyasint,omitempty"`
 }
 
 // Returned brings records back, verbatim and with their seals, to a server that did not
@@ -245,6 +255,10 @@ type Returned struct {
 	Heads   []record.Head `cbor:"3,keyasint,omitempty"`
 	Cards   []Vouched     `cbor:"4,keyasint,omitempty"`
 	Issuers [][]byte      `cbor:"5,keyasint,omitempty"`
+	// Doubts are the phone's own replicas that these records reach and that somebody else may
+	// have written under, each from this number on, where no server has decided on it yet: of
+	// such numbers only the values count (SPEC R33).
+	Doubts []record.Dot `cbor:"6,keyasint,omitempty"`
 }
 
 // Taken answers a Returned, record by record and in its order.

@@ -388,7 +388,7 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 			return false, err
 		}
 	}
-	o.state.cursors[server] = wire.Cursor{Generation: p.Generation, View: p.View, Position: p.To}
+	o.state.cursors[server] = wire.Cursor{Generation: p.Generation, View: p.View, Position: p.To, Anchor: p.Anchor}
 	o.state.transactions = slices.DeleteFunc(o.state.transactions, func(t transaction) bool {
 		return t.event.Card == nil && t.settled && o.covered(t)
 	})

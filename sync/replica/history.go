@@ -1,0 +1,121 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
+// A copy of a running server has its run, its key and, up to the copy, its past; from there on
+// it lives another one. A server that was set back to an image of its memory is such a copy of
+// itself. Two things tell a phone's server that the phone was given another history:
+//
+//   - its cursor: positions leap by what is committed and when (see position), so the place
+//     where a phone stopped is no place of the other history's feed;
+//   - heads that were signed over events which this server has not, or has others of.
+
+// resume reads a phone's feed from its cursor on, where that is a place of this feed: what lay
+// there lies there still, or the last event up to there does, for records move and events do
+// not. Else it begins at zero. The cursor that it returns is where the page begins.
+func (n *Node) resume(ctx context.Context, building record.ID, v View, c wire.Cursor, limit int) (FeedPage, wire.Cursor, error) {
+	places := []wire.Cursor{{Position: c.Position, Anchor: c.Anchor}, {Position: c.Anchor, Anchor: c.Anchor}, {}}
+	if c.View != v.Hash {
+		places = places[2:]
+	}
+	for _, at := range places {
+		if at.Position == 0 {
+			feed, err := n.Store.Feed(ctx, building, 0, limit, wire.PageBytesGoal)
+			return feed, wire.Cursor{Generation: n.generation(feed.State)}, err
+		}
+		// With the place itself, and room for one item more than that.
+		feed, err := n.Store.Feed(ctx, building, at.Position-1, limit+1, wire.PageBytesGoal+record.RecordBytesMax)
+		if err != nil {
+			return feed, at, err
+		}
+		if at.Generation = n.generation(feed.State); at.Generation != c.Generation {
+			continue
+		}
+		if len(feed.Items) == 0 || feed.Items[0].Position != at.Position || feed.Items[0].Event == nil && at.Position == at.Anchor {
+			continue
+		}
+		feed.Items = feed.Items[1:]
+		return feed, at, nil
+	}
+	return FeedPage{}, wire.Cursor{}, nil // never: the last place is zero
+}
+
+// hear holds the heads that a phone was shown elsewhere, or by an earlier self of this server,
+// to the chains here. One over another history proves a fork: its node signed both. The cloud
+// decides on it, and every node for its own chains, before the phone is given anything that
+// counts under the same numbers; another edge says so and gives nothing (SPEC R33).
+func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head) error {
+	if len(heads) == 0 {
+		return nil
+	}
+	if len(heads) > wire.PullHeadsMax {
+		return refuse(wire.CodeFrameTooLarge, "%d heads, limit %d", len(heads), wire.PullHeadsMax)
+	}
+	var need Need
+	for _, h := range heads {
+		need.Chains = append(need.Chains, h.Replica)
+		need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N}, record.Dot{Replica: h.Replica, N: 1})
+	}
+	slices.SortFunc(need.Chains, record.ID.Compare)
+	need.Chains = slices.Compact(need.Chains)
+	slices.SortFunc(need.Events, record.Dot.Compare)
+	need.Events = slices.Compact(need.Events)
+	have, err := n.Store.Load(ctx, building, need)
+	if err != nil {
+		return fmt.Errorf("load chains of heads: %w", err)
+	}
+	if len(newLedger(n, building, n.generation(have.State), have, nil).strange(heads)) == 0 {
+		return nil // nearly always, and nothing is written
+	}
+	cuts := false
+	err = n.step(ctx, building, need, nil, func(l *ledger) error {
+		strange := l.strange(heads)
+		for _, r := range slices.SortedFunc(maps.Keys(strange), record.ID.Compare) {
+			if n.Tier != record.TierCloud && !l.mine(r) {
+				return refuse(wire.CodeOtherHistory, "the phone was shown another history of %s than is held here", r)
+			}
+			l.decide(r, strange[r]+1)
+		}
+		cuts = l.forks.marked || l.uncut()
+		return nil
+	})
+	if err == nil && cuts {
+		err = n.cut(ctx, building)
+	}
+	return err
+}
+
+// strange finds the chains of which a head was signed over another history than the one here,
+// with the highest number that both are known to have: that of their card, or of another head.
+func (l *ledger) strange(heads []record.Head) map[record.ReplicaID]uint64 {
+	out := map[record.ReplicaID]uint64{}
+	for _, h := range heads {
+		c := l.chains[h.Replica]
+		if c == nil || c.Card == nil || c.beyond(h.N) || h.Verify(l.building, c.Card.PublicKey) != nil {
+			continue
+		}
+		known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]
+		if h.N == c.Held {
+			known, ok = c.Hash, true
+		}
+		switch other := ok && h.N <= c.Held && known != h.Hash; {
+		case other || h.N > c.Held && l.live(h.Replica), c.Signed != nil && c.Signed.N == h.N && c.Signed.Hash != h.Hash:
+			out[h.Replica] = 1
+		}
+	}
+	for _, h := range heads {
+		known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]
+		if common, is := out[h.Replica]; is && ok && h.N <= l.chains[h.Replica].Held && known == h.Hash {
+			out[h.Replica] = max(common, h.N)
+		}
+	}
+	return out
+}
