@@ -242,6 +242,7 @@ func (p *poster) apply(ctx context.Context, page wire.Page) error {
 	if p.disputed && page.To > 0 {
 		return nil
 	}
+	page.Anew = page.From == 0 && page.To > 0
 	a, err := u.config.Node.ApplyContent(ctx, u.config.Building, u.config.Peer, page, nil, nil)
 	if err != nil {
 		return fmt.Errorf("apply page from %d to %d: %w", page.From, page.To, err)

@@ -80,10 +80,6 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 		if !g.Rewound && h.Cursor.Generation == l.boot && h.Cursor.View.IsZero() && h.Cursor.Position <= l.state.Position {
 			g.From = h.Cursor.Position
 		}
-		if at := l.cursor; g.Rewound && at.Generation == h.Generation && at.Position > 0 {
-			// It was of the feed of a copy. Should the session end early, it must not be told again.
-			l.out.Cursor = &PeerCursor{Peer: peer.Node, Cursor: wire.Cursor{Generation: at.Generation, View: at.View}}
-		}
 		g.Wants = append(g.Wants, l.gaps()...)
 		cuts, renewed = l.forks.marked || l.uncut(), l.renewed
 		return nil

@@ -51,7 +51,8 @@ func (n *Node) resume(ctx context.Context, building record.ID, v View, c wire.Cu
 // hear holds the heads that a phone was shown elsewhere, or by an earlier self of this server,
 // to the chains here. One over another history proves a fork: its node signed both. The cloud
 // decides on it, and every node for its own chains, before the phone is given anything that
-// counts under the same numbers; another edge says so and gives nothing (SPEC R33).
+// counts under the same numbers. Another edge says so and gives nothing, where the chain is a
+// server's: all that the phone shows may hang on it (SPEC R33).
 func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head) error {
 	if len(heads) == 0 {
 		return nil
@@ -79,10 +80,12 @@ func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head
 	err = n.step(ctx, building, need, nil, func(l *ledger) error {
 		strange := l.strange(heads)
 		for _, r := range slices.SortedFunc(maps.Keys(strange), record.ID.Compare) {
-			if n.Tier != record.TierCloud && !l.mine(r) {
+			switch {
+			case n.Tier == record.TierCloud || l.mine(r):
+				l.decide(r, strange[r]+1)
+			case l.chains[r].Card.Tier != record.TierPhone: // a copied app shuts nobody out
 				return refuse(wire.CodeOtherHistory, "the phone was shown another history of %s than is held here", r)
 			}
-			l.decide(r, strange[r]+1)
 		}
 		cuts = l.forks.marked || l.uncut()
 		return nil

@@ -172,7 +172,7 @@ func (l *ledger) position(hash []byte) uint64 {
 	if l.state.Position == l.before.Position {
 		h := fnv.New64a()
 		from := binary.BigEndian.AppendUint64(nil, l.before.Position)
-		_, _ = h.Write(binary.BigEndian.AppendUint64(from, uint64(l.now))) //nolint:gosec // only the bits count
+		_, _ = h.Write(binary.BigEndian.AppendUint64(from, uint64(l.now)))
 		_, _ = h.Write(hash)
 		l.state.Position += h.Sum64() % leapMax
 	}

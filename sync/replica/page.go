@@ -473,12 +473,14 @@ func (a *application) open(l *ledger, out *Applied) {
 	}
 }
 
-// close moves the cursor to the end of the contiguous prefix.
+// close moves the cursor to the end of the contiguous prefix. It moves back where its sender
+// found it to be of another feed: a session that ends before the pass does must not bring it
+// up again (SPEC R12).
 func (a *application) close(l *ledger) {
 	if a.page.To > 0 {
 		at := wire.Cursor{Generation: a.page.Generation, View: a.page.View, Position: a.page.To}
 		old := l.cursor
-		if old.Generation != at.Generation || old.View != at.View || old.Position < at.Position {
+		if old.Generation != at.Generation || old.View != at.View || old.Position < at.Position || a.page.Anew {
 			l.out.Cursor = &PeerCursor{Peer: a.peer.Node, Cursor: at}
 		}
 	}

@@ -228,10 +228,10 @@ func (p Proofs) Clone() Proofs {
 // Take keeps what a page of the building proves.
 func (p *Proofs) Take(building record.ID, page wire.Page) {
 	if p.Cards == nil {
-		p.Cards, p.Heads = map[record.ReplicaID]wire.Vouched{}, map[record.ReplicaID]record.Head{}
+		p.Cards, p.Heads, p.Older = map[record.ReplicaID]wire.Vouched{}, map[record.ReplicaID]record.Head{}, map[record.ReplicaID][]record.Head{}
 	}
 	if p.Shown == nil {
-		p.Older, p.Shown, p.Asked = map[record.ReplicaID][]record.Head{}, map[record.ReplicaID]Shown{}, map[record.ID]uint64{}
+		p.Shown, p.Asked = map[record.ReplicaID]Shown{}, map[record.ID]uint64{}
 	}
 	for _, item := range page.Events {
 		e, err := record.DecodeEvent(item.Body)
@@ -282,7 +282,9 @@ func (p *Proofs) keep(h record.Head) {
 	list := append(slices.Clone(p.Older[h.Replica]), h)
 	slices.SortStableFunc(list, func(a, b record.Head) int { return cmp.Compare(a.N, b.N) })
 	if len(list) > olderMax {
-		closest := func(i int) float64 { return float64(list[i+1].N-list[i-1].N) / float64(p.Heads[h.Replica].N-list[i].N+1) }
+		closest := func(i int) float64 {
+			return float64(list[i+1].N-list[i-1].N) / float64(p.Heads[h.Replica].N-list[i].N+1)
+		}
 		at := 1
 		for i := 2; i < len(list)-1; i++ {
 			if closest(i) < closest(at) {

@@ -190,6 +190,7 @@ func (s *Session) pageArrived(p wire.Page, content *Content) {
 		follows := p.From == i.end
 		if !i.started {
 			follows = p.From == 0 || p.From == i.cursor
+			p.Anew = p.From == 0 && i.cursor > 0
 		}
 		if !follows || p.To < p.From {
 			s.fail(wire.CodeFrameUnexpected, "page from %d to %d does not follow %d", p.From, p.To, i.end)

@@ -31,7 +31,7 @@ func messages() []sample {
 	head := record.Head{Replica: one, N: 7, Hash: record.Hash{7}, Signature: bytes.Repeat([]byte{9}, 64)}
 	receipt := record.Receipt{Issuer: two, Replica: one, N: 7, Hash: record.Hash{7}, Settled: 5, Signature: bytes.Repeat([]byte{9}, 64)}
 	beyond := record.Beyond{Issuer: two, Replica: one, Spans: []record.Span{{From: 7, To: 9}}, Signature: bytes.Repeat([]byte{9}, 64)}
-	cursor := wire.Cursor{Generation: one, View: record.Hash{3}, Position: 42}
+	cursor := wire.Cursor{Generation: one, View: record.Hash{3}, Position: 42, Anchor: 41}
 	events := []wire.EventItem{{Body: []byte{1, 2}, Details: []byte{3}}, {Body: []byte{4}, Replica: one, N: 7}}
 	return []sample{
 		{"hello", wire.Hello{Protocol: 2, Schema: 3, Building: one, Node: two, Tier: record.TierEdge, Generation: one, Time: 1_800_000_000_000, Cursor: cursor,
@@ -39,7 +39,7 @@ func messages() []sample {
 				Predecessor: record.Dot{Replica: two, N: 3}, PredecessorHash: record.Hash{8}}}}},
 		{"page", wire.Page{ID: 4, From: 10, To: 20, Last: true, Heads: []record.Head{head}, Events: events,
 			Records:  []wire.RecordItem{{Kind: "ticket", ID: one, Body: []byte{5}, Seal: &wire.Seal{Node: two, Time: 6, Signature: []byte{7}}}, {Kind: "unit", ID: two, Body: []byte{6}, Tag: []byte{4}}},
-			Receipts: []record.Receipt{receipt}, View: record.Hash{3}, Generation: two, Reader: one, Vouched: []record.Receipt{receipt}, Issuer: []byte{8}, Forget: [][]byte{{1, 2}}, Beyond: []record.Beyond{beyond}, Forks: []record.Dot{{Replica: two, N: 3}}}},
+			Receipts: []record.Receipt{receipt}, View: record.Hash{3}, Generation: two, Reader: one, Vouched: []record.Receipt{receipt}, Issuer: []byte{8}, Forget: [][]byte{{1, 2}}, Beyond: []record.Beyond{beyond}, Forks: []record.Dot{{Replica: two, N: 3}}, Anchor: 19}},
 		{"ack", wire.Ack{Page: 4, To: 20, Quarantined: []wire.Quarantined{{Kind: "ticket", ID: one, Code: wire.CodeContextUnsigned}}, Receipts: []record.Receipt{receipt}, Time: 8,
 			Released: []wire.Quarantined{{Kind: "unit", ID: two}}}},
 		{"want", wire.Want{Replica: one, From: 3, To: 9}},
@@ -51,9 +51,9 @@ func messages() []sample {
 			Receipt: &receipt, Wants: []wire.Want{{Replica: one, From: 3}}, Time: 8, Beyond: &beyond}},
 		{"digest", wire.Digest{ID: 6, Kinds: []string{"ticket", "unit"}, Items: []wire.DigestItem{{Kind: 0, ID: one, Sum: wire.Sum{1, 2}}, {Kind: 1, ID: two, Sum: wire.Sum{3}}}}},
 		{"digested", wire.Digested{ID: 6, Same: []byte{0b10}}},
-		{"pull", wire.Pull{Cursor: cursor, Limit: 100, Replicas: []record.ReplicaID{one, two}, Holds: true}},
+		{"pull", wire.Pull{Cursor: cursor, Limit: 100, Replicas: []record.ReplicaID{one, two}, Holds: true, Heads: []record.Head{head}}},
 		{"returned", wire.Returned{ID: 6, Records: []wire.RecordItem{{Kind: "ticket", ID: one, Body: []byte{5}, Seal: &wire.Seal{Node: two, Time: 6, Signature: []byte{7}}}},
-			Heads: []record.Head{head}, Cards: []wire.Vouched{{Card: events[0], Issuer: []byte{8}, Receipt: receipt}}, Issuers: [][]byte{{8}}}},
+			Heads: []record.Head{head}, Cards: []wire.Vouched{{Card: events[0], Issuer: []byte{8}, Receipt: receipt}}, Issuers: [][]byte{{8}}, Doubts: []record.Dot{{Replica: one, N: 2}}}},
 		{"taken", wire.Taken{ID: 6, Results: []wire.TakenResult{{Kind: "ticket", ID: one, Code: wire.CodeBadSignature}, {Kind: "unit", ID: two, Forget: true}}}},
 		{"bye", wire.Bye{Code: wire.CodeNodeRevoked, Detail: "revoked on Monday", Remedy: "enrol again"}},
 		{"empty page", wire.Page{}},

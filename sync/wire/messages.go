@@ -146,6 +146,9 @@ type Page struct {
 	// Anchor is the last event at or below To, where a restricted reader's cursor is held to
 	// (see Cursor).
 	Anchor uint64 `cbor:"17,keyasint,omitempty"`
+	// Anew is no part of the message: its receiver's session sets it on the page that begins
+	// from zero though this side's hello named a place. The cursor was of another feed.
+	Anew bool `cbor:"-"`
 }
 
 // Ack confirms that a page is on disk at the receiver.

@@ -1,6 +1,7 @@
 package phone
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"slices"
 
@@ -107,7 +108,8 @@ func (o *Outbox) unsettledReplicas() []record.ReplicaID {
 
 // Pull asks for the next page of a server's view.
 func (o *Outbox) Pull(server string) wire.Pull {
-	p := wire.Pull{Cursor: o.state.cursors[server], Holds: len(o.state.copies.Held) > 0}
+	at := o.state.cursors[server]
+	p := wire.Pull{Cursor: at, Holds: len(o.state.copies.Held) > 0, Heads: o.state.proofs.Ask(o.state.issuers[server], at.Position == 0)}
 	for _, t := range o.state.transactions {
 		if id := t.event.Replica; !t.settled && !slices.Contains(p.Replicas, id) && len(p.Replicas) < wire.PullChainsMax {
 			p.Replicas = append(p.Replicas, id)
@@ -347,6 +349,9 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 		return false, err
 	}
 	o.state.proofs.Take(o.config.Building, p)
+	if len(p.Issuer) == ed25519.PublicKeySize {
+		o.state.issuers[server] = record.NodeID(p.Issuer)
+	}
 	for _, item := range p.Events {
 		e, err := record.DecodeEvent(item.Body)
 		if err != nil || e.Building != o.config.Building || e.Card == nil || e.Card.Validate() != nil {
@@ -392,7 +397,7 @@ func (o *Outbox) TakePage(server string, now int64, p wire.Page) (more bool, err
 	o.state.transactions = slices.DeleteFunc(o.state.transactions, func(t transaction) bool {
 		return t.event.Card == nil && t.settled && o.covered(t)
 	})
-	return !p.Last && p.To > p.From, nil
+	return !p.Last && (p.To > p.From || p.To == 0), nil // an empty one says to begin at zero
 }
 
 // covered reports whether what was pulled includes every admitted part of a transaction.
