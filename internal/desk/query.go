@@ -126,6 +126,16 @@ const (
 	shapeMediaByThumb   = "media_by_thumbnail"
 )
 
+// ProbedLead is the field by which a kind is probed, empty where it is not.
+func ProbedLead(kind string) string {
+	for _, s := range Shapes() {
+		if s.Probed && s.Kind == kind {
+			return s.Lead
+		}
+	}
+	return ""
+}
+
 // Shapes lists every way in which this package lists records.
 func Shapes() []Shape {
 	return []Shape{

@@ -30,6 +30,11 @@ type Table struct {
 	sorted      []int // the columns by name, as a record has its fields
 }
 
+// Index is a column's place, -1 where there is none of the name.
+func (t Table) Index(column string) int {
+	return slices.IndexFunc(t.Columns, func(c Column) bool { return c.Name == column })
+}
+
 // Column is one field.
 type Column struct {
 	Name    string

@@ -23,9 +23,6 @@ import (
 // will do is answered by it; minting a code is a guess in any case.
 
 const (
-	// probeBits is the size of a probe, 128 KB: of 100,000 leads nine of ten free ones are
-	// known to be free.
-	probeBits = 1 << 20
 	// probesMax bounds the buildings that have one, and so what all of them take: 8 MB.
 	probesMax = 64
 	// probeFrom is from how many look-ups between two comparisons on a building gets a probe:
@@ -48,7 +45,7 @@ type probes struct {
 }
 
 type probe struct {
-	bits []uint64 // nil where there are too many leads
+	bits projection.Leads // nil where there are too many leads
 	// upTo is the position up to which each lead has its bit, and seen the furthest one that
 	// anybody told of.
 	upTo, seen uint64
@@ -60,9 +57,6 @@ type probe struct {
 func newProbes() probes {
 	return probes{seed: maphash.MakeSeed(), at: map[record.ID]*probe{}, asked: map[record.ID]int{}}
 }
-
-func (p *probe) add(hash uint64)      { p.bits[hash%probeBits/64] |= 1 << (hash % 64) }
-func (p *probe) has(hash uint64) bool { return p.bits[hash%probeBits/64]&(1<<(hash%64)) != 0 }
 
 // absent reports whether no record is known to have a lead. fill is a probe that the caller
 // is to fill, and to ask again.
@@ -77,7 +71,7 @@ func (ps *probes) absent(building record.ID, hash uint64) (absent bool, fill *pr
 		if ps.deaf || ps.asked[building] < probeFrom || len(ps.at) == probesMax {
 			return false, nil
 		}
-		p = &probe{bits: make([]uint64, probeBits/64)}
+		p = &probe{bits: projection.NewLeads()}
 		ps.at[building] = p
 	}
 	p.asked = true
@@ -85,7 +79,7 @@ func (ps *probes) absent(building record.ID, hash uint64) (absent bool, fill *pr
 	case p.bits == nil || p.filling:
 		return false, nil
 	case p.filled && p.upTo >= p.seen:
-		return !p.has(hash), nil
+		return !p.bits.Has(hash), nil
 	}
 	p.filling = true
 	return false, p
@@ -108,7 +102,7 @@ func (ps *probes) fill(p *probe, position, seen uint64, hashes []uint64, more bo
 		return
 	}
 	for _, hash := range hashes {
-		p.add(hash)
+		p.bits.Add(hash)
 	}
 	p.filled = true
 	p.upTo = max(p.upTo, position)
@@ -151,7 +145,7 @@ func (ps *probes) committed(building record.ID, from, to uint64, leads []uint64)
 		return
 	}
 	for _, hash := range leads {
-		p.add(hash)
+		p.bits.Add(hash)
 	}
 	if p.filled && from <= p.upTo {
 		p.upTo = max(p.upTo, to)
@@ -192,13 +186,6 @@ func (s *Store) leads(rows []replica.RecordRow) (hashes []uint64) {
 		}
 	}
 	return hashes
-}
-
-// probed is the column by which a kind is probed, -1 where it is not.
-func probed(t projection.Table) int {
-	return slices.IndexFunc(t.Columns, func(c projection.Column) bool {
-		return slices.ContainsFunc(desk.Shapes(), func(s desk.Shape) bool { return s.Probed && s.Kind == t.Kind && s.Lead == c.Name })
-	})
 }
 
 // nothing reports whether a selection is known to find nothing, as of a moment ago.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"estate/internal/desk"
 	"estate/internal/projection"
 	"estate/schema"
 	"estate/sync/record"
@@ -61,7 +62,7 @@ func newTableText(t projection.Table) tableText {
 	// would join all of a building's rows where it has no statistics yet, or old ones.
 	remove := "DELETE FROM " + quote(t.Kind) + " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM unnest($2::uuid[]) AS k (id), LATERAL (SELECT ctid FROM " +
 		quote(t.Kind) + " WHERE building = $1 AND id = k.id OFFSET 0) t))"
-	return tableText{Table: t, probed: probed(t), copy: copyText(t.Kind, copyColumns(t)...), remove: remove, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
+	return tableText{Table: t, probed: t.Index(desk.ProbedLead(t.Kind)), copy: copyText(t.Kind, copyColumns(t)...), remove: remove, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
 		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(aliases, ", ") + ") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
 }
 

@@ -3,38 +3,22 @@ package sqlitestore
 import (
 	"context"
 	"hash/maphash"
-	"slices"
 
 	"estate/internal/desk"
 	"estate/internal/projection"
 )
 
-// probeBits is the size of a probe, 128 KB for each building: with 100,000 tickets nine of
-// ten codes that are free are known to be so.
-const probeBits = 1 << 20
-
-// probe knows of most leads of a shape that no record has them: each that one has, or had,
-// has a bit here. Bits are only ever added, and before anybody can see the commit that a
-// lead comes with.
+// probe knows of most leads of a shape that no record has them. Each is added before anybody
+// can see the commit that it comes with.
 type probe struct {
-	bits   []uint64
+	bits   projection.Leads
 	filled bool
 }
-
-func (p *probe) add(hash uint64)      { p.bits[hash%probeBits/64] |= 1 << (hash % 64) }
-func (p *probe) has(hash uint64) bool { return p.bits[hash%probeBits/64]&(1<<(hash%64)) != 0 }
 
 // lead is one that a commit brings.
 type lead struct {
 	of   kindOf
 	hash uint64
-}
-
-// probed is the column by which a kind is probed, -1 where it is not.
-func probed(t projection.Table) int {
-	return slices.IndexFunc(t.Columns, func(c projection.Column) bool {
-		return slices.ContainsFunc(desk.Shapes(), func(s desk.Shape) bool { return s.Probed && s.Kind == t.Kind && s.Lead == c.Name })
-	})
 }
 
 // brings notes the lead of a saved row. What a failed call brings does no harm.
@@ -51,7 +35,7 @@ func (t *transaction) brings(table tableText, args []any) {
 func (h *hot) brought(leads []lead) {
 	for _, l := range leads {
 		if b := h.buildings[l.of.building]; b != nil && b.probes[l.of.kind] != nil {
-			b.probes[l.of.kind].add(l.hash)
+			b.probes[l.of.kind].bits.Add(l.hash)
 		}
 	}
 }
@@ -65,11 +49,11 @@ func (h *hot) absent(of kindOf, value string) (absent bool, fill *probe) {
 	b := h.at(of.building)
 	p := b.probes[of.kind]
 	if p == nil {
-		p = &probe{bits: make([]uint64, probeBits/64)}
+		p = &probe{bits: projection.NewLeads()}
 		b.probes[of.kind] = p
 		return false, p
 	}
-	return p.filled && !p.has(hash), nil
+	return p.filled && !p.bits.Has(hash), nil
 }
 
 // fill adds what a snapshot found that began after the probe was made.
@@ -77,7 +61,7 @@ func (h *hot) fill(p *probe, hashes []uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, hash := range hashes {
-		p.add(hash)
+		p.bits.Add(hash)
 	}
 	p.filled = true
 }

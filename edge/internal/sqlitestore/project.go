@@ -42,7 +42,7 @@ func newTableText(t projection.Table) tableText {
 		names, marks = append(names, quote(c.Name)), marks+", ?"
 		sets = append(sets, quote(c.Name)+" = excluded."+quote(c.Name))
 	}
-	return tableText{Table: t, leads: leads(t), probed: probed(t), upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") VALUES (" + marks +
+	return tableText{Table: t, leads: leads(t), probed: t.Index(desk.ProbedLead(t.Kind)), upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") VALUES (" + marks +
 		") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
 }
 
