@@ -45,6 +45,9 @@ func (n *Node) cut(ctx context.Context, building record.ID) error {
 			return fmt.Errorf("keep the branches of %s: %w", r, err)
 		}
 	}
+	if err := n.settleAsides(ctx, building); err != nil {
+		return err
+	}
 	return n.step(ctx, building, Need{Chains: ids}, nil, func(l *ledger) error {
 		for _, r := range ids {
 			l.chain(r).Cut = open[r]

@@ -87,6 +87,9 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	if err == nil && cuts {
 		err = n.cut(ctx, building)
 	}
+	if err == nil {
+		err = n.settleAsides(ctx, building)
+	}
 	if err == nil && renewed {
 		err = refuse(wire.CodeChainFork, "this node's own running replica is copied: it begins anew")
 	}

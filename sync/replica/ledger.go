@@ -40,6 +40,10 @@ type ledger struct {
 	// forks is what is learnt of forked chains, and forked whether any chain that was read is.
 	forks  forks
 	forked bool
+	// asides are values to be kept beside their records, and brought says that a phone brings
+	// back what servers showed it.
+	asides  []aside
+	brought bool
 	// renewed: the generation is another than the one that this node's hello said.
 	renewed bool
 	unread  error // why the decision must fail: something was asked for that was not loaded
@@ -284,8 +288,11 @@ func touchOf(salt []byte, k record.Key, field string, replaced []record.Sibling,
 // is at hand.
 func (l *ledger) join(k record.Key, r record.Record, body []byte) {
 	w := l.touch(k)
-	first := w.record.IsZero()
+	first, before := w.record.IsZero(), w.record
 	w.record = merge.Merge(w.record, r, l)
+	if !first {
+		l.guard(w, &before, &r)
+	}
 	w.taken, w.body = record.Record{}, nil
 	if first && len(r.Context.Dots) == 0 && slices.Equal(w.record.Context.Vector, r.Context.Vector) {
 		w.taken, w.body = w.record, body

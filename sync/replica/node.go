@@ -145,6 +145,9 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 		if err := decide(l); err != nil {
 			return err
 		}
+		if err := l.keepAside(ctx, tx.Load); err != nil {
+			return err
+		}
 		effects, changed, err := l.effects()
 		if err != nil {
 			return err

@@ -38,6 +38,8 @@ func Remedy(code string) string {
 		return "Two programs run with this box's key: a disk was copied. Switch one off and enrol it as a new box. Nothing is lost meanwhile."
 	case wire.CodeOtherHistory:
 		return "A server was copied or set back, and this phone was shown the other branch: it goes on once it has reached the cloud. Nothing is lost meanwhile."
+	case wire.CodeChainUnproven:
+		return "A phone brought back what it was shown, and the box that wrote it has not told of it yet: these values are kept until it has. If it never comes, compare them with what the record shows."
 	case wire.CodeChainFork:
 		return "Two nodes use one key: revoke it, find the copy and enrol both again."
 	}

@@ -208,6 +208,7 @@ func (r *returning) once(ctx context.Context, items []*returned) error {
 	codes := make([]string, len(items))
 	var written []record.Key
 	err := r.node.step(ctx, r.building, need, chains, func(l *ledger) error {
+		l.brought = true
 		r.proofs.prove(l)
 		for _, i := range items {
 			if i.code == "" {
@@ -288,6 +289,7 @@ func (r *returning) passes(l *ledger, i *returned) string {
 	code := r.check(l, &i.candidate)
 	if code == "" {
 		l.join(i.key, i.record, nil)
+		l.brings(i.key, &i.record)
 		l.observe(&i.record)
 	}
 	return code

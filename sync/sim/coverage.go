@@ -36,7 +36,7 @@ func Covered() []string {
 		"quarantine,release,clock corrected,phone reissue,rewound,from zero,from cursor,gap,gap wanted,want answered,phone fills a gap,conflict,"+
 		"kind not yours,write not taken,push not taken,settled,echo left out,replica minted,"+
 		"refused kind_not_yours,refused field_forbidden,refused author_revoked,refused clock_ahead,refused field_unknown,refused kind_unknown,"+
-		"quarantined clock_ahead,quarantined store_failed,quarantined context_unsigned,digest equal,digest differs,erasure,return,restored by a phone,fork edge,fork told,alarm chain_fork", ",")
+		"quarantined clock_ahead,quarantined store_failed,quarantined context_unsigned,digest equal,digest differs,erasure,return,restored by a phone,fork edge,fork told,alarm chain_fork,kept aside,kept aside until proven", ",")
 }
 
 // Replay is the command that plays this run again.

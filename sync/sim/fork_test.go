@@ -56,3 +56,21 @@ func TestForksThatNobodySaw(t *testing.T) {
 		}
 	}
 }
+
+// In each of these runs values of one branch of a fork once vanished: what a phone had been
+// shown of the other came back by it, with no event of either (SPEC R34).
+func TestForksThatPhonesCarry(t *testing.T) {
+	t.Parallel()
+	kept := 0
+	for _, seed := range []uint64{3321, 4182, 4274} {
+		c := sim.Config{Seed: seed, Faults: sim.AllFaults()}
+		report, err := sim.Run(c)
+		if err != nil {
+			t.Errorf("%v\nreplay: %s", err, c.Replay())
+		}
+		kept += report.Counts["kept aside"]
+	}
+	if kept == 0 {
+		t.Error("nothing was kept aside")
+	}
+}

@@ -65,7 +65,7 @@ func (w *world) heal() {
 // calls synced is (invariants 2 and 13), whoever else may mend it later.
 func (w *world) inStep(l *line) {
 	edge, cloud := l.ends[0], l.ends[1]
-	if !l.open || len(w.heldBack(edge.host, l.building))+len(w.heldBack(cloud.host, l.building)) > 0 {
+	if !l.open || w.anyWaits(edge.host, l.building) || w.anyWaits(cloud.host, l.building) {
 		return
 	}
 	there, here := w.image(cloud.host, l.building).bodies, w.image(edge.host, l.building).bodies
@@ -118,10 +118,16 @@ func (w *world) anyHeldBack() bool {
 	return false
 }
 
+// anyWaits reports whether a host holds a record back, which makes it another than its peer's.
+// What is kept beside a record (SPEC R34) does not.
+func (w *world) anyWaits(h *host, b record.ID) bool {
+	return slices.ContainsFunc(w.heldBack(h, b), func(q replica.QuarantineRow) bool { return q.Code != wire.CodeChainUnproven })
+}
+
 // explained reports whether a record may be held back until an operator looks at it: its
 // sender made up its context, or was revoked before it could mend what was wrong with it.
 func (w *world) explained(q replica.QuarantineRow) bool {
-	return w.revoked[q.Peer] || w.forged[sent{q.Key, q.Peer}] || q.Code == wire.CodeChainFork && w.ownTwin(q)
+	return w.revoked[q.Peer] || q.Code == wire.CodeChainUnproven || w.forged[sent{q.Key, q.Peer}] || q.Code == wire.CodeChainFork && w.ownTwin(q)
 }
 
 // ownTwin reports whether a record was set aside by the node that held it, at a fork: what it

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"slices"
 	"strings"
 
@@ -57,7 +58,7 @@ func (w *world) committed(h *host, c change) {
 		}
 		aside := w.aside(h, e.Quarantine, row.Key)
 		for _, v := range texts(c.before[row.Key]) {
-			if !slices.Contains(after, v) && !aside[v] {
+			if !slices.Contains(after, v) && !aside[v] && !w.keptAside(row.Key, v) {
 				w.gone = append(w.gone, vanished{host: h.name, key: row.Key, value: v})
 				w.trace("gone", v, h.name)
 			}
@@ -67,10 +68,18 @@ func (w *world) committed(h *host, c change) {
 		}
 	}
 	for _, q := range e.Quarantine {
+		if q.Code == wire.CodeChainUnproven {
+			w.count("kept aside")
+			continue
+		}
 		w.heldBackNow(h, q.Theirs, q.Body)
 	}
-	if len(e.QuarantineOut) > 0 {
-		w.count("release")
+	for _, q := range e.QuarantineOut {
+		if q.Code == wire.CodeChainUnproven {
+			w.count("kept aside until proven")
+		} else {
+			w.count("release")
+		}
 	}
 	next := c.wrote.N + 1
 	if e.State.Replica != c.wrote.Replica {
@@ -127,17 +136,26 @@ func (w *world) ownNumbers(h *host, r record.Record, own record.ReplicaID, n uin
 }
 
 // aside are the values of a record that a host puts where an operator finds them: at a fork,
-// those that it may not write again (SPEC R33).
+// those that it may not write again (SPEC R33), and what is still to be proven (R34).
 func (w *world) aside(h *host, rows []replica.QuarantineRow, k record.Key) map[string]bool {
 	out := map[string]bool{}
 	for _, q := range rows {
-		if r, err := record.Decode(q.Body); err == nil && q.Key == k && q.Peer == h.node.ID() {
+		if r, err := record.Decode(q.Body); err == nil && q.Key == k && q.Peer == h.node.ID() && !q.Theirs {
 			for _, v := range texts(r) {
 				out[v] = true
 			}
 		}
 	}
 	return out
+}
+
+// keptAside reports whether some node keeps a value beside its record until it is proven
+// whether anybody saw it replaced (SPEC R34). Whether it comes back is asked in the end.
+func (w *world) keptAside(k record.Key, v string) bool {
+	return slices.ContainsFunc(w.hosts, func(h *host) bool {
+		have, err := h.disk.store.Load(context.Background(), k.Building, replica.Need{Peer: h.node.ID(), Quarantine: 1000})
+		return err == nil && w.aside(h, have.Quarantine, k)[v]
+	})
 }
 
 func (w *world) heldBackNow(h *host, theirs bool, body []byte) {

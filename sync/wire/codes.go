@@ -36,4 +36,5 @@ const (
 	CodeAuthorForged     = "author_forged"      // a phone's transaction in the name of somebody else than its person
 	CodeRecordFull       = "record_full"        // the record would pass the limit of any record
 	CodeTooManyInFlight  = "too_many_in_flight" // sender ignores its credits
+	CodeChainUnproven    = "chain_unproven"     // kept beside a record until the events behind a signature have come
 )
