@@ -84,11 +84,8 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 		cuts, renewed = l.forks.marked || l.uncut(), l.renewed
 		return nil
 	})
-	if err == nil && cuts {
-		err = n.cut(ctx, building)
-	}
 	if err == nil {
-		err = n.settleAsides(ctx, building)
+		err = n.afterGreeting(ctx, building, cuts)
 	}
 	if err == nil && renewed {
 		err = refuse(wire.CodeChainFork, "this node's own running replica is copied: it begins anew")
@@ -103,6 +100,14 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 		g.Receipts, err = n.untold(ctx, building, peer, h, chains)
 	}
 	return g, err
+}
+
+// afterGreeting does what the remedy of a fork asks for, and looks at what waits to be proven.
+func (n *Node) afterGreeting(ctx context.Context, building record.ID, cuts bool) error {
+	if cuts {
+		return n.cut(ctx, building)
+	}
+	return n.settleAsides(ctx, building)
 }
 
 // reachMax bounds the chains that a greeting holds a cursor to.
