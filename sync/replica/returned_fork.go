@@ -89,6 +89,7 @@ func (r *returning) valuesOf(l *ledger, i *returned) string {
 		return code
 	}
 	l.join(i.key, clean.record, nil)
+	l.brings(i.key, &clean.record)
 	l.observe(&i.record)
 	slices.SortStableFunc(lost, func(a, b change) int { return a.replaced[0].Dot.Compare(b.replaced[0].Dot) })
 	for len(lost) > 0 {
