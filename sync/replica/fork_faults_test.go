@@ -109,3 +109,33 @@ func nameOf(b, edge, cloud, third *box) string {
 	}
 	return "twin"
 }
+
+// A fork is decided, and a record that the store cannot take breaks its remedy off. A phone that
+// pulls then is shown nothing under numbers that no head reaches; it comes when the remedy is done.
+func TestPullWithinARemedy(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	edge.write(ticket(3), text("title", "untouched"))
+	l.meet(edge, cloud)
+	twin := edge.copyOf("edge")
+	last := edge.write(ticket(2), text("title", "ours"))
+	twin.write(ticket(1), text("title", "theirs"))
+	twin.write(ticket(1), text("title", "theirs again"))
+	cloud.greet(twin) // its line breaks before it brings more than its signature
+	h, err := cloud.Hello(context.Background(), home, edge.peer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	edge.fault.bad = ticket(2)
+	_, err = edge.Greet(context.Background(), home, cloud.peer(), h)
+	if c := edge.chain(last.Replica); err == nil || c.Fork == c.Cut {
+		t.Fatalf("the remedy was not broken off: %v", err)
+	}
+	p := l.phone("ann")
+	edge.pull(p)
+	want(t, "without a fork", values(p.View(ticket(3)), "title"), []string{"untouched"})
+	edge.fault.bad = record.Key{}
+	l.meet(edge, cloud)
+	edge.pull(p)
+	want(t, "later", values(p.View(ticket(2)), "title"), []string{"ours"})
+}

@@ -80,6 +80,24 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 	return p, n.cards(ctx, building, replicas, &p)
 }
 
+// later takes out of a page what reaches numbers beyond a fork whose remedy is not done here: no
+// head proves them any more, and the remedy gives these records new positions (SPEC R33).
+func later(p *wire.Page, chains map[record.ReplicaID]Chain) {
+	uncut := func(d record.Dot) bool {
+		c := chains[d.Replica]
+		return c.Fork != c.Cut && c.beyond(d.N)
+	}
+	for _, c := range chains {
+		if c.Fork != c.Cut {
+			p.Records = slices.DeleteFunc(p.Records, func(item wire.RecordItem) bool {
+				r, err := record.Decode(item.Body)
+				return err != nil || anyNumber(&r, uncut)
+			})
+			return
+		}
+	}
+}
+
 // settled brings a phone what the cloud last said about its chains: the cloud says it
 // anew, an edge passes on what it was told (SPEC R13).
 func (n *Node) settled(ctx context.Context, building, reader record.ID, chains []record.ReplicaID, p *wire.Page) error {
@@ -244,6 +262,7 @@ func (n *Node) cards(ctx context.Context, building record.ID, replicas []record.
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, record.ID.Compare)
+	later(p, have.Chains)
 	tellForks(p, have.Chains)
 	for _, id := range ids {
 		rows, err := n.Store.Events(ctx, building, id, 1, 1, 1)
