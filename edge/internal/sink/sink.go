@@ -155,8 +155,11 @@ func reading(o decode.Observation) (desk.ReadingInput, bool) {
 func (s *Sink) report(ctx context.Context, o decode.Observation) error {
 	var in desk.DeviceStatus
 	switch {
-	case o.Kind == decode.Availability && o.Value.Type == decode.Text && s.online[o.Hardware] != o.Value.Text:
-		in.Availability = o.Value.Text
+	case o.Kind == decode.Availability && o.Value.Type == decode.Bool:
+		in.Availability = map[bool]string{true: "online", false: "offline"}[o.Value.Bool]
+		if s.online[o.Hardware] == in.Availability {
+			return nil
+		}
 	case o.Kind == decode.Battery && o.Value.Type == decode.Number:
 		before, known := s.battery[o.Hardware]
 		if known && math.Abs(before-o.Value.Number) < batteryStep {

@@ -181,6 +181,23 @@ func TestAdoptionCountsAtOnce(t *testing.T) {
 	}
 }
 
+// TestAvailability: what a device, or its gateway, says of whether it is there is shown.
+func TestAvailability(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.adopt()
+	s := h.sink(h.Desk)
+	for _, online := range []bool{true, false, false, true} {
+		if err := s.Observe(t.Context(), ingest.Batch{Observations: []decode.Observation{seen(decode.Availability, decode.BoolValue(online), 0)}}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := h.DeviceByHardware(t.Context(), h.building, hardware)
+		if want := map[bool]string{true: "online", false: "offline"}[online]; err != nil || d.Availability != want {
+			t.Errorf("%q, %v, want %q", d.Availability, err, want)
+		}
+	}
+}
+
 // stopping is a desk behind which the power fails before an alarm is raised.
 type stopping struct{ *desk.Desk }
 
