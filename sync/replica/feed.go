@@ -153,14 +153,15 @@ func (n *Node) ReadPage(ctx context.Context, building record.ID, after, until ui
 		}
 	}
 	p.Last = p.To >= feed.End
-	p.Heads, err = n.heads(ctx, building, replicas, cited)
+	p.Heads, err = n.heads(ctx, building, replicas, cited, held)
 	return p, err
 }
 
 // heads collects the signed heads of chains whose events a page carries, and of those that
-// its records cite beyond what this node holds: a phone's transaction may be here while the
-// events before it still travel, and the receiver's gate asks for its number's signature.
-func (n *Node) heads(ctx context.Context, building record.ID, carried []record.ReplicaID, cited map[record.ReplicaID]bool) ([]record.Head, error) {
+// its records cite beyond what this node holds, or its reader: a phone's transaction may be here
+// while the events before it still travel, what a phone brought back may lie in the feed before
+// its events, and the receiver's gate asks for its number's signature.
+func (n *Node) heads(ctx context.Context, building record.ID, carried []record.ReplicaID, cited map[record.ReplicaID]bool, held map[record.ReplicaID]uint64) ([]record.Head, error) {
 	replicas := slices.Clone(carried)
 	for r := range cited {
 		replicas = append(replicas, r)
@@ -177,7 +178,7 @@ func (n *Node) heads(ctx context.Context, building record.ID, carried []record.R
 	var out []record.Head
 	for _, r := range replicas {
 		c := have.Chains[r]
-		gap := c.Signed != nil && c.Signed.N > c.Held
+		gap := c.Signed != nil && c.Signed.N > c.Held || held != nil && held[r] < c.Held
 		if h := n.head(building, c); h != nil && (gap || slices.Contains(carried, r)) {
 			out = append(out, *h)
 			if p := n.proof(building, c); p != nil {
@@ -206,7 +207,7 @@ func (n *Node) ReadEvents(ctx context.Context, building record.ID, w wire.Want) 
 		}
 		p.Events = append(p.Events, wire.EventItem{Body: r.Body, Details: r.Details, Replica: r.Replica, N: r.N})
 	}
-	p.Heads, err = n.heads(ctx, building, []record.ReplicaID{w.Replica}, nil)
+	p.Heads, err = n.heads(ctx, building, []record.ReplicaID{w.Replica}, nil, nil)
 	if last := len(p.Events); last > 0 && slices.ContainsFunc(p.Heads, func(h record.Head) bool { return h.Verify(building, n.PublicKey()) == nil }) {
 		// Its own chain it signs where these events end, so that they prove themselves.
 		p.Heads = append(p.Heads, record.SignHead(n.Key, building, w.Replica, rows[last-1].N, rows[last-1].Hash))

@@ -344,3 +344,33 @@ func TestReturnedBesideARefusal(t *testing.T) {
 		slices.Reverse(now)
 	}
 }
+
+// A phone brings an edge a record before its events: in the edge's feed it lies a page before them
+// for good. The cloud is restored, and gets back from there what it wrote itself: with the
+// signature that the record needs, or both would never be alike (SPEC R9, R30).
+func TestReturnedBeforeItsEvents(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	cloud.write(ticket(1), text("title", "before"))
+	backup := cloud.store.Snapshot()
+	last := cloud.write(ticket(2), text("title", "after"))
+	p := l.phone("ann")
+	cloud.pull(p)
+	edge.pull(p)
+	edge.giveBack(p)
+	want(t, "returned", values(edge.record(ticket(2)), "title"), []string{"after"})
+	for i := range wire.PageItemsMax / 2 {
+		edge.write(ticket(10+i), text("title", "in between"))
+	}
+	l.meet(edge, cloud)
+	same(t, edge, cloud)
+	cloud.restore(backup)
+	page := edge.read(0, cloud.heldMap())
+	if page.Last || slices.ContainsFunc(page.Events, func(e wire.EventItem) bool { return e.Replica == last.Replica }) {
+		t.Fatal("the events come with the record")
+	}
+	want(t, "held back", len(cloud.apply(edge, page).Ack.Quarantined), 0)
+	l.meet(edge, cloud)
+	want(t, "at the cloud", values(cloud.record(ticket(2)), "title"), []string{"after"})
+	same(t, edge, cloud)
+}
