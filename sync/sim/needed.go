@@ -52,6 +52,9 @@ const (
 	// QuarantineJoin (R14): what is held back joins what is held back already. Off: it takes
 	// its place.
 	QuarantineJoin Rule = "quarantine-join"
+	// Unproven (R34): what numbers take away whose events are not here is kept until they are
+	// proven. Off: it is gone.
+	Unproven Rule = "unproven"
 	// Seals (R30): phones return what a server lost. Off: it stays on their screens.
 	Seals Rule = "seals"
 )
@@ -59,7 +62,7 @@ const (
 // NeededRules lists all rules that can be switched off.
 func NeededRules() []Rule {
 	return []Rule{PositionLock, FreshIdentity, NamedNumbers, ExactRaising, SettledReceipts, ContiguousCursor, AdmissionFirst, SignedNumbers,
-		ViewHash, EchoSession, PageReader, CursorCheck, QuarantineJoin, Seals}
+		ViewHash, EchoSession, PageReader, CursorCheck, QuarantineJoin, Unproven, Seals}
 }
 
 // ErrRule says that there is no such rule to do without.

@@ -26,7 +26,7 @@ func needed() map[sim.Rule]want {
 	restores := sim.Network | sim.RestoreEdge | sim.RestoreCloud
 	return map[sim.Rule]want{
 		sim.PositionLock:     {11, 20, sim.Network, 0, nil, apart},
-		sim.FreshIdentity:    {5, 20, sim.Network | sim.RestoreEdge | sim.CloneEdge, 0, nil, lost},
+		sim.FreshIdentity:    {5, 20, sim.Network | sim.RestoreEdge | sim.CloneEdge, 0, nil, []string{"lost:", "names two transactions"}},
 		sim.NamedNumbers:     {4, 20, sim.Network | sim.RestoreEdge | sim.CloneEdge, 0, nil, lost},
 		sim.ExactRaising:     {10, 40, sim.Network, 0, nil, lost},
 		sim.ContiguousCursor: {19, 60, sim.Network, sim.Network, check, []string{"in step with"}},
@@ -38,6 +38,7 @@ func needed() map[sim.Rule]want {
 		sim.PageReader:       {91, 60, sim.Network | sim.RestoreEdge, sim.RestoreEdge, check, []string{"in step with"}},
 		sim.CursorCheck:      {1, 60, sim.Network | sim.ForkEdge, sim.ForkEdge, sim.RuleSet{sim.Seals}, apart},
 		sim.QuarantineJoin:   {30, 60, sim.BadRecord | sim.RestoreEdge, sim.BadRecord | sim.RestoreEdge, nil, lost},
+		sim.Unproven:         {4182, 200, sim.AllFaults(), 0, nil, lost},
 		sim.Seals:            {1, 20, restores, 0, nil, apart},
 	}
 }

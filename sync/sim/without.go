@@ -60,6 +60,9 @@ func (t *hostTx) restore(e *replica.Effects) {
 			e.Chains[i].Card = was.Card
 		}
 	}
+	if t.h.w.config.Without.Has(Unproven) {
+		e.Quarantine = slices.DeleteFunc(slices.Clone(e.Quarantine), func(q replica.QuarantineRow) bool { return q.Code == wire.CodeChainUnproven })
+	}
 	if t.h.w.config.Without.Has(QuarantineJoin) {
 		for i, q := range e.Quarantine {
 			if body, ok := t.h.incoming[q.Key]; ok && !q.Theirs {
