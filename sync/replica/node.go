@@ -124,6 +124,7 @@ func (n *Node) runOf(tx Tx) record.ID {
 // the replicas whose chains the decision needs once the first load is known.
 // after, if given, looks at the closed decision.
 func (n *Node) step(ctx context.Context, building record.ID, need Need, chains []record.ReplicaID, decide func(*ledger) error, after ...func(*ledger)) error {
+	need.Chains = append(slices.Clip(need.Chains), chains...)
 	return n.update(ctx, building, need, func(tx Tx) error {
 		have, err := tx.Load(ctx, need)
 		if err != nil {
@@ -137,7 +138,7 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 		if err != nil {
 			return err
 		}
-		if err := loadChains(ctx, tx.Load, &have, chains); err != nil {
+		if err := loadChains(ctx, tx.Load, &have, nil); err != nil {
 			return err
 		}
 		l := newLedger(n, building, boot, have, keys)
@@ -163,8 +164,8 @@ func (n *Node) step(ctx context.Context, building record.ID, need Need, chains [
 }
 
 func (n *Node) update(ctx context.Context, building record.ID, need Need, fn func(Tx) error) error {
-	if s, ok := n.Store.(Foreseer); ok && need.Peer.IsZero() {
-		return s.UpdateFor(ctx, building, need, fn) // a page, which names a peer, is a transaction's worth by itself
+	if s, ok := n.Store.(Foreseer); ok {
+		return s.UpdateFor(ctx, building, need, fn)
 	}
 	return n.Store.Update(ctx, building, fn)
 }

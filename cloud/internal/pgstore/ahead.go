@@ -30,7 +30,13 @@ type ahead struct {
 
 // UpdateFor implements replica.Foreseer.
 func (s *Store) UpdateFor(ctx context.Context, building record.ID, need replica.Need, fn func(replica.Tx) error) error {
-	return s.update(ctx, building, need.Keys, fn)
+	switch {
+	case need.Peer.IsZero():
+		return s.update(ctx, building, need.Keys, fn)
+	case lightly(need):
+		return s.update(ctx, building, need, fn)
+	}
+	return s.update(ctx, building, nil, fn) // a large page is a transaction's worth by itself
 }
 
 // foresee lists what the calls will read first, each record once.

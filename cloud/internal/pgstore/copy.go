@@ -133,24 +133,27 @@ func copyRecordRows(rows []replica.RecordRow) statement {
 
 func copyEventRows(building record.ID, rows []replica.EventRow) statement {
 	return statement{text: copyEvents, copied: &copied{rows: len(rows), row: func(b []byte, i int) []byte {
-		r := &rows[i]
-		b = appendInt(appendID(appendID(appendFields(b, 7), building), r.Replica), r.N)
-		b = appendBytes(appendBytes(b, r.Hash[:]), r.Body)
-		if len(r.Details) == 0 {
-			b = appendNull(b)
-		} else {
-			b = appendBytes(b, r.Details)
-		}
-		return appendInt(b, r.Position)
+		return appendEvent(b, building, &rows[i])
 	}}}
 }
 
+func appendEvent(b []byte, building record.ID, r *replica.EventRow) []byte {
+	b = appendInt(appendID(appendID(appendFields(b, 7), building), r.Replica), r.N)
+	b = appendBytes(appendBytes(b, r.Hash[:]), r.Body)
+	if len(r.Details) == 0 {
+		b = appendNull(b)
+	} else {
+		b = appendBytes(b, r.Details)
+	}
+	return appendInt(b, r.Position)
+}
+
 // copyRows is the statement that projects records that are new in this kind's table.
-func (t tableText) copyRows(building record.ID, rows []replica.RecordRow) statement {
+func (t tableText) copyRows(rows []replica.RecordRow) statement {
 	var cells []projection.Cell
 	return statement{text: t.copy, copied: &copied{rows: len(rows), row: func(b []byte, i int) []byte {
 		r := &rows[i]
-		b = appendInt(appendID(appendID(appendFields(b, len(t.Columns)+3), building), r.Key.ID), r.Position)
+		b = appendInt(appendID(appendID(appendFields(b, len(t.Columns)+3), r.Key.Building), r.Key.ID), r.Position)
 		cells = t.Cells(&r.Record, cells)
 		for j := range cells {
 			b = appendShown(b, &cells[j])

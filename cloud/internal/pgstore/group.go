@@ -55,6 +55,8 @@ type group struct {
 	// statements that are left of them.
 	apart bool
 	late  []statement
+	// first is what the first read of a call finds, if nothing was saved before.
+	first *fetched
 }
 
 type statement struct {
@@ -97,6 +99,9 @@ var errRedo = errors.New("pgstore: run again")
 // commit runs a batch. Calls whose fate is shared by accident run again, at the end each
 // alone, so that one bad write fails nobody else's.
 func (s *Store) commit(t *turn, batch []*groupcommit.Call[*group]) error {
+	if done, err := s.withOthers(t, batch); done {
+		return err
+	}
 	err := s.follow(t, batch)
 	if errors.Is(err, errAlone) {
 		err = s.attempt(t, batch)

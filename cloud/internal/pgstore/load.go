@@ -86,6 +86,9 @@ func (g *group) Load(ctx context.Context, need replica.Need) (replica.Have, erro
 	if err := need.Check(g.building); err != nil {
 		return have, err
 	}
+	if first, ok := g.fetched(need); ok {
+		return first, nil
+	}
 	asked := need
 	if g.remembered(need.Chains, have.Chains) {
 		need.Chains = nil
@@ -279,6 +282,15 @@ func scanState(rows pgx.Rows, s *replica.State, stored *bool, xid *string) error
 	var head []byte
 	err := rows.Scan((*[16]byte)(&s.Boot), (*[16]byte)(&s.Replica), (*int64bits)(&s.N), &head, (*int64bits)(&s.Stamp), &s.ClockOffset, (*int64bits)(&s.Position), stored, xid)
 	s.Head = toHash(head)
+	return err
+}
+
+// scanLocked reads the state of a group's building, which comes first.
+func scanLocked(rows pgx.Rows, g *group) error {
+	var head []byte
+	s := &g.state
+	err := rows.Scan((*[16]byte)(&s.Building), (*[16]byte)(&s.Boot), (*[16]byte)(&s.Replica), (*int64bits)(&s.N), &head, (*int64bits)(&s.Stamp), &s.ClockOffset, (*int64bits)(&s.Position), &g.stored, &g.xid)
+	s.Head, g.building = toHash(head), s.Building
 	return err
 }
 

@@ -147,14 +147,20 @@ func onlyAdds(e replica.Effects) bool {
 	return len(e.Touches)+len(e.TouchesGone)+len(e.Quarantine)+len(e.QuarantineOut)+len(e.Branches)+len(e.EventsGone)+len(e.Erasures) == 0 && e.Cursor == nil
 }
 
+// eventsOnce keeps the last of rows of one event.
+func eventsOnce(rows []replica.EventRow) []replica.EventRow {
+	dot := func(r *replica.EventRow) record.Dot { return record.Dot{Replica: r.Replica, N: r.N} }
+	if rising(rows, func(a, b *replica.EventRow) int { return dot(a).Compare(dot(b)) }) {
+		return rows
+	}
+	return lastOf(rows, dot)
+}
+
 func saveEvents(of [16]byte, rows []replica.EventRow) []statement {
 	if len(rows) == 0 {
 		return nil
 	}
-	dot := func(r *replica.EventRow) record.Dot { return record.Dot{Replica: r.Replica, N: r.N} }
-	if !rising(rows, func(a, b *replica.EventRow) int { return dot(a).Compare(dot(b)) }) {
-		rows = lastOf(rows, dot)
-	}
+	rows = eventsOnce(rows)
 	fresh, rows := split(rows, func(r *replica.EventRow) bool { return r.New })
 	var out []statement
 	if len(fresh) > 0 {

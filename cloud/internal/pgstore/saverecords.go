@@ -8,9 +8,7 @@ import (
 )
 
 func (g *group) saveRecords(rows []replica.RecordRow) []statement {
-	if !rising(rows, func(a, b *replica.RecordRow) int { return a.Key.Compare(b.Key) }) {
-		rows = lastOf(rows, func(r *replica.RecordRow) record.Key { return r.Key })
-	}
+	rows = recordsOnce(rows)
 	fresh, rest := split(rows, func(r *replica.RecordRow) bool { return r.New })
 	if len(rest) >= replaceRowsMin {
 		return g.replaced(rows, rest)
@@ -23,6 +21,14 @@ func (g *group) saveRecords(rows []replica.RecordRow) []statement {
 		out = append(append(out, upsertRecordRows(g.building, rest)), g.projected(rest, false)...)
 	}
 	return out
+}
+
+// recordsOnce keeps the last of rows of one record.
+func recordsOnce(rows []replica.RecordRow) []replica.RecordRow {
+	if rising(rows, func(a, b *replica.RecordRow) int { return a.Key.Compare(b.Key) }) {
+		return rows
+	}
+	return lastOf(rows, func(r *replica.RecordRow) record.Key { return r.Key })
 }
 
 // split parts rows that the store does not hold from the others, if they are enough to be
@@ -74,7 +80,7 @@ func (g *group) projected(rows []replica.RecordRow, fresh bool) []statement {
 		switch {
 		case !ok:
 		case fresh && len(of) >= copyRowsMin:
-			out = append(out, table.copyRows(g.building, of))
+			out = append(out, table.copyRows(of))
 		default:
 			out = append(out, table.upsertRows(g.building, of))
 		}

@@ -79,6 +79,9 @@ type Store struct {
 	// queues are where writers of one building wait for each other, and loads where readers do.
 	queues groupcommit.Keyed[record.ID, *writers]
 	loads  groupcommit.Keyed[record.ID, *loadGatherer]
+	// joints is where writers of several buildings meet.
+	joints   groupcommit.Queue[struct{}]
+	underWay atomic.Int32 // of their transactions
 }
 
 var (
@@ -111,6 +114,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	s := &Store{log: options.Log, name: rand.Text(), probes: newProbes(), untold: untold{ready: make(chan struct{}, 1)},
 		tellEvery: cmp.Or(options.tellEvery, tellEvery), compareEvery: cmp.Or(options.compareEvery, compareEvery), readTimeout: cmp.Or(options.readTimeout, readTimeout)}
 	s.queues.New, s.loads.New = s.newQueue, s.newLoads
+	s.joints.Max, s.joints.Overlap = jointMax, s.together
 	config.AfterConnect = s.greet
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
@@ -159,15 +163,16 @@ func (s *Store) Update(ctx context.Context, building record.ID, fn func(replica.
 	return s.update(ctx, building, nil, fn)
 }
 
-// update runs fn, of which it is known that it will read these records first.
-func (s *Store) update(ctx context.Context, building record.ID, keys []record.Key, fn func(replica.Tx) error) error {
+// update runs fn. The hint is what is known of its first read: records, or all that a small
+// page needs.
+func (s *Store) update(ctx context.Context, building record.ID, hint any, fn func(replica.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("%w: update: %w", replica.ErrBusy, err)
 	}
 	ran := false
 	var err error
 	s.queues.With(building, func(q *writers) {
-		err = q.DoFor(ctx, keys, func(g *group) error {
+		err = q.DoFor(ctx, hint, func(g *group) error {
 			ran = true
 			if err := fn(g); err != nil {
 				return err
