@@ -31,6 +31,11 @@ func (x *exchange) serveNode(ctx context.Context) error {
 	s.config.Hooks.greeted(building, peer.Node, x.hello.Generation)
 	s.config.Hooks.alarms(building, peer.Node, greetingAlarms(g))
 	x.disputed = g.Disputed
+	if len(g.Late) > 0 {
+		if _, err := s.config.Node.ApplyContent(ctx, building, peer, wire.Page{Heads: g.Late}, nil, nil); err != nil {
+			return fmt.Errorf("apply heads: %w", err)
+		}
+	}
 	got, err := x.takeFrames(ctx)
 	if greetErr := x.greet(ctx); greetErr != nil {
 		return errors.Join(err, greetErr)

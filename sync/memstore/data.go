@@ -98,6 +98,9 @@ func (d *data) load(need replica.Need) (replica.Have, error) {
 	for _, id := range need.Chains {
 		d.lineage(id, have.Chains)
 	}
+	if need.AllChains {
+		maps.Copy(have.Chains, d.chains)
+	}
 	for _, id := range need.Waiting {
 		if rows := d.eventsOf(id, d.chains[id].Held+1, ^uint64(0), math.MaxInt); len(rows) > 0 {
 			have.Waiting[id] = rows

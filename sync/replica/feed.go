@@ -13,16 +13,12 @@ import (
 
 // Hello says what this node holds of a building and from where it wants the peer's feed.
 func (n *Node) Hello(ctx context.Context, building record.ID, peer Peer) (wire.Hello, error) {
-	have, err := n.Store.Load(ctx, building, Need{Peer: peer.Node})
+	have, err := n.Store.Load(ctx, building, Need{Peer: peer.Node, AllChains: true})
 	if err != nil {
-		return wire.Hello{}, fmt.Errorf("load cursor: %w", err)
-	}
-	chains, err := n.Store.Chains(ctx, building)
-	if err != nil {
-		return wire.Hello{}, fmt.Errorf("list chains: %w", err)
+		return wire.Hello{}, fmt.Errorf("load cursor and chains: %w", err)
 	}
 	return wire.Hello{Protocol: wire.Protocol, Schema: n.Schema, Building: building, Node: n.ID(), Tier: n.Tier,
-		Generation: n.generation(have.State), Time: n.Now() + have.State.ClockOffset, Cursor: have.Cursor, Held: n.held(building, chains)}, nil
+		Generation: n.generation(have.State), Time: n.Now() + have.State.ClockOffset, Cursor: have.Cursor, Held: n.held(building, have.listed())}, nil
 }
 
 // held lists chains, less those that a successor's card covers whole: a node of many

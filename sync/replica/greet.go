@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"estate/sync/record"
@@ -28,6 +29,9 @@ type Greeting struct {
 	// Offers are events that the peer needs for that.
 	Disputed bool
 	Offers   []wire.Want
+	// Late are heads of the hello that are not stored yet: they are to be taken in with the
+	// peer's first page, or as one.
+	Late []record.Head
 }
 
 // Greet compares a peer's Hello with what this node holds and keeps the heads that it
@@ -45,33 +49,20 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	case len(h.Held) > wire.HeldMax:
 		return g, refuse(wire.CodeFrameTooLarge, "%d chains", len(h.Held))
 	}
-	chains, err := n.Store.Chains(ctx, building)
+	need := greetNeed(h)
+	have, err := n.Store.Load(ctx, building, need)
 	if err != nil {
-		return g, fmt.Errorf("list chains: %w", err)
+		return g, fmt.Errorf("load for greeting: %w", err)
 	}
-	mine := map[record.ReplicaID]uint64{}
-	for _, c := range chains {
-		mine[c.Replica] = c.Held
-	}
-	need := Need{Peer: peer.Node}
-	for _, held := range h.Held {
-		need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.N})
-		if held.Signed != nil && held.Signed.N != held.N {
-			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Signed.N})
-		}
-		need.Chains = append(need.Chains, held.Replica)
-		if held.Fork > 1 {
-			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Fork - 1})
-		}
-		if !held.Predecessor.Replica.IsZero() {
-			need.Chains, need.Events = append(need.Chains, held.Predecessor.Replica), append(need.Events, held.Predecessor)
-		}
-		if held.N > mine[held.Replica] {
-			need.Waiting = append(need.Waiting, held.Replica) // the peer can fill a gap
-		}
-	}
+	chains := have.listed()
+	need.AllChains, need.Peer = false, peer.Node
+	// The peer can fill the gaps of these alone.
+	need.Waiting = slices.DeleteFunc(need.Waiting, func(r record.ReplicaID) bool {
+		return !slices.ContainsFunc(h.Held, func(held wire.Held) bool { return held.Replica == r && held.N > have.Chains[r].Held })
+	})
+	maps.DeleteFunc(have.Waiting, func(r record.ReplicaID, _ []EventRow) bool { return !slices.Contains(need.Waiting, r) })
 	cuts, renewed := false, false
-	err = n.step(ctx, building, need, nil, func(l *ledger) error {
+	decide := func(l *ledger) error {
 		g = Greeting{Held: map[record.ReplicaID]uint64{}}
 		n.compare(l, &g, peer, h, chains)
 		if peer.Tier < n.Tier {
@@ -83,7 +74,8 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 		g.Wants = append(g.Wants, l.gaps()...)
 		cuts, renewed = l.forks.marked || l.uncut(), l.renewed
 		return nil
-	})
+	}
+	g.Late, err = n.met(ctx, building, peer, need, have, decide)
 	if err == nil {
 		err = n.afterGreeting(ctx, building, cuts)
 	}
@@ -108,6 +100,35 @@ func (n *Node) afterGreeting(ctx context.Context, building record.ID, cuts bool)
 		return n.cut(ctx, building)
 	}
 	return n.settleAsides(ctx, building)
+}
+
+// met makes a greeting's decision without the lock, where that is enough.
+func (n *Node) met(ctx context.Context, building record.ID, peer Peer, need Need, have Have, decide func(*ledger) error) (late []record.Head, err error) {
+	if peer.Tier > n.Tier {
+		if late, done := n.glance(building, need, have, decide); done {
+			return late, nil
+		}
+	}
+	return nil, n.step(ctx, building, need, nil, decide)
+}
+
+// greetNeed is what a greeting has to know.
+func greetNeed(h wire.Hello) Need {
+	need := Need{AllChains: true}
+	for _, held := range h.Held {
+		need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.N})
+		if held.Signed != nil && held.Signed.N != held.N {
+			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Signed.N})
+		}
+		need.Chains, need.Waiting = append(need.Chains, held.Replica), append(need.Waiting, held.Replica)
+		if held.Fork > 1 {
+			need.Events = append(need.Events, record.Dot{Replica: held.Replica, N: held.Fork - 1})
+		}
+		if !held.Predecessor.Replica.IsZero() {
+			need.Chains, need.Events = append(need.Chains, held.Predecessor.Replica), append(need.Events, held.Predecessor)
+		}
+	}
+	return need
 }
 
 // reachMax bounds the chains that a greeting holds a cursor to.

@@ -71,6 +71,8 @@ type Tx interface {
 type Need struct {
 	Keys   []record.Key
 	Chains []record.ReplicaID // chains with their cards and those of all their ancestors
+	// AllChains asks for every chain that the store knows of the building.
+	AllChains bool
 	// Events asks for the hashes of these events, where held, and for what erased their values.
 	Events  []record.Dot
 	Waiting []record.ReplicaID // events beyond the held prefix of these replicas

@@ -1,5 +1,13 @@
 package replica
 
+import (
+	"bytes"
+	"slices"
+
+	"estate/sync/record"
+	"estate/sync/wire"
+)
+
 // While a page that is decided is being written, the next is decided on what it will have
 // been: then two are under way, which the store keeps in order. They are acknowledged in
 // order, too. Where the first fails, whatever became of the second is of no account: it comes
@@ -29,8 +37,22 @@ func (s *Session) pumpPages() {
 	}
 	i.applying.start()
 	p, n := i.joined(taken)
+	p.Heads = i.withLate(p.Heads)
 	i.underWay = append(i.underWay, underWay{id: p.ID, pages: n, beside: len(i.underWay) > 0})
 	s.do(DoApplyPage{Page: p.Page, Content: p.content})
+}
+
+// withLate adds the heads of the hello that a page does not bring itself.
+func (i *inbound) withLate(heads []record.Head) []record.Head {
+	for _, h := range i.late {
+		same := func(o record.Head) bool {
+			return o.Replica == h.Replica && o.N == h.N && o.Hash == h.Hash && bytes.Equal(o.Signature, h.Signature)
+		}
+		if len(heads) < wire.HeldMax && !slices.ContainsFunc(heads, same) {
+			heads = append(slices.Clip(heads), h)
+		}
+	}
+	return heads
 }
 
 // mayApply: the second page waits where this side's own feed is due to be read, which is done

@@ -36,11 +36,12 @@ type Greeted struct {
 	// Disputed holds both feeds until a fork is decided; Offers are events to send for it.
 	Disputed bool
 	Offers   []wire.Want
+	Late     []record.Head // to be taken in with the peer's first page
 }
 
 // Event is the end of the effect that had a hello looked at.
 func (g Greeting) Event() Greeted {
-	return Greeted{From: g.From, Held: g.Held, Wants: g.Wants, Receipts: g.Receipts, Disputed: g.Disputed, Offers: g.Offers}
+	return Greeted{From: g.From, Held: g.Held, Wants: g.Wants, Receipts: g.Receipts, Disputed: g.Disputed, Offers: g.Offers, Late: g.Late}
 }
 
 // PageRead finishes DoReadPage and DoReadEvents.

@@ -40,9 +40,10 @@ type inbound struct {
 	end      uint64 // end of the last feed page received
 	queue    []queued
 	applying retry
-	underWay []underWay // at the head of the queue, oldest first
-	cost     uint64     // of the queue: what the peer has used of its window
-	last     bool       // the last feed page applied was the peer's last
+	underWay []underWay    // at the head of the queue, oldest first
+	cost     uint64        // of the queue: what the peer has used of its window
+	last     bool          // the last feed page applied was the peer's last
+	late     []record.Head // of the hello, until the first page is applied
 	asked    map[wire.Want]struct{}
 	// questions are the peer's digests, answered one at a time.
 	questions []wire.Digest
@@ -205,6 +206,7 @@ func (s *Session) pageArrived(p wire.Page, content *Content) {
 // be said of them goes with the last.
 func (s *Session) pageApplied(taken int, e PageApplied) {
 	o, i := &s.out, &s.in
+	i.late = nil
 	pages := i.queue[:taken]
 	i.queue = slices.Clone(i.queue[taken:]) // what was applied is let go
 	if e.Forked {

@@ -153,6 +153,7 @@ func randomNeed(random *rand.Rand, building record.ID) replica.Need {
 		need.Waiting, need.Unsettled = append(need.Waiting, id("replica", r)), append(need.Unsettled, id("replica", r))
 	}
 	need.Chains = []record.ReplicaID{id("replica", random.IntN(3))}
+	need.AllChains = random.IntN(4) == 0
 	return need
 }
 

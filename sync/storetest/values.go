@@ -109,6 +109,7 @@ func roundTrip(t *testing.T, s replica.Store) {
 		t.Fatal(err)
 	}
 	equal(t, "buildings", buildings, []record.ID{building1})
+	equal(t, "all chains", mustLoad(t, s, building1, replica.Need{AllChains: true}).Chains[e.Chains[0].Replica].Held, e.Chains[0].Held)
 	chains, err := s.Chains(ctx, building1)
 	if err != nil || len(chains) != 1 || chains[0].Replica != e.Chains[0].Replica || chains[0].Card.Node != id("node", 1) {
 		t.Fatalf("chains: %+v, %v", chains, err)

@@ -175,12 +175,16 @@ func queueNeed(b *pgx.Batch, building record.ID, need replica.Need, have *replic
 		kinds, ids := columns(need.Sums.Keys)
 		query(b, func(rows pgx.Rows) error { return scanSum(rows, building, need.Sums.Salt, have.Sums) }, selectRecords, of, kinds, ids)
 	}
-	if len(need.Chains) > 0 {
-		query(b, func(rows pgx.Rows) error {
-			c, err := scanChain(rows)
-			have.Chains[c.Replica] = c
-			return err
-		}, lineage, of, uuids(need.Chains))
+	chain := func(rows pgx.Rows) error {
+		c, err := scanChain(rows)
+		have.Chains[c.Replica] = c
+		return err
+	}
+	switch {
+	case need.AllChains:
+		query(b, chain, selectChains, of)
+	case len(need.Chains) > 0:
+		query(b, chain, lineage, of, uuids(need.Chains))
 	}
 	if len(need.Events) > 0 {
 		ids, first, last := ranges(need.Events)

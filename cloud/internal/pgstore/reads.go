@@ -36,7 +36,7 @@ type loadGatherer = groupcommit.Gatherer[[]record.Key, answer[replica.Have]]
 
 // gathered reports whether a need is of a few records and nothing else.
 func gathered(n replica.Need) bool {
-	return len(n.Keys) <= gatheredKeysMax && n.Peer.IsZero() &&
+	return len(n.Keys) <= gatheredKeysMax && n.Peer.IsZero() && !n.AllChains &&
 		len(n.Chains)+len(n.Events)+len(n.Waiting)+len(n.Unsettled)+len(n.HeldBack)+len(n.Sums.Keys) == 0
 }
 

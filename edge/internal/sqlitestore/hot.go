@@ -97,7 +97,7 @@ func (b *hotBuilding) forget(k record.Key) (had bool) {
 
 // near reports whether a need asks for nothing but what may be kept here.
 func near(n replica.Need) bool {
-	return n.Peer.IsZero() && len(n.Events)+len(n.Waiting)+len(n.Unsettled)+len(n.HeldBack)+len(n.Sums.Keys) == 0
+	return n.Peer.IsZero() && !n.AllChains && len(n.Events)+len(n.Waiting)+len(n.Unsettled)+len(n.HeldBack)+len(n.Sums.Keys) == 0
 }
 
 // load answers a need as one snapshot would, where all of it is here. Otherwise it gives

@@ -95,7 +95,7 @@ func (c *conn) load(building record.ID, need replica.Need, state replica.State) 
 	if err := c.loadSums(building, need.Sums, have.Sums); err != nil {
 		return have, fmt.Errorf("digests: %w", err)
 	}
-	if err := c.loadLineage(building, need.Chains, have.Chains); err != nil {
+	if err := c.loadChains(building, need, have.Chains); err != nil {
 		return have, fmt.Errorf("chains: %w", err)
 	}
 	if err := c.loadEvents(building, need, have); err != nil {
@@ -208,15 +208,26 @@ func scanTouch(rows *sql.Rows, building record.ID, kind string, into map[record.
 	return nil
 }
 
+func (c *conn) loadChains(building record.ID, need replica.Need, into map[record.ReplicaID]replica.Chain) error {
+	if need.AllChains {
+		return c.each(selectChains, []any{building[:]}, addChain(into))
+	}
+	return c.loadLineage(building, need.Chains, into)
+}
+
 func (c *conn) loadLineage(building record.ID, ids []record.ReplicaID, into map[record.ReplicaID]replica.Chain) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return c.each(lineage, []any{building[:], hexList(ids)}, func(rows *sql.Rows) (bool, error) {
+	return c.each(lineage, []any{building[:], hexList(ids)}, addChain(into))
+}
+
+func addChain(into map[record.ReplicaID]replica.Chain) func(*sql.Rows) (bool, error) {
+	return func(rows *sql.Rows) (bool, error) {
 		chain, err := scanChain(rows)
 		into[chain.Replica] = chain
 		return true, err
-	})
+	}
 }
 
 func (c *conn) loadEvents(building record.ID, need replica.Need, have replica.Have) error {

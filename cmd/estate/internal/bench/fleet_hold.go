@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -284,6 +285,9 @@ func (h *hold) have(need replica.Need) (replica.Have, error) {
 		if s, ok := h.find(label{id: dot.Replica, n: dot.N}); ok {
 			have.Events[dot] = s.hash
 		}
+	}
+	if need.AllChains {
+		maps.Copy(have.Chains, h.chains)
 	}
 	for _, id := range need.Chains {
 		for c, ok := h.chains[id]; ok; c, ok = h.chains[id] {
