@@ -150,66 +150,12 @@ type application struct {
 	// cited are those still to be read.
 	own   map[record.Dot]*record.Event
 	cited []record.Dot
+	// chains is how the transaction of the whole page left chains that are not phones'; nil
+	// where there was more than one. It may be run again, which fills it anew.
+	chains map[record.ReplicaID]Chain
 	// decided is to be called when the page is; nil from then on.
 	decided func()
 	out     Applied
-}
-
-// receipts signs, after commit, what this node now holds of the chains that the page moved.
-func (a *application) receipts(ctx context.Context) error {
-	ids := slices.Clone(a.phones)
-	for i, e := range a.events {
-		if i == 0 || a.events[i-1].row.Replica != e.row.Replica {
-			ids = append(ids, e.row.Replica)
-		}
-	}
-	receipts, err := a.node.receipts(ctx, a.building, ids)
-	if err != nil {
-		return err
-	}
-	a.out.Ack.Receipts = receipts
-	a.out.Held = map[record.ReplicaID]uint64{}
-	if a.page.To == 0 {
-		return nil // answers to a want: the peer may hold them behind a gap of its own
-	}
-	for i, e := range a.events {
-		if i+1 < len(a.events) && a.events[i+1].row.Replica == e.row.Replica && a.events[i+1].row.N > e.row.N {
-			continue
-		}
-		a.out.Held[e.row.Replica] = max(a.out.Held[e.row.Replica], e.row.N)
-	}
-	return nil
-}
-
-// receipts states what this node holds of chains, signed. The cloud also says up to where
-// a phone's transactions are settled: every part is in its record's context here, or was
-// refused (SPEC R13).
-func (n *Node) receipts(ctx context.Context, building record.ID, ids []record.ReplicaID) ([]record.Receipt, error) {
-	slices.SortFunc(ids, record.ID.Compare)
-	ids = slices.Compact(ids)
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	have, err := n.Store.Load(ctx, building, Need{Chains: ids, Unsettled: ids})
-	if err != nil {
-		return nil, fmt.Errorf("load chains for receipts: %w", err)
-	}
-	var out []record.Receipt
-	for _, id := range ids {
-		c, ok := have.Chains[id]
-		if !ok || c.Held == 0 {
-			continue
-		}
-		r := record.Receipt{Replica: id, N: c.Held, Hash: c.Hash}
-		if n.Tier == record.TierCloud {
-			r.Settled = c.Held
-			if lowest, open := have.Unsettled[id]; open {
-				r.Settled = min(r.Settled, lowest-1)
-			}
-		}
-		out = append(out, record.SignReceipt(n.Key, building, r))
-	}
-	return out, nil
 }
 
 // part is what one transaction of the application does, in this order.
@@ -343,6 +289,10 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 		}
 		return nil
 	}, func(l *ledger) {
+		a.chains = nil
+		if p.open && p.close {
+			a.chains = l.ofServers()
+		}
 		if a.echoes(l, &out, p.records) && p.open && p.close && a.page.To > 0 {
 			out.Since, out.Until = l.before.Position, l.state.Position
 		}
