@@ -99,6 +99,13 @@ func (q *Queue[T]) DoFor(ctx context.Context, hint any, fn func(T) error) error 
 	return c.err
 }
 
+// Waiting is how many calls wait for a batch.
+func (q *Queue[T]) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
 // wait returns when the call's outcome is known; left says that the caller gave up before
 // anything ran.
 func (q *Queue[T]) wait(ctx context.Context, c *Call[T]) (left bool) {

@@ -65,16 +65,23 @@ func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need)
 	if gathered(need) {
 		return s.loadFew(ctx, building, need.Keys)
 	}
+	if need.AllChains && len(need.Keys) == 0 {
+		return s.loadGreeting(ctx, building, need)
+	}
 	return s.load(ctx, building, need)
 }
 
 // load reads in a snapshot of its own.
-func (s *Store) load(ctx context.Context, building record.ID, need replica.Need) (replica.Have, error) {
-	have := newHave(replica.State{Building: building})
+func (s *Store) load(ctx context.Context, building record.ID, need replica.Need) (have replica.Have, err error) {
 	b := &pgx.Batch{}
-	queueState(b, building, &have.State)
-	queueNeed(b, building, need, &have)
+	queueLoad(b, building, need, &have)
 	return have, s.snapshot(ctx, "load", b)
+}
+
+func queueLoad(b *pgx.Batch, building record.ID, need replica.Need, have *replica.Have) {
+	*have = newHave(replica.State{Building: building})
+	queueState(b, building, &have.State)
+	queueNeed(b, building, need, have)
 }
 
 // Load implements replica.Tx. The state needs no query: the lock keeps it.

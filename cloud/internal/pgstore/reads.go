@@ -90,6 +90,46 @@ func partOf(have replica.Have, keys []record.Key) replica.Have {
 	return part
 }
 
+// greetingsMax bounds how many greetings share a snapshot: each names the chains of a building.
+const greetingsMax = 16
+
+// greeting is what one of those who greet at once reads.
+type greeting struct {
+	building record.ID
+	need     replica.Need
+}
+
+// loadGreeting reads together with whoever greets at the same time, of whatever building: a
+// fleet comes back at once.
+func (s *Store) loadGreeting(ctx context.Context, building record.ID, need replica.Need) (replica.Have, error) {
+	a, err := s.greetings.Ask(ctx, greeting{building, need})
+	if err != nil {
+		return newHave(replica.State{Building: building}), fmt.Errorf("%w: load: %w", replica.ErrBusy, err)
+	}
+	return a.value, a.err
+}
+
+// loadGreetings answers several from one snapshot. Where it cannot be had each reads alone,
+// so that none fails for another's sake.
+func (s *Store) loadGreetings(all []greeting) ([]answer[replica.Have], error) {
+	out := make([]answer[replica.Have], len(all))
+	b := &pgx.Batch{}
+	for i, g := range all {
+		queueLoad(b, g.building, g.need, &out[i].value)
+	}
+	err := s.snapshot(context.Background(), "load", b)
+	if err == nil || len(all) == 1 || errors.Is(err, replica.ErrBusy) {
+		for i := range out {
+			out[i].err = err
+		}
+		return out, nil
+	}
+	for i, g := range all {
+		out[i].value, out[i].err = s.load(context.Background(), g.building, g.need)
+	}
+	return out, nil
+}
+
 type leadGatherer = groupcommit.Gatherer[desk.Selection, answer[desk.Selected]]
 
 // leadKey names what is asked together: one statement of one building.

@@ -79,6 +79,8 @@ type Store struct {
 	// queues are where writers of one building wait for each other, and loads where readers do.
 	queues groupcommit.Keyed[record.ID, *writers]
 	loads  groupcommit.Keyed[record.ID, *loadGatherer]
+	// greetings is where greetings of several buildings meet.
+	greetings *groupcommit.Gatherer[greeting, answer[replica.Have]]
 	// joints is where writers of several buildings meet.
 	joints   groupcommit.Queue[struct{}]
 	underWay atomic.Int32 // of their transactions
@@ -114,6 +116,7 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	s := &Store{log: options.Log, name: rand.Text(), probes: newProbes(), untold: untold{ready: make(chan struct{}, 1)},
 		tellEvery: cmp.Or(options.tellEvery, tellEvery), compareEvery: cmp.Or(options.compareEvery, compareEvery), readTimeout: cmp.Or(options.readTimeout, readTimeout)}
 	s.queues.New, s.loads.New = s.newQueue, s.newLoads
+	s.greetings = groupcommit.NewGatherer(greetingsMax, s.loadGreetings)
 	s.joints.Max, s.joints.Overlap = jointMax, s.together
 	config.AfterConnect = s.greet
 	pool, err := pgxpool.NewWithConfig(ctx, config)

@@ -55,6 +55,14 @@ func (m *marks) raise(building record.ID, position uint64) {
 	m.at[building] = max(m.at[building], position)
 }
 
+// reached reports whether a feed has come no further than a position, as far as is known here.
+func (m *marks) reached(building record.ID, position uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, known := m.at[building]
+	return known && at <= position
+}
+
 // copy is the marks as they stand.
 func (m *marks) copy() map[record.ID]uint64 {
 	m.mu.Lock()
