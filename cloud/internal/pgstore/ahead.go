@@ -33,7 +33,7 @@ func (s *Store) UpdateFor(ctx context.Context, building record.ID, need replica.
 	switch {
 	case need.Peer.IsZero():
 		return s.update(ctx, building, need.Keys, fn)
-	case lightly(need):
+	case lightly(building, need):
 		return s.update(ctx, building, need, fn)
 	}
 	return s.update(ctx, building, nil, fn) // a large page is a transaction's worth by itself

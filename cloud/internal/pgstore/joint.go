@@ -66,7 +66,7 @@ func (s *Store) withOthers(t *turn, batch []*groupcommit.Call[*group]) (done boo
 		return false, nil
 	}
 	need, ok := batch[0].Hint().(replica.Need)
-	if !ok || need.Check(t.of.building) != nil {
+	if !ok {
 		return false, nil
 	}
 	e := &errand{building: t.of.building, call: batch[0], need: need}
@@ -74,9 +74,9 @@ func (s *Store) withOthers(t *turn, batch []*groupcommit.Call[*group]) (done boo
 	return e.done || err != nil, errors.Join(e.err, err)
 }
 
-// lightly reports whether a page is small enough to go with others.
-func lightly(n replica.Need) bool {
-	return len(n.Keys) <= jointKeysMax && len(n.Events) <= 4*jointKeysMax && len(n.Sums.Keys) == 0
+// lightly reports whether a building's page is small enough to go with others.
+func lightly(building record.ID, n replica.Need) bool {
+	return n.Check(building) == nil && len(n.Keys) <= jointKeysMax && len(n.Events) <= 4*jointKeysMax && len(n.Sums.Keys) == 0
 }
 
 // joint is one transaction of several buildings.
@@ -101,13 +101,13 @@ func (s *Store) together(calls []*groupcommit.Call[struct{}], handOn func()) err
 	}
 	c, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // each finds out by itself
+		return nil // each finds out by itself
 	}
 	defer c.Release() // a connection inside a transaction is closed by the pool
 	j.conn = c.Conn()
 	if err := j.begin(); err != nil || !j.decide() {
 		j.giveUp()
-		return nil //nolint:nilerr // as above
+		return nil // as above
 	}
 	if under <= jointsBeside {
 		handOn() // the next buildings are others
