@@ -315,6 +315,6 @@ func (g *group) fetched(need replica.Need) (replica.Have, bool) {
 
 func sameNeed(a, b replica.Need) bool {
 	return a.Peer == b.Peer && a.AllChains == b.AllChains && a.Quarantine == b.Quarantine && slices.Equal(a.Keys, b.Keys) && slices.Equal(a.Chains, b.Chains) && slices.Equal(a.Events, b.Events) &&
-		slices.Equal(a.Waiting, b.Waiting) && slices.Equal(a.Unsettled, b.Unsettled) && slices.Equal(a.HeldBack, b.HeldBack) && slices.Equal(a.Branches, b.Branches) &&
+		slices.Equal(a.Waiting, b.Waiting) && slices.Equal(a.Unsettled, b.Unsettled) && slices.Equal(a.HeldBack, b.HeldBack) &&
 		len(a.Sums.Keys)+len(b.Sums.Keys) == 0
 }
