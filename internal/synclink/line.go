@@ -39,8 +39,9 @@ type line struct {
 	recheck      func(ctx context.Context) error
 	recheckEvery time.Duration
 
-	// turns are those of the server's lines.
+	// turns and hands are those of the server's lines.
 	turns turns
+	hands hands
 	// working counts effects under way.
 	working atomic.Int32
 
@@ -156,13 +157,11 @@ func (l *line) loop(ctx context.Context, stop <-chan replica.Stopped) (end endin
 // hello asks for this side's greeting on a stack of its own: what the store takes of one
 // would stay with the loop, for days.
 func (l *line) hello(ctx context.Context) (hello wire.Hello, err error) {
-	l.running.Add(1)
 	asked := make(chan struct{})
-	go func() {
-		defer l.running.Done()
+	l.aside(func() {
 		defer close(asked)
 		hello, err = l.node.Hello(ctx, l.building, l.peer)
-	}()
+	})
 	<-asked
 	return hello, err
 }
@@ -208,16 +207,25 @@ func (l *line) start(ctx context.Context, e replica.SessionEffect) bool {
 	if send, ok := e.(replica.DoSend); ok {
 		ok, idle := l.out.put(send.Message)
 		if idle {
-			l.running.Go(func() { l.write(ctx) })
+			l.aside(func() { l.write(ctx) })
 		}
 		return ok
 	}
 	l.working.Add(1)
-	l.running.Go(func() {
+	l.aside(func() {
 		defer l.working.Add(-1)
 		l.work(ctx, e)
 	})
 	return true
+}
+
+// aside does something beside the loop; the line does not end before it.
+func (l *line) aside(fn func()) {
+	l.running.Add(1)
+	l.hands.do(func() {
+		defer l.running.Done()
+		fn()
+	})
 }
 
 // report hands an event to the loop, or gives up when the line ends.

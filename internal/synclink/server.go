@@ -47,6 +47,7 @@ type Server struct {
 	upgrader websocket.Upgrader
 	outage   auth.Outage
 	turns    turns
+	hands    hands
 
 	mu      sync.Mutex
 	lines   map[lineKey]*live
@@ -77,7 +78,7 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{config: c, codec: codec, turns: newTurns(turnsAtOnce), lines: map[lineKey]*live{}, upgrader: websocket.Upgrader{
+	return &Server{config: c, codec: codec, turns: newTurns(turnsAtOnce), hands: newHands(), lines: map[lineKey]*live{}, upgrader: websocket.Upgrader{
 		HandshakeTimeout: writeWait, WriteBufferPool: &sync.Pool{}, // an idle line holds none
 		ReadBufferSize: idleReadBytes,
 		// Nodes are no browsers: a request with an Origin header is a page's.
@@ -164,7 +165,7 @@ func (s *Server) serveLine(ctx context.Context, key lineKey, own *live, conn *we
 	defer own.cancel()
 	defer s.leave(key, own)
 	building := key.building
-	l := &line{node: s.config.Node, watch: s.config.Watch, building: building, peer: peer, codec: s.codec, hooks: s.config.Hooks, log: s.config.Log, now: s.config.Now, clock: s.config.Clock, conn: conn, turns: s.turns}
+	l := &line{node: s.config.Node, watch: s.config.Watch, building: building, peer: peer, codec: s.codec, hooks: s.config.Hooks, log: s.config.Log, now: s.config.Now, clock: s.config.Clock, conn: conn, turns: s.turns, hands: s.hands}
 	if s.config.Revoked != nil {
 		l.recheckEvery = s.config.RecheckEvery
 		l.recheck = func(ctx context.Context) error { return s.config.Revoked(ctx, building, peer.Node) }

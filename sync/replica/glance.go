@@ -44,14 +44,15 @@ func (n *Node) glance(building record.ID, need Need, have Have, decide func(*led
 	boot := n.Boot()
 	have.Chains = lines(have.Chains, append(slices.Clip(need.Chains), have.State.Replica)...)
 	l := newLedger(n, building, boot, have, nil)
-	l.run, l.boot = boot, generation(boot, have.State)
+	l.run, l.boot, l.glancing = boot, generation(boot, have.State), true
 	if err := decide(l); err != nil {
 		return nil, false
 	}
 	effects, changed, err := l.effects()
 	if err != nil || !changed {
-		return nil, err == nil
+		return l.late, err == nil
 	}
+	late = l.late
 	chains := effects.Chains
 	if effects.Chains = nil; !effects.IsZero() || l.state != l.before || len(l.forks.conflicts) > 0 || l.forks.marked {
 		return nil, false
@@ -68,4 +69,14 @@ func (n *Node) glance(building record.ID, need Need, have Have, decide func(*led
 		}
 	}
 	return late, true
+}
+
+// later leaves a head for the peer's first page which can tell of no fork yet, for it signs more
+// than anybody is known to have: there it is verified, and here nothing hangs on it.
+func (l *ledger) later(c *Chain, h *record.Head) bool {
+	if !l.glancing || c.Card == nil || h.N <= c.Held || c.beyond(h.N) || l.live(h.Replica) || c.Signed != nil && c.Signed.N >= h.N {
+		return false
+	}
+	l.late = append(l.late, *h)
+	return true
 }

@@ -230,7 +230,7 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			n.dispute(l, g, peer, c, held, l.proves(c, held))
 			continue
 		}
-		if held.Signed != nil && l.admitHead(*held.Signed) == wire.CodeChainFork {
+		if held.Signed != nil && !l.later(c, held.Signed) && l.admitHead(*held.Signed) == wire.CodeChainFork {
 			l.contradicted(g, c, held, ok)
 			continue
 		}

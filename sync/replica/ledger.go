@@ -46,9 +46,12 @@ type ledger struct {
 	brought bool
 	// renewed: the generation is another than the one that this node's hello said.
 	renewed bool
-	unread  error // why the decision must fail: something was asked for that was not loaded
-	order   []*work
-	out     Effects
+	// glancing: what is admitted now need not be stored now. These heads come later.
+	glancing bool
+	late     []record.Head
+	unread   error // why the decision must fail: something was asked for that was not loaded
+	order    []*work
+	out      Effects
 }
 
 // work is one record of the decision.
