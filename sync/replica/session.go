@@ -179,6 +179,7 @@ func (s *Session) take(event SessionEvent) {
 		s.greet.done()
 		s.phase = phaseStreaming
 		s.out.begin(e)
+		s.in.late = e.Late
 		s.out.digests.begin(e, s.protocol)
 		s.ask(e.Wants)
 		if e.Disputed {
