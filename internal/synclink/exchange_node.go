@@ -24,17 +24,9 @@ func (x *exchange) serveNode(ctx context.Context) error {
 	if x.hello.Node != peer.Node || x.hello.Tier != peer.Tier {
 		return refusef(wire.CodeNodeUnknown, "hello names another node than the one that signed in")
 	}
-	g, err := s.config.Node.Greet(ctx, building, peer, x.hello)
+	g, err := x.met(ctx)
 	if err != nil {
-		return fmt.Errorf("greet: %w", err)
-	}
-	s.config.Hooks.greeted(building, peer.Node, x.hello.Generation)
-	s.config.Hooks.alarms(building, peer.Node, greetingAlarms(g))
-	x.disputed = g.Disputed
-	if len(g.Late) > 0 {
-		if _, err := s.config.Node.ApplyContent(ctx, building, peer, wire.Page{Heads: g.Late}, nil, nil); err != nil {
-			return fmt.Errorf("apply heads: %w", err)
-		}
+		return err
 	}
 	got, err := x.takeFrames(ctx)
 	if greetErr := x.greet(ctx); greetErr != nil {
@@ -90,6 +82,24 @@ func (x *exchange) serveNode(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// met has the hello looked at, and what is late of it taken in.
+func (x *exchange) met(ctx context.Context) (replica.Greeting, error) {
+	s, peer, building := x.server, x.caller.peer, x.caller.building
+	g, err := s.config.Node.Greet(ctx, building, peer, x.hello)
+	if err != nil {
+		return g, fmt.Errorf("greet: %w", err)
+	}
+	s.config.Hooks.greeted(building, peer.Node, x.hello.Generation)
+	s.config.Hooks.alarms(building, peer.Node, greetingAlarms(g))
+	x.disputed = g.Disputed
+	if len(g.Late) > 0 {
+		if _, err := s.config.Node.ApplyContent(ctx, building, peer, wire.Page{Heads: g.Late}, nil, nil); err != nil {
+			return g, fmt.Errorf("apply heads: %w", err)
+		}
+	}
+	return g, nil
 }
 
 // taken is what a node's frames brought.
