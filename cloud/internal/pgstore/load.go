@@ -65,7 +65,7 @@ func (s *Store) Load(ctx context.Context, building record.ID, need replica.Need)
 	if gathered(need) {
 		return s.loadFew(ctx, building, need.Keys)
 	}
-	if need.AllChains && len(need.Keys) == 0 {
+	if greets(need) {
 		return s.loadGreeting(ctx, building, need)
 	}
 	return s.load(ctx, building, need)

@@ -99,6 +99,11 @@ type greeting struct {
 	need     replica.Need
 }
 
+// greets reports whether a need is of a greeting's kind: of chains, or of a peer, and of no record.
+func greets(n replica.Need) bool {
+	return (n.AllChains || !n.Peer.IsZero()) && len(n.Keys)+len(n.HeldBack)+len(n.Sums.Keys) == 0
+}
+
 // loadGreeting reads together with whoever greets at the same time, of whatever building: a
 // fleet comes back at once.
 func (s *Store) loadGreeting(ctx context.Context, building record.ID, need replica.Need) (replica.Have, error) {
