@@ -8,6 +8,7 @@ import (
 
 	"estate/sync/record"
 	"estate/sync/replica"
+	"estate/sync/wire"
 )
 
 // Whatever happens in between — lines that break anywhere, stores that are busy, processes
@@ -121,7 +122,8 @@ func TestPullWithinARemedy(t *testing.T) {
 	last := edge.write(ticket(2), text("title", "ours"))
 	twin.write(ticket(1), text("title", "theirs"))
 	twin.write(ticket(1), text("title", "theirs again"))
-	cloud.greet(twin) // its line breaks before it brings more than its signature
+	// Its line breaks before it brings more than its signature.
+	cloud.apply(twin, wire.Page{Heads: cloud.greet(twin).Late})
 	h, err := cloud.Hello(context.Background(), home, edge.peer())
 	if err != nil {
 		t.Fatal(err)
