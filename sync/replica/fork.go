@@ -24,6 +24,9 @@ import (
 // want. A longer branch takes a few more.
 const forkWindow = 256
 
+// firstBranch is the lowest number that two branches may differ from: event 1 is the card.
+const firstBranch = 2
+
 // actionFork is the event by which a node tells that a chain has two branches: its touch
 // names the replica, and the first number of which there are two.
 const (

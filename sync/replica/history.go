@@ -62,8 +62,11 @@ func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head
 	}
 	var need Need
 	for _, h := range heads {
+		if h.N == 0 {
+			continue
+		}
 		need.Chains = append(need.Chains, h.Replica)
-		need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N}, record.Dot{Replica: h.Replica, N: 1})
+		need.Events = append(need.Events, record.Dot{Replica: h.Replica, N: h.N}, record.Dot{Replica: h.Replica, N: firstBranch - 1})
 	}
 	slices.SortFunc(need.Chains, record.ID.Compare)
 	need.Chains = slices.Compact(need.Chains)
@@ -97,27 +100,33 @@ func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head
 }
 
 // strange finds the chains of which a head was signed over another history than the one here,
-// with the highest number that both are known to have: that of their card, or of another head.
+// with the highest number that both are known to have: that of their card, or of a head before
+// it on the same stretch of the phone's trail (see Proofs).
 func (l *ledger) strange(heads []record.Head) map[record.ReplicaID]uint64 {
 	out := map[record.ReplicaID]uint64{}
+	var before record.Head
+	common := uint64(firstBranch - 1)
 	for _, h := range heads {
+		if h.Replica != before.Replica || h.N <= before.N || before.N == 0 {
+			common = firstBranch - 1
+		}
+		before = h
 		c := l.chains[h.Replica]
-		if c == nil || c.Card == nil || c.beyond(h.N) || h.Verify(l.building, c.Card.PublicKey) != nil {
+		if h.N == 0 || c == nil || c.Card == nil || c.beyond(h.N) || h.Verify(l.building, c.Card.PublicKey) != nil {
 			continue
 		}
 		known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]
 		if h.N == c.Held {
 			known, ok = c.Hash, true
 		}
-		switch other := ok && h.N <= c.Held && known != h.Hash; {
-		case other || h.N > c.Held && l.live(h.Replica), c.Signed != nil && c.Signed.N == h.N && c.Signed.Hash != h.Hash:
-			out[h.Replica] = 1
-		}
-	}
-	for _, h := range heads {
-		known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]
-		if common, is := out[h.Replica]; is && ok && h.N <= l.chains[h.Replica].Held && known == h.Hash {
-			out[h.Replica] = max(common, h.N)
+		ok = ok && h.N <= c.Held
+		switch {
+		case ok && known == h.Hash:
+			common = h.N
+		case ok, h.N > c.Held && l.live(h.Replica), c.Signed != nil && c.Signed.N == h.N && c.Signed.Hash != h.Hash:
+			if lowest, is := out[h.Replica]; !is || common < lowest {
+				out[h.Replica] = common
+			}
 		}
 	}
 	return out

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"fmt"
@@ -198,9 +197,11 @@ func Replaced(events []record.Event) []record.Dot {
 type Proofs struct {
 	Cards map[record.ReplicaID]wire.Vouched
 	Heads map[record.ReplicaID]record.Head
-	// Older are heads below the highest: where that turns out to be of another history than a
-	// server's, they tell how far back the two agree.
-	Older map[record.ReplicaID][]record.Head
+	// Trail are heads in the order in which they were shown. One without a number stands between
+	// such that need not be of one history: another server showed them, or a lower one came
+	// later. Where a head turns out to be of another history than a server's, those before it on
+	// its stretch tell how far back the two agree.
+	Trail map[record.ReplicaID][]record.Head
 	// Shown says when, in the order of pages, a head of a replica was last news, and by whom;
 	// Asked up to when each server has been told. An app that was started anew tells it again.
 	Shown map[record.ReplicaID]Shown
@@ -215,20 +216,20 @@ type Shown struct {
 	By record.ID
 }
 
-// olderMax bounds the older heads of one replica: they lie the further apart the older.
-const olderMax = 8
+// trailMax bounds the trail of one replica: heads lie the further apart the older they are.
+const trailMax = 12
 
 // Clone copies the proofs.
 func (p Proofs) Clone() Proofs {
 	p.Cards, p.Heads, p.Shown, p.Asked, p.asks = maps.Clone(p.Cards), maps.Clone(p.Heads), maps.Clone(p.Shown), maps.Clone(p.Asked), maps.Clone(p.asks)
-	p.Older = maps.Clone(p.Older) // their lists are never changed in place
+	p.Trail = maps.Clone(p.Trail) // their lists are never changed in place
 	return p
 }
 
 // Take keeps what a page of the building proves.
 func (p *Proofs) Take(building record.ID, page wire.Page) {
 	if p.Cards == nil {
-		p.Cards, p.Heads, p.Older = map[record.ReplicaID]wire.Vouched{}, map[record.ReplicaID]record.Head{}, map[record.ReplicaID][]record.Head{}
+		p.Cards, p.Heads, p.Trail = map[record.ReplicaID]wire.Vouched{}, map[record.ReplicaID]record.Head{}, map[record.ReplicaID][]record.Head{}
 	}
 	if p.Shown == nil {
 		p.Shown, p.Asked = map[record.ReplicaID]Shown{}, map[record.ID]uint64{}
@@ -256,8 +257,8 @@ func (p *Proofs) Take(building record.ID, page wire.Page) {
 	p.last++
 	for _, h := range page.Heads {
 		if card, ok := p.card(h.Replica); ok && p.news(h) && h.Verify(building, card.PublicKey) == nil {
+			p.keep(h, p.Shown[h.Replica].By == server)
 			p.Shown[h.Replica] = Shown{At: p.last, By: server}
-			p.keep(h)
 		}
 	}
 	p.Asked[server] = p.asks[server]
@@ -266,34 +267,37 @@ func (p *Proofs) Take(building record.ID, page wire.Page) {
 // news reports whether a head is none of those that are kept.
 func (p *Proofs) news(h record.Head) bool {
 	same := func(o record.Head) bool { return o.N == h.N && o.Hash == h.Hash }
-	return !same(p.Heads[h.Replica]) && !slices.ContainsFunc(p.Older[h.Replica], same)
+	return !same(p.Heads[h.Replica]) && !slices.ContainsFunc(p.Trail[h.Replica], same)
 }
 
-// keep adds a head: the highest apart, the others in order, thinned out where they lie close
-// for their age.
-func (p *Proofs) keep(h record.Head) {
-	highest, known := p.Heads[h.Replica]
-	if !known || h.N > highest.N {
-		h, p.Heads[h.Replica] = highest, h
+// keep adds a head to the trail, which it thins out. follows says that the server which showed
+// the one before shows this one.
+func (p *Proofs) keep(h record.Head, follows bool) {
+	if h.N > p.Heads[h.Replica].N {
+		p.Heads[h.Replica] = h
 	}
-	if h.N == 0 {
-		return
+	list := slices.Clone(p.Trail[h.Replica])
+	if n := len(list); n > 0 && (!follows || h.N <= list[n-1].N) {
+		list = append(list, record.Head{Replica: h.Replica})
 	}
-	list := append(slices.Clone(p.Older[h.Replica]), h)
-	slices.SortStableFunc(list, func(a, b record.Head) int { return cmp.Compare(a.N, b.N) })
-	if len(list) > olderMax {
-		closest := func(i int) float64 {
-			return float64(list[i+1].N-list[i-1].N) / float64(p.Heads[h.Replica].N-list[i].N+1)
-		}
-		at := 1
-		for i := 2; i < len(list)-1; i++ {
-			if closest(i) < closest(at) {
-				at = i
+	list = append(list, h)
+	for len(list) > trailMax {
+		least, at := 0.0, 0
+		for i := 1; i < len(list)-1; i++ {
+			if list[i-1].N == 0 || list[i].N == 0 || list[i+1].N == 0 {
+				continue
+			}
+			close := float64(list[i+1].N-list[i-1].N) / float64(h.N-min(list[i].N, h.N)+1)
+			if at == 0 || close < least {
+				least, at = close, i
 			}
 		}
 		list = slices.Delete(list, at, at+1)
+		if list[0].N == 0 {
+			list = list[1:]
+		}
 	}
-	p.Older[h.Replica] = list
+	p.Trail[h.Replica] = list
 }
 
 // Ask lists the heads that a pull tells a server: what others have shown of chains since that
@@ -305,7 +309,7 @@ func (p *Proofs) Ask(server record.ID, zero bool) []record.Head {
 	p.last = max(p.last, 1)
 	p.asks[server] = p.last
 	var ids []record.ReplicaID
-	for r := range p.Heads {
+	for r := range p.Trail {
 		if s := p.Shown[r]; zero || max(s.At, 1) > p.Asked[server] && s.By != server {
 			ids = append(ids, r)
 		}
@@ -313,10 +317,10 @@ func (p *Proofs) Ask(server record.ID, zero bool) []record.Head {
 	slices.SortFunc(ids, func(a, b record.ReplicaID) int { return b.Compare(a) }) // the newest first
 	var out []record.Head
 	for _, r := range ids {
-		if len(out)+len(p.Older[r]) >= wire.PullHeadsMax {
+		if len(out)+len(p.Trail[r]) > wire.PullHeadsMax {
 			break
 		}
-		out = append(append(out, p.Heads[r]), p.Older[r]...)
+		out = append(out, p.Trail[r]...)
 	}
 	return out
 }

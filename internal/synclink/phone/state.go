@@ -49,7 +49,7 @@ func (t transaction) touches(k record.Key) bool {
 func newState() state {
 	return state{hashes: map[record.Dot]record.Hash{}, pulled: map[record.Key]record.Record{}, cards: map[record.ReplicaID]record.Card{}, cursors: map[string]wire.Cursor{}, issuers: map[string]record.ID{},
 		forgotten: map[record.Key]bool{}, copies: replica.Copies{Held: map[record.Key]replica.Holding{}, Issuers: map[record.ID][]byte{}, Missing: map[record.ID]replica.Missing{}},
-		proofs: replica.Proofs{Cards: map[record.ReplicaID]wire.Vouched{}, Heads: map[record.ReplicaID]record.Head{}, Older: map[record.ReplicaID][]record.Head{}}}
+		proofs: replica.Proofs{Cards: map[record.ReplicaID]wire.Vouched{}, Heads: map[record.ReplicaID]record.Head{}, Trail: map[record.ReplicaID][]record.Head{}}}
 }
 
 const savedVersion = 1
@@ -132,8 +132,8 @@ type (
 	savedProof struct {
 		Card wire.Vouched `cbor:"1,keyasint"`
 		Head *record.Head `cbor:"2,keyasint,omitzero"`
-		// Older are of the heads before it those that are kept.
-		Older []record.Head `cbor:"3,keyasint,omitempty"`
+		// Trail are the heads in the order in which they were shown.
+		Trail []record.Head `cbor:"3,keyasint,omitempty"`
 	}
 	savedCursor struct {
 		Server string      `cbor:"1,keyasint"`
@@ -162,7 +162,7 @@ func (o *Outbox) Save() ([]byte, error) {
 	}
 	slices.SortFunc(out.Cards, func(a, b savedCard) int { return a.Replica.Compare(b.Replica) })
 	for id, card := range s.proofs.Cards {
-		proof := savedProof{Card: card, Older: s.proofs.Older[id]}
+		proof := savedProof{Card: card, Trail: s.proofs.Trail[id]}
 		if h, ok := s.proofs.Heads[id]; ok {
 			proof.Head = &h
 		}
@@ -228,8 +228,8 @@ func (o *Outbox) load(saved []byte) error {
 		if proof.Head != nil {
 			s.proofs.Heads[id] = *proof.Head
 		}
-		if len(proof.Older) > 0 {
-			s.proofs.Older[id] = proof.Older
+		if len(proof.Trail) > 0 {
+			s.proofs.Trail[id] = proof.Trail
 		}
 	}
 	for _, c := range in.Cursors {
