@@ -53,12 +53,12 @@ func (n *Node) resume(ctx context.Context, building record.ID, v View, c wire.Cu
 // decides on it, and every node for its own chains, before the phone is given anything that
 // counts under the same numbers. Another edge says so and gives nothing, where the chain is a
 // server's: all that the phone shows may hang on it (SPEC R33).
-func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head) error {
+func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head) ([]record.Head, error) {
 	if len(heads) == 0 {
-		return nil
+		return nil, nil
 	}
 	if len(heads) > wire.PullHeadsMax {
-		return refuse(wire.CodeFrameTooLarge, "%d heads, limit %d", len(heads), wire.PullHeadsMax)
+		return nil, refuse(wire.CodeFrameTooLarge, "%d heads, limit %d", len(heads), wire.PullHeadsMax)
 	}
 	var need Need
 	for _, h := range heads {
@@ -74,10 +74,11 @@ func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head
 	need.Events = slices.Compact(need.Events)
 	have, err := n.Store.Load(ctx, building, need)
 	if err != nil {
-		return fmt.Errorf("load chains of heads: %w", err)
+		return nil, fmt.Errorf("load chains of heads: %w", err)
 	}
-	if len(newLedger(n, building, n.generation(have.State), have, nil).strange(heads)) == 0 {
-		return nil // nearly always, and nothing is written
+	l := newLedger(n, building, n.generation(have.State), have, nil)
+	if len(l.strange(heads)) == 0 {
+		return l.compared(heads), nil // nearly always, and nothing is written
 	}
 	cuts := false
 	err = n.step(ctx, building, need, nil, func(l *ledger) error {
@@ -96,7 +97,27 @@ func (n *Node) hear(ctx context.Context, building record.ID, heads []record.Head
 	if err == nil && cuts {
 		err = n.cut(ctx, building)
 	}
-	return err
+	return nil, err
+}
+
+// compared are the heads of chains of which this node holds all that it was told of: the phone
+// need not tell that again.
+func (l *ledger) compared(heads []record.Head) []record.Head {
+	told := map[record.ReplicaID]uint64{}
+	for _, h := range heads {
+		told[h.Replica] = max(told[h.Replica], h.N)
+	}
+	var out []record.Head
+	for _, r := range slices.SortedFunc(maps.Keys(told), record.ID.Compare) {
+		c := l.chains[r]
+		if c == nil || c.Held < told[r] {
+			continue
+		}
+		if h := l.node.head(l.building, *c); h != nil && h.N >= told[r] {
+			out = append(out, *h)
+		}
+	}
+	return out
 }
 
 // strange finds the chains of which a head was signed over another history than the one here,

@@ -203,9 +203,12 @@ type Proofs struct {
 	// its stretch tell how far back the two agree.
 	Trail map[record.ReplicaID][]record.Head
 	// Shown says when, in the order of pages, a head of a replica was last news, and by whom;
-	// Asked up to when each server has been told. An app that was started anew tells it again.
+	// Asked up to when each server has been told. Held is how far servers have shown to hold
+	// chains: what lies beyond they cannot compare yet, and are told again. So does an app that
+	// was started anew.
 	Shown map[record.ReplicaID]Shown
 	Asked map[record.ID]uint64
+	Held  map[record.ID]map[record.ReplicaID]uint64
 	asks  map[record.ID]uint64
 	last  uint64
 }
@@ -222,6 +225,10 @@ const trailMax = 12
 // Clone copies the proofs.
 func (p Proofs) Clone() Proofs {
 	p.Cards, p.Heads, p.Shown, p.Asked, p.asks = maps.Clone(p.Cards), maps.Clone(p.Heads), maps.Clone(p.Shown), maps.Clone(p.Asked), maps.Clone(p.asks)
+	p.Held = maps.Clone(p.Held)
+	for server, held := range p.Held {
+		p.Held[server] = maps.Clone(held)
+	}
 	p.Trail = maps.Clone(p.Trail) // their lists are never changed in place
 	return p
 }
@@ -232,7 +239,7 @@ func (p *Proofs) Take(building record.ID, page wire.Page) {
 		p.Cards, p.Heads, p.Trail = map[record.ReplicaID]wire.Vouched{}, map[record.ReplicaID]record.Head{}, map[record.ReplicaID][]record.Head{}
 	}
 	if p.Shown == nil {
-		p.Shown, p.Asked = map[record.ReplicaID]Shown{}, map[record.ID]uint64{}
+		p.Shown, p.Asked, p.Held = map[record.ReplicaID]Shown{}, map[record.ID]uint64{}, map[record.ID]map[record.ReplicaID]uint64{}
 	}
 	for _, item := range page.Events {
 		e, err := record.DecodeEvent(item.Body)
@@ -255,8 +262,18 @@ func (p *Proofs) Take(building record.ID, page wire.Page) {
 		server = record.NodeID(page.Issuer)
 	}
 	p.last++
+	held := p.Held[server]
+	if held == nil {
+		held = map[record.ReplicaID]uint64{}
+		p.Held[server] = held
+	}
 	for _, h := range page.Heads {
-		if card, ok := p.card(h.Replica); ok && p.news(h) && h.Verify(building, card.PublicKey) == nil {
+		card, ok := p.card(h.Replica)
+		if !ok || h.Verify(building, card.PublicKey) != nil {
+			continue
+		}
+		held[h.Replica] = max(held[h.Replica], h.N)
+		if p.news(h) {
 			p.keep(h, p.Shown[h.Replica].By == server)
 			p.Shown[h.Replica] = Shown{At: p.last, By: server}
 		}
@@ -301,7 +318,7 @@ func (p *Proofs) keep(h record.Head, follows bool) {
 }
 
 // Ask lists the heads that a pull tells a server: what others have shown of chains since that
-// server was last told, and from zero of all.
+// server was last told, or what it could not compare, and from zero all.
 func (p *Proofs) Ask(server record.ID, zero bool) []record.Head {
 	if p.asks == nil {
 		p.asks = map[record.ID]uint64{}
@@ -310,7 +327,8 @@ func (p *Proofs) Ask(server record.ID, zero bool) []record.Head {
 	p.asks[server] = p.last
 	var ids []record.ReplicaID
 	for r := range p.Trail {
-		if s := p.Shown[r]; zero || max(s.At, 1) > p.Asked[server] && s.By != server {
+		s := p.Shown[r]
+		if zero || max(s.At, 1) > p.Asked[server] && s.By != server || p.Held[server][r] < p.Heads[r].N {
 			ids = append(ids, r)
 		}
 	}

@@ -29,7 +29,8 @@ type View struct {
 // may not see. A cursor of another generation, view or history means from zero: the page is
 // empty then, and the phone asks again from there, with the heads of all that it holds.
 func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wire.Pull) (wire.Page, error) {
-	if err := n.hear(ctx, building, pull.Heads); err != nil {
+	compared, err := n.hear(ctx, building, pull.Heads)
+	if err != nil {
 		return wire.Page{}, err
 	}
 	limit := wire.PageItemsMax
@@ -40,7 +41,7 @@ func (n *Node) ReadView(ctx context.Context, building record.ID, v View, pull wi
 	if err != nil {
 		return wire.Page{}, fmt.Errorf("read feed: %w", err)
 	}
-	p := wire.Page{From: at.Position, To: at.Position, Anchor: at.Anchor, Generation: at.Generation, View: v.Hash, Issuer: n.PublicKey()}
+	p := wire.Page{From: at.Position, To: at.Position, Anchor: at.Anchor, Generation: at.Generation, View: v.Hash, Issuer: n.PublicKey(), Heads: compared}
 	if at.Position == 0 && pull.Cursor.Position > 0 {
 		return p, nil
 	}

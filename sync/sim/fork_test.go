@@ -9,7 +9,8 @@ import (
 // forkSeeds take about two seconds for each kind.
 const forkSeeds = 40
 
-// Running edges and apps are copied, memory and all: nothing is lost, and all end alike, the
+// Running edges and apps are copied, memory and all, and the cloud's database is set back to an
+// image of its memory: nothing is lost, and all end alike, the
 // phones' screens included. With copies of edges phones return nothing here: what they carry
 // from branch to branch before any server has compared the two may still take values away
 // (the open rows of sync/README.md).
@@ -22,6 +23,7 @@ func TestForks(t *testing.T) {
 	}{
 		"edge":  {sim.ForkEdge, sim.RuleSet{sim.Seals}, []string{"fork edge", "fork told", "alarm chain_fork"}},
 		"phone": {sim.ForkPhone, nil, []string{"fork phone", "fork told", "alarm chain_fork", "refused chain_fork", "app found copied"}},
+		"cloud": {sim.ForkCloud, nil, []string{"fork cloud", "fork told", "other history", "restored by a phone"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
