@@ -229,7 +229,7 @@ func TestSocketResumes(t *testing.T) {
 	for len(seen) < messages {
 		seen[late.change("message").ID] = true
 	}
-	for _, bad := range []string{"nonsense", record.DerivedID("another run").String() + ".1", strings.Split(start.Cursor, ".")[0] + ".999999"} {
+	for _, bad := range []string{"nonsense", record.DerivedID("another run").String() + ".1", strings.Split(start.Cursor, ".")[0] + ".999999999999999"} {
 		if got := late.subscribe(w.oak, bad); !got.Reset {
 			t.Errorf("cursor %q was taken: %+v", bad, got)
 		}
