@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -59,6 +60,8 @@ type Stack struct {
 	mu     sync.Mutex
 	clouds map[string]*Cloud
 	edges  map[string]*Edge
+	// reserved are the UDP ports that are held for TCP ports of the same number.
+	reserved map[int]net.PacketConn
 }
 
 // Open takes the folder, ends what a killed run left in it, and starts PostgreSQL. It fails
@@ -193,6 +196,12 @@ func (s *Stack) Stop() error {
 	if len(edges)+len(clouds) > 0 {
 		note(s.notePIDs())
 	}
+	s.mu.Lock()
+	for _, held := range s.reserved {
+		note(held.Close())
+	}
+	s.reserved = nil
+	s.mu.Unlock()
 	note(s.lock.Close())
 	return errors.Join(failures...)
 }

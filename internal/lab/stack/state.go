@@ -128,14 +128,44 @@ func (s *Stack) port(ctx context.Context, purpose string) (int, error) {
 	s.remembering.Lock()
 	known := s.State.Ports[purpose]
 	s.remembering.Unlock()
-	if known != 0 && child.TryPort(ctx, known) == nil {
+	if known != 0 && child.TryPort(ctx, known) == nil && s.reserve(ctx, known) == nil {
 		return known, nil
 	}
-	port, err := lab.FreePort(ctx)
-	if err != nil {
-		return 0, err
+	var taken error
+	for range reserveTriesMax {
+		port, err := lab.FreePort(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if taken = s.reserve(ctx, port); taken == nil {
+			return port, s.remember(func() { s.State.Ports[purpose] = port })
+		}
 	}
-	return port, s.remember(func() { s.State.Ports[purpose] = port })
+	return 0, fmt.Errorf("choose a port for %s: %w", purpose, taken)
+}
+
+// reserveTriesMax is far beyond the stacks that one machine runs at once.
+const reserveTriesMax = 100
+
+// reserve keeps a port from other stacks until this one stops, also while the program that
+// listens there has not begun yet, or was killed: it holds the UDP port of the same number,
+// which nothing here uses, and the kernel gives back whatever becomes of this process.
+func (s *Stack) reserve(ctx context.Context, port int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reserved[port] != nil {
+		return nil
+	}
+	var config net.ListenConfig
+	held, err := config.ListenPacket(ctx, "udp", address(port))
+	if err != nil {
+		return fmt.Errorf("reserve port %d: %w", port, err)
+	}
+	if s.reserved == nil {
+		s.reserved = map[int]net.PacketConn{}
+	}
+	s.reserved[port] = held
+	return nil
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

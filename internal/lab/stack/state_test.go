@@ -72,6 +72,26 @@ func keptPort(t *testing.T, s *Stack) int {
 	return 0
 }
 
+// Two stacks never have one port, though nobody listens there yet.
+func TestPortIsReserved(t *testing.T) {
+	t.Parallel()
+	one := &Stack{options: Options{Dir: t.TempDir()}, State: State{Ports: map[string]int{}}}
+	port, err := one.port(t.Context(), "edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = one.reserved[port].Close() })
+	if again, err := one.port(t.Context(), "edge"); err != nil || again != port {
+		t.Errorf("port %d became %d, %v", port, again, err)
+	}
+	two := &Stack{options: Options{Dir: t.TempDir()}, State: State{Ports: map[string]int{"edge": port}}}
+	other, err := two.port(t.Context(), "edge")
+	if err != nil || other == port {
+		t.Errorf("both have port %d, %v", other, err)
+	}
+	t.Cleanup(func() { _ = two.reserved[other].Close() })
+}
+
 func TestOneRunAFolder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
