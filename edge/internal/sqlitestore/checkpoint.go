@@ -47,11 +47,15 @@ func (s *Store) checkpoints() {
 		if err == nil {
 			pages, err = c.checkpoint()
 		}
+		long := pages >= logPagesMax
+		if err == nil && long {
+			_, err = c.checkpoint() // what was committed during the first: little is left to the writer
+		}
 		if failing != (err != nil) {
 			failing = err != nil
 			s.log.WarnContext(context.Background(), "move the store's log into its file", slog.Bool("failing", failing), slog.Any("error", err))
 		}
-		if err == nil && pages >= logPagesMax {
+		if err == nil && long {
 			s.rest.Store(true)
 		}
 	}
