@@ -44,6 +44,7 @@ type hotBuilding struct {
 	// totals are how many records of a kind its list shows in all.
 	totals map[string]int
 	probes map[string]*probe // by kind
+	fresh  map[string]*fresh // by kind
 	// media is the last position of a media record that was saved since this was made, and
 	// none is from where on a look found none since then, where one did.
 	media uint64
@@ -63,7 +64,7 @@ func (h *hot) at(building record.ID) *hotBuilding {
 			h.buildings = map[record.ID]*hotBuilding{}
 		}
 		b = &hotBuilding{young: map[record.Key]hotRecord{}, chains: map[record.ReplicaID]*replica.Chain{}, totals: map[string]int{},
-			probes: map[string]*probe{}}
+			probes: map[string]*probe{}, fresh: map[string]*fresh{}}
 		h.buildings[building] = b
 	}
 	return b
@@ -232,8 +233,15 @@ func (h *hot) ended(c *changes, known []record.Key, committed bool) {
 		}
 	}
 	for k, saved := range c.records {
-		if b := h.buildings[k.Building]; k.Kind == kindMedia && b != nil {
+		b := h.buildings[k.Building]
+		if b == nil {
+			continue
+		}
+		if k.Kind == kindMedia {
 			b.media = max(b.media, saved.position)
+		}
+		if f := b.fresh[k.Kind]; f != nil && saved.saved {
+			f.add(k.ID)
 		}
 	}
 	for _, k := range known {

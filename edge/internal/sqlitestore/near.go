@@ -137,7 +137,13 @@ func (t *transaction) near(need replica.Need, state replica.State) (replica.Have
 		case ok:
 			missing = append(missing, k)
 		case !t.hot.recordOf(k, have):
-			missing, unsaved = append(missing, k), append(unsaved, k)
+			lacks, err := t.lacks(k)
+			if err != nil {
+				return have, fmt.Errorf("record %s: %w", k, err)
+			}
+			if !lacks || !untouched {
+				missing, unsaved = append(missing, k), append(unsaved, k)
+			}
 		}
 	}
 	if err := t.read(missing, untouched, have); err != nil {
