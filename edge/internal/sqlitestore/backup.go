@@ -92,5 +92,5 @@ func TryLock(path string) (free func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.Close, nil
+	return func() error { return unlock(f) }, nil
 }

@@ -33,6 +33,12 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+// unlock gives the process lock back. To close the file alone may not do it: a child that is
+// about to be started holds a copy of the descriptor until it runs.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 const (
 	// writerCacheKB holds the inner pages of all indexes, and what a commit changes.
 	writerCacheKB = 8_000

@@ -122,7 +122,9 @@ func (s *Store) Close() error {
 	var errs []error
 	if s.writer != nil {
 		errs = append(errs, s.queue.Do(context.Background(), func(*session) error {
-			close(s.closed)
+			if !s.isClosed() { // a batch may run again
+				close(s.closed)
+			}
 			return nil
 		}))
 		s.background.Wait()
@@ -138,7 +140,7 @@ func (s *Store) Close() error {
 		errs = append(errs, s.write.Close())
 	}
 	// The lock goes last: who holds it next finds a closed file.
-	return errors.Join(append(errs, s.lock.Close())...)
+	return errors.Join(append(errs, unlock(s.lock))...)
 }
 
 // DB is a pool of reading connections for queries over the tables of kinds and the local

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"estate/schema"
@@ -295,5 +296,31 @@ func BenchmarkSingles(b *testing.B) {
 		b.Run(fmt.Sprint(writers), func(b *testing.B) {
 			storetest.BenchSingles(b, openTest(b, filepath.Join(b.TempDir(), "store.db")), writers)
 		})
+	}
+}
+
+// TestLockIsGivenBack: a store that was closed can be opened, though a copy of the lock's
+// descriptor lives on, as in a child that has not begun to run yet.
+func TestLockIsGivenBack(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "edge.db")
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Dup(int(s.lock.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
