@@ -8,7 +8,7 @@ import (
 // headroomBytes is what the collector lets gather as garbage beyond as much again as is in
 // use. A process in which nothing happens uses some ten megabytes: it would collect them anew
 // for each five pages that an edge sends, at a fifth of what it takes to receive them.
-const headroomBytes = 32 << 20
+const headroomBytes = 20 << 20
 
 // headroom is memory that is counted as in use and never touched: a process that has just
 // begun is given none for it, and the collector lets as much more gather before it runs. It is right at any size of
