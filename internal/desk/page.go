@@ -89,7 +89,7 @@ func encodeCursor(shape string, p Place) (string, error) {
 
 func decodeCursor(shape, text string) (*Place, error) {
 	var w cursorWire
-	b, err := base64.RawURLEncoding.DecodeString(text)
+	b, err := fromToken(text)
 	if err != nil || record.Unmarshal(b, &w) != nil || w.Shape != shape || w.Value.Validate() != nil {
 		return nil, invalid("cursor", "is not a cursor of this list")
 	}

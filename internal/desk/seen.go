@@ -46,6 +46,16 @@ func (s *shown) contextOf() *record.Context {
 	return &s.context
 }
 
+// fromToken reads what base64 made of bytes, and no second spelling of it: the decoder alone
+// lets line breaks and stray bits pass.
+func fromToken(text string) ([]byte, error) {
+	b, err := base64.RawURLEncoding.DecodeString(text)
+	if err == nil && base64.RawURLEncoding.EncodeToString(b) != text {
+		err = base64.CorruptInputError(0)
+	}
+	return b, err
+}
+
 // shown reads a token; nil for none.
 func (d *Desk) shown(ctx context.Context, building record.ID, token string) (*shown, error) {
 	if token == "" {
@@ -55,7 +65,7 @@ func (d *Desk) shown(ctx context.Context, building record.ID, token string) (*sh
 	if len(token) > seenBytesMax {
 		return nil, bad
 	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
+	b, err := fromToken(token)
 	if err != nil {
 		return nil, bad
 	}

@@ -42,7 +42,7 @@ func probing(t *testing.T, s *Store) *Queries {
 	q := NewQueries(s, schema.Kinds())
 	for range 20 * probeFrom { // a comparison in between has it count anew
 		q.taken(t, 9999, true)
-		if q.known(9999) {
+		if slices.ContainsFunc([]int{9997, 9998, 9999}, q.known) { // a code may share its bit
 			return q
 		}
 	}
@@ -134,10 +134,7 @@ func TestWritersFindTheirCodes(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// Two commits may have been noted in the other order, and a code may share its bit.
-	if q.taken(t, 9999, true); !slices.ContainsFunc([]int{9997, 9998, 9999}, q.known) {
-		t.Error("no probe")
-	}
+	probing(t, s) // it is there still, or again: a comparison drops what nobody asked for
 }
 
 // A probe that is made while a transaction is under way does not take it for read.
