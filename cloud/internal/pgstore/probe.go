@@ -59,7 +59,7 @@ func newProbes() probes {
 }
 
 // absent reports whether no record is known to have a lead. fill is a probe that the caller
-// is to fill, and to ask again.
+// is to fill: nobody else does until it has, or failed.
 func (ps *probes) absent(building record.ID, hash uint64) (absent bool, fill *probe) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
@@ -109,6 +109,14 @@ func (ps *probes) fill(p *probe, position, seen uint64, hashes []uint64, more bo
 	if p.seen == seen { // nothing came meanwhile
 		p.seen = p.upTo
 	}
+}
+
+// lacks reports whether a lead was free when its probe was filled, by who filled it: what
+// came since came after the question.
+func (ps *probes) lacks(p *probe, hash uint64) bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return p.bits != nil && !p.bits.Has(hash)
 }
 
 // failed lets the next one try.
@@ -204,8 +212,7 @@ func (q *Queries) nothing(ctx context.Context, shape shapeText, s desk.Selection
 		ps.failed(fill) // the look-up that follows says what is wrong
 		return false
 	}
-	absent, _ = ps.absent(s.Building, hash)
-	return absent
+	return ps.lacks(fill, hash)
 }
 
 // fill reads leads that a probe does not know: all, or those of records that moved since.
