@@ -226,3 +226,15 @@ func TestCodesAreLookedUpInTheirIndex(t *testing.T) {
 	}
 	uses("analysed")
 }
+
+// What the planner assumes of statements is not taken for what they cost.
+func TestPlansAreForSmallReads(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, pgtest.Database(t))
+	for _, setting := range []string{"jit", "enable_seqscan"} {
+		var value string
+		if err := s.Pool().QueryRow(t.Context(), "SELECT current_setting($1)", setting).Scan(&value); err != nil || value != "off" {
+			t.Errorf("%s is %q, error %v", setting, value, err)
+		}
+	}
+}

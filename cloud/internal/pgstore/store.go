@@ -113,6 +113,9 @@ func Open(ctx context.Context, url string, options Options) (*Store, error) {
 	// Every statement has an index. A plan that was made while a table was tiny, and is kept,
 	// must not read all of a large one.
 	config.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
+	// No statement reads much. One whose rows the planner cannot foresee (what waits beyond a
+	// chain's end) looks like one that does, and compiling it takes far longer than running it.
+	config.ConnConfig.RuntimeParams["jit"] = "off"
 	s := &Store{log: options.Log, name: rand.Text(), probes: newProbes(), untold: untold{ready: make(chan struct{}, 1)},
 		tellEvery: cmp.Or(options.tellEvery, tellEvery), compareEvery: cmp.Or(options.compareEvery, compareEvery), readTimeout: cmp.Or(options.readTimeout, readTimeout)}
 	s.queues.New, s.loads.New = s.newQueue, s.newLoads
