@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"estate/edge/internal/hass"
 )
 
 const (
@@ -18,47 +21,66 @@ const (
 	topicBytesMax = 1024
 )
 
-// Decoder reads messages of one building. It remembers the names that gateways gave to
-// hardware, and nothing else. It is not safe for concurrent use.
-type Decoder struct {
-	building string
-	gateways map[string]*directory // by base topic
+const (
+	wrongTime = "not a time, before 2015 or more than 5 minutes ahead: arrival time is used"
+	noTopic   = "no device convention uses this topic"
+)
+
+// Config says whose messages are decoded.
+type Config struct {
+	// Building is the short code in our own topics.
+	Building string
+	// Gateways are the base topics of Zigbee2MQTT gateways; "zigbee2mqtt" where empty.
+	Gateways []string
+	// Discovery are the prefixes of discovery topics; "homeassistant" where empty.
+	Discovery []string
+	// Zone is the building's; UTC where nil.
+	Zone *time.Location
 }
 
-// New makes a decoder for a building's plain topics and for Zigbee2MQTT gateways with the
-// given base topics ("zigbee2mqtt" where none is given).
-func New(building string, bases ...string) *Decoder {
-	if len(bases) == 0 {
-		bases = []string{"zigbee2mqtt"}
+// Decoder reads messages of one building. It remembers what devices and gateways told of
+// themselves, and nothing of their values. It is not safe for concurrent use.
+type Decoder struct {
+	building  string
+	zone      *time.Location
+	discovery []string
+	gateways  map[string]*directory    // by base topic
+	tasmotas  map[string]tasmotaDevice // by the device's part of the topic
+	shellies  map[string]string        // prefix → hardware
+	devices   map[string]*Device
+	announced map[string]announced // by discovery topic
+	bindings  map[string][]binding // by topic
+}
+
+// New makes a decoder.
+func New(c Config) *Decoder {
+	if len(c.Gateways) == 0 {
+		c.Gateways = []string{"zigbee2mqtt"}
 	}
-	d := &Decoder{building: building, gateways: map[string]*directory{}}
-	for _, b := range bases {
+	if len(c.Discovery) == 0 {
+		c.Discovery = []string{"homeassistant"}
+	}
+	if c.Zone == nil {
+		c.Zone = time.UTC
+	}
+	d := &Decoder{building: c.Building, zone: c.Zone, discovery: c.Discovery, gateways: map[string]*directory{}, tasmotas: map[string]tasmotaDevice{},
+		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}}
+	for _, b := range c.Gateways {
 		d.gateways[b] = &directory{byName: map[string]string{}}
 	}
 	return d
 }
 
-// Bases lists the gateways' base topics.
-func (d *Decoder) Bases() []string {
-	out := make([]string, 0, len(d.gateways))
-	for b := range d.gateways {
-		out = append(out, b)
+// Seed takes messages that configured the decoder before a restart: a device's value can
+// arrive before what names it does.
+func (d *Decoder) Seed(saved []Message) {
+	for _, m := range saved {
+		d.Decode(m)
 	}
-	slices.Sort(out)
-	return out
 }
 
-// Filters lists the topics to subscribe to.
-func (d *Decoder) Filters() []string {
-	out := []string{
-		"estate/v1/" + d.building + "/dev/+/state",
-		"estate/v1/" + d.building + "/dev/+/availability",
-	}
-	for _, b := range d.Bases() {
-		out = append(out, b+"/#")
-	}
-	return out
-}
+// Filters lists the topics to subscribe to: all, since devices choose theirs.
+func (d *Decoder) Filters() []string { return []string{"#"} }
 
 // Decode reads one message. It never fails: what it cannot use it names in the result.
 func (d *Decoder) Decode(m Message) Result {
@@ -71,16 +93,88 @@ func (d *Decoder) Decode(m Message) Result {
 		d.plain(&r, m, rest)
 		return r
 	}
-	base, rest := d.gatewayOf(m.Topic)
-	switch {
-	case base == "":
-		r.refuse(m, "", "no device convention uses this topic")
-	case len(m.Payload) > GatewayPayloadBytesMax:
+	if len(m.Payload) > GatewayPayloadBytesMax {
 		r.refuse(m, "", fmt.Sprintf("payload of %d bytes is above the limit of %d", len(m.Payload), GatewayPayloadBytesMax))
-	default:
-		d.zigbee(&r, m, base, rest)
+		return r
+	}
+	if address, prefix, ok := discoveryAddress(m.Topic); ok {
+		if slices.Contains(d.discovery, prefix) {
+			d.announce(&r, m, address)
+			return r
+		}
+		if known := slices.Contains(hass.Components(), address.Component) || address.Component == "device"; known && json.Valid(m.Payload) {
+			r.refuse(m, "", "a discovery message under the prefix "+clip(prefix)+", which is not configured: add it to the discovery prefixes")
+			return r
+		}
+	}
+	if rest, ok := strings.CutPrefix(m.Topic, "tasmota/discovery/"); ok {
+		d.tasmotaAnnounced(&r, m, rest)
+		return r
+	}
+	bound := d.bound(&r, m)
+	if !d.firmware(&r, m) && !bound {
+		r.refuse(m, "", noTopic)
 	}
 	return r
+}
+
+// firmware reads a message by the own rules of the gateway or firmware whose topic it is.
+func (d *Decoder) firmware(r *Result, m Message) bool {
+	if base, rest := d.gatewayOf(m.Topic); base != "" {
+		d.zigbee(r, m, base, rest)
+		return true
+	}
+	if prefix, tail, ok := shellyParts(m.Topic); ok {
+		d.shelly(r, m, prefix, tail)
+		return true
+	}
+	if rest, ok := strings.CutPrefix(m.Topic, "shellies/"); ok {
+		device, tail, deep := strings.Cut(rest, "/")
+		switch {
+		case rest == "announce":
+			d.shelly1Announced(r, m)
+		case deep:
+			d.shelly1(r, m, device, tail)
+		}
+		return true
+	}
+	if prefix, device, word, ok := tasmotaParts(m.Topic); ok {
+		d.tasmota(r, m, prefix, device, word)
+		return true
+	}
+	if len(d.bindings[m.Topic]) > 0 {
+		return false
+	}
+	if p := esphomeState.FindStringSubmatch(m.Topic); p != nil {
+		d.esphome(r, m, p[1], p[2], p[3])
+		return true
+	}
+	switch text := strings.TrimSpace(string(m.Payload)); {
+	case strings.HasSuffix(m.Topic, "/status") && (text == "online" || text == "offline"):
+		prefix := strings.TrimSuffix(m.Topic, "/status")
+		readAvailability(r, m, observed(m, "esphome:topic:"+prefix, prefix))
+		return true
+	case strings.HasSuffix(m.Topic, "/debug"):
+		r.Nothing = "a firmware's log"
+		return true
+	}
+	return false
+}
+
+// discoveryAddress reads a topic that ends as discovery topics do.
+func discoveryAddress(topic string) (a hass.Address, prefix string, ok bool) {
+	if !strings.HasSuffix(topic, "/config") {
+		return a, "", false
+	}
+	for i := range topic {
+		if topic[i] != '/' {
+			continue
+		}
+		if a, ok = hass.ParseTopic(topic[i+1:]); ok {
+			return a, topic[:i], true
+		}
+	}
+	return a, "", false
 }
 
 // gatewayOf finds the longest base that the topic lies under.
@@ -97,7 +191,7 @@ func (d *Decoder) gatewayOf(topic string) (base, rest string) {
 func (d *Decoder) plain(r *Result, m Message, rest string) {
 	level := strings.Split(rest, "/")
 	if len(level) != 4 || level[1] != "dev" || level[2] == "" {
-		r.refuse(m, "", "no device convention uses this topic")
+		r.refuse(m, "", noTopic)
 		return
 	}
 	if level[0] != d.building {
@@ -116,11 +210,11 @@ func (d *Decoder) plain(r *Result, m Message, rest string) {
 	o := observed(m, "plain:"+level[0]+"/"+level[2], level[2])
 	switch level[3] {
 	case "state":
-		readState(r, m, o, "ts")
+		d.plainState(r, m, o)
 	case "availability":
 		readAvailability(r, m, o)
 	default:
-		r.refuse(m, "", "no device convention uses this topic")
+		r.refuse(m, "", noTopic)
 	}
 }
 
@@ -128,39 +222,29 @@ func observed(m Message, hardware, name string) Observation {
 	return Observation{Hardware: hardware, Name: name, ArrivalTime: m.Arrival, Retained: m.Retained, Duplicate: m.Duplicate}
 }
 
-// readState reads a JSON object of values. A key that is wrong spoils only itself.
-func readState(r *Result, m Message, o Observation, timeKey string) {
-	if !utf8.Valid(m.Payload) {
-		r.refuse(m, "", "payload is not UTF-8")
-		return
+// plainState reads a JSON object of values. A key that is wrong spoils only itself.
+func (d *Decoder) plainState(r *Result, m Message, o Observation) {
+	list, err := leaves(m.Payload)
+	if err != nil {
+		r.refuse(m, "", err.Error())
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(m.Payload, &fields); err != nil || fields == nil {
-		r.refuse(m, "", "payload is not a JSON object")
-		return
-	}
-	at, wrong := eventTime(fields[timeKey], m.Arrival)
-	if wrong {
-		r.refuse(m, timeKey, "not a time, before 2015 or more than 5 minutes ahead: arrival time is used")
-	}
-	o.EventTime = at
-	keys := make([]string, 0, len(fields))
-	for k := range fields {
-		if _, known := quantities[k]; known {
-			keys = append(keys, k)
+	for _, l := range list {
+		if l.key() == "ts" {
+			at, wrong := eventTime(l.raw, m.Arrival)
+			if wrong {
+				r.refuse(m, "ts", wrongTime)
+			}
+			o.EventTime = at
 		}
 	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		q := quantities[k]
-		v, ok, err := q.read(fields[k])
-		if err != nil {
-			r.refuse(m, k, err.Error())
-			continue
-		}
-		if ok {
-			o.Key, o.Kind, o.Value, o.Unit = k, q.kind, v, q.unit
-			r.Observations = append(r.Observations, o)
+	for i, l := range list {
+		q, known := quantities[l.path[0]]
+		switch {
+		case !known:
+		case len(l.path) == 1:
+			d.observe(r, m, o, l, q)
+		case i == 0 || list[i-1].path[0] != l.path[0]:
+			r.refuse(m, l.path[0], "wanted one value, got a list or an object")
 		}
 	}
 }

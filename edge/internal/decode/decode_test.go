@@ -65,7 +65,7 @@ func TestDecode(t *testing.T) {
 		{"BridgeUnknownIsNotOffline", "zigbee2mqtt/bridge/state", `{"status":"ok"}`, "?"},
 		{"BridgeLogging", "zigbee2mqtt/bridge/logging", `{"level":"info"}`, ""},
 		{"ByAddress", "zigbee2mqtt/cellar", `{"water_leak":true,"linkquality":97,"state":"ON"}`,
-			"z2m:0x00158d0000000001 link_quality=97lqi\nz2m:0x00158d0000000001 leak=true"},
+			"z2m:0x00158d0000000001 link_quality=97lqi\nz2m:0x00158d0000000001 switched=true\nz2m:0x00158d0000000001 leak=true"},
 		{"LongestNameWins", "zigbee2mqtt/cellar/pump room", `{"contact":false}`, "z2m:0x00158d0000000002 contact=false"},
 		{"NameUnderAKnownName", "zigbee2mqtt/cellar/new", `{"contact":true}`, "z2m:name:zigbee2mqtt/cellar/new contact=true"},
 		{"UnknownName", "zigbee2mqtt/attic", `{"contact":true}`, "z2m:name:zigbee2mqtt/attic contact=true"},
@@ -79,13 +79,13 @@ func TestDecode(t *testing.T) {
 		{"Command", "zigbee2mqtt/cellar/set", `{"water_leak":true}`, ""},
 		{"CommandAttribute", "zigbee2mqtt/unknown/set/state", `ON`, ""},
 		{"AttributeOutput", "zigbee2mqtt/cellar/water_leak", `true`, "?"},
-		{"ForeignTopic", "tele/x/LWT", `Online`, "?"},
+		{"ForeignTopic", "garage/door", `open`, "?"},
 		{"BaseAlone", "zigbee2mqtt/", `{}`, "?"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d := decode.New("oak")
-			if r := d.Decode(msg("zigbee2mqtt/bridge/devices", list)); !r.NamesChanged || len(r.Unrecognised) != 1 {
+			d := decode.New(decode.Config{Building: "oak"})
+			if r := d.Decode(msg("zigbee2mqtt/bridge/devices", list)); !r.Configures || len(r.Unrecognised) != 1 {
 				t.Fatalf("device list: %+v", r)
 			}
 			if got := show(d.Decode(msg(c.topic, c.payload))); got != c.want {
@@ -99,7 +99,7 @@ func TestMarksPassThrough(t *testing.T) {
 	t.Parallel()
 	m := msg("estate/v1/oak/dev/s1/state", `{"leak":true}`)
 	m.Retained, m.Duplicate = true, true
-	r := decode.New("oak").Decode(m)
+	r := decode.New(decode.Config{Building: "oak"}).Decode(m)
 	if len(r.Observations) != 1 || r.Device != "s1" || r.Building != "oak" {
 		t.Fatalf("got %+v", r)
 	}
@@ -110,7 +110,7 @@ func TestMarksPassThrough(t *testing.T) {
 
 func TestSizeLimits(t *testing.T) {
 	t.Parallel()
-	d := decode.New("oak")
+	d := decode.New(decode.Config{Building: "oak"})
 	pad := func(n int) string { return `{"leak":true,"pad":"` + strings.Repeat("x", n) + `"}` }
 	for _, c := range []struct {
 		topic string
@@ -123,7 +123,7 @@ func TestSizeLimits(t *testing.T) {
 		{"zigbee2mqtt/a", 8 << 20, false},
 	} {
 		r := d.Decode(msg(c.topic, pad(c.bytes)))
-		if (len(r.Observations) == 1) != c.ok || (len(r.Unrecognised) == 0) != c.ok {
+		if (len(r.Observations) > 0) != c.ok || (len(r.Unrecognised) == 0) != c.ok {
 			t.Errorf("%s with %d bytes: %+v", c.topic, c.bytes, r.Unrecognised)
 		}
 	}
@@ -131,25 +131,20 @@ func TestSizeLimits(t *testing.T) {
 
 func TestNamesSurviveRestartAndRename(t *testing.T) {
 	t.Parallel()
-	d := decode.New("oak", "z1", "z2")
-	d.Decode(msg("z1/bridge/devices", list))
-	next := decode.New("oak", "z1", "z2")
-	next.Seed(d.Names())
+	next := decode.New(decode.Config{Building: "oak", Gateways: []string{"z1", "z2"}})
+	next.Seed([]decode.Message{msg("z1/bridge/devices", list)})
 	if got := show(next.Decode(msg("z1/cellar", `{"leak":true}`))); got != "z2m:0x00158d0000000001 leak=true" {
 		t.Errorf("after restart: %s", got)
 	}
-	if r := next.Decode(msg("z1/bridge/devices", list)); r.NamesChanged {
-		t.Error("the same list changed something")
-	}
 	renamed := strings.Replace(list, `"cellar"`, `"basement"`, 1)
-	if r := next.Decode(msg("z1/bridge/devices", renamed)); !r.NamesChanged {
+	if r := next.Decode(msg("z1/bridge/devices", renamed)); !r.Configures {
 		t.Error("a rename was not seen")
 	}
 	if got := show(next.Decode(msg("z1/basement", `{"leak":true}`))); got != "z2m:0x00158d0000000001 leak=true" {
 		t.Errorf("after rename: %s", got)
 	}
 	for _, bad := range []string{``, `{}`, `[`, "[\"\xff\"]"} {
-		if r := next.Decode(msg("z1/bridge/devices", bad)); r.NamesChanged || len(r.Unrecognised) != 1 {
+		if r := next.Decode(msg("z1/bridge/devices", bad)); r.Configures || len(r.Unrecognised) != 1 {
 			t.Errorf("list %q: %+v", bad, r)
 		}
 	}
@@ -163,7 +158,7 @@ func TestObservationID(t *testing.T) {
 	one := func(payload string, at time.Time) [16]byte {
 		m := msg("estate/v1/oak/dev/s1/state", payload)
 		m.Arrival = at
-		return decode.New("oak").Decode(m).Observations[0].ID()
+		return decode.New(decode.Config{Building: "oak"}).Decode(m).Observations[0].ID()
 	}
 	later := arrival.Add(time.Minute)
 	dated := `{"ts":"2026-03-01T11:59:00Z","leak":true}`
@@ -185,14 +180,26 @@ func FuzzDecode(f *testing.F) {
 	f.Add("estate/v1/oak/dev/s1/state", []byte(`{"leak":true,"ts":1772366340}`), "zigbee2mqtt/x", []byte(`{"contact":1,"voltage":"3000"}`))
 	f.Add("zigbee2mqtt/bridge/devices", []byte(list), "zigbee2mqtt/cellar/pump room/availability", []byte(`{"state":"online"}`))
 	f.Add("zigbee2mqtt/a/b/availability", []byte(`{"state":"online"}`), "zigbee2mqtt/a/set/b", []byte(`ON`))
+	f.Add("homeassistant/device/x/config", []byte(`{"dev":{"ids":"a020a61c3105"},"o":{"name":"n"},"~":"x","cmps":{"t":{"p":"sensor","uniq_id":"t","stat_t":"~/s","val_tpl":"{{value_json.t}}","unit_of_meas":"°C"}}}`), "x/s", []byte(`{"t":21.5}`))
+	f.Add("tasmota/discovery/00000049A3BC/config", []byte(`{"t":"plug","ft":"%topic%/%prefix%/","tp":["cmnd","stat","tele"],"mac":"00000049A3BC"}`), "plug/tele/SENSOR", []byte(`{"Time":"2026-03-01T12:00:00","DHT11":{"Temperature":20.5},"TempUnit":"C"}`))
+	f.Add("home/x/events/rpc", []byte(`{"src":"shellyplus1-441793a5d2fc","method":"NotifyStatus","params":{"ts":1772366340.5,"switch:0":{"output":true,"apower":3.5}}}`), "shellies/shellyflood-764544/sensor/flood", []byte("true"))
+	f.Add("fazole/sensor/wetness1/state", []byte("21.77"), "fazole/status", []byte("offline"))
 	f.Add("zigbee2mqtt/bridge/state", []byte("offline"), "estate/v1/oak/dev/\xff/state", []byte{})
 	const perByte = 512 // JSON is read twice, and a key of a few bytes becomes an entry of a map
 	f.Fuzz(func(t *testing.T, topic1 string, payload1 []byte, topic2 string, payload2 []byte) {
-		d := decode.New("oak")
-		d.Decode(msg("zigbee2mqtt/bridge/devices", list))
+		d := decode.New(decode.Config{Building: "oak"})
+		saved, configured := []decode.Message{msg("zigbee2mqtt/bridge/devices", list)}, map[string]bool{}
+		d.Decode(saved[0])
 		for _, m := range []decode.Message{{Topic: topic1, Payload: payload1, Arrival: arrival}, {Topic: topic2, Payload: payload2, Arrival: arrival}} {
 			var r decode.Result
 			fuzztest.Bounded(t, len(m.Topic)+len(m.Payload), perByte, func() { r = d.Decode(m) })
+			if r.Configures {
+				saved = slices.DeleteFunc(saved, func(s decode.Message) bool { return s.Topic == m.Topic })
+				saved = append(saved, m)
+				for _, h := range r.Changed {
+					configured[h] = true
+				}
+			}
 			for _, o := range r.Observations {
 				if o.Hardware == "" || o.Kind == "" || o.Value.Type == 0 || o.EventTime.After(arrival.Add(5*time.Minute)) {
 					t.Errorf("observation %+v", o)
@@ -204,10 +211,12 @@ func FuzzDecode(f *testing.F) {
 				}
 			}
 		}
-		again := decode.New("oak")
-		again.Seed(d.Names())
-		if !slices.Equal(again.Names(), d.Names()) {
-			t.Errorf("names %v were saved as %v", d.Names(), again.Names())
+		again := decode.New(decode.Config{Building: "oak"})
+		again.Seed(saved)
+		for _, h := range d.Devices() {
+			if _, ok := again.Device(h); !ok && configured[h] {
+				t.Errorf("%s was not known again from what configured it", h)
+			}
 		}
 	})
 }

@@ -47,6 +47,41 @@ const (
 	Voltage        Kind = "voltage"
 	LinkQuality    Kind = "link_quality"
 	Availability   Kind = "availability"
+	Opening        Kind = "opening" // of a door or window: true is open, unlike Contact
+	Motion         Kind = "motion"
+	Sound          Kind = "sound"
+	Problem        Kind = "problem"
+	Connectivity   Kind = "connectivity"
+	Running        Kind = "running"
+	Update         Kind = "update"   // an update of the device's software
+	Switched       Kind = "switched" // what a relay or plug is
+	Valve          Kind = "valve"
+	Cover          Kind = "cover"
+	Lock           Kind = "lock"
+	Position       Kind = "position"
+	Input          Kind = "input"
+	Event          Kind = "event"
+	Moisture       Kind = "moisture" // of soil or building material, in percent
+	PM25           Kind = "pm25"
+	PM10           Kind = "pm10"
+	VOC            Kind = "voc"
+	DewPoint       Kind = "dew_point"
+	ApparentPower  Kind = "apparent_power"
+	ReactivePower  Kind = "reactive_power"
+	PowerFactor    Kind = "power_factor"
+	Frequency      Kind = "frequency"
+	Water          Kind = "water"      // volume that a meter counted
+	GasVolume      Kind = "gas_volume" // volume that a meter counted
+	FlowRate       Kind = "flow_rate"
+	Distance       Kind = "distance"
+	Weight         Kind = "weight"
+	Speed          Kind = "speed"
+	Noise          Kind = "noise"
+	Signal         Kind = "signal" // strength of the radio signal
+	Duration       Kind = "duration"
+	Setpoint       Kind = "setpoint"
+	Mode           Kind = "mode"
+	Other          Kind = "other" // a value whose meaning nobody told
 )
 
 // ValueType says which field of a Value holds it.
@@ -88,11 +123,12 @@ func (v Value) String() string {
 
 // Observation is one value of one device at one time.
 type Observation struct {
-	// Hardware names the device for ever: "z2m:0x00158d…", "plain:<building>/<device>", or
-	// "z2m:name:<base>/<name>" until the gateway's device list names the hardware.
+	// Hardware names the device for ever: "z2m:0x00158d…", "mac:a8032ab12345",
+	// "plain:<building>/<device>", "hass:<identifier>"; or, until something names the
+	// hardware, how it is called: "z2m:name:<base>/<name>", "tasmota:topic:<topic>".
 	Hardware string
-	// Alias is the Hardware that a gateway's device had before its list named it, for
-	// devices that were adopted under it. Empty for plain sensors.
+	// Alias is the Hardware that a device had before something named it, for devices that
+	// were adopted under it. Empty for plain sensors.
 	Alias string
 	// Name is what people call it; it can change.
 	Name string
@@ -145,8 +181,16 @@ type Unrecognised struct {
 type Result struct {
 	Observations []Observation
 	Unrecognised []Unrecognised
-	// NamesChanged says that a gateway's device list named hardware anew: save Names.
-	NamesChanged bool
+	// Nothing says why a message that was understood holds no value, as a firmware's log.
+	Nothing string
+	// Configures says that the message told of devices rather than values: save its topic and
+	// payload in place of what was saved of the topic, and give all of it to Seed at the start.
+	Configures bool
+	// Changed are devices that became known by the message, or of which it told something new.
+	Changed []string
+	// Removed are devices that say that they are gone. Nothing of them is to be deleted
+	// without a person.
+	Removed []string
 	// Building and Device are set for messages on a plain sensor's topics, so that it can
 	// be told what was refused.
 	Building, Device string

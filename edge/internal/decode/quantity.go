@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// quantity says how a payload key is read. Values outside the range are the mark of a
-// broken sensor or a wrong unit and are reported, not stored.
+// quantity says how a value is read. Values outside the range are the mark of a broken
+// sensor or a wrong unit and are reported, not stored. A quantity without a type is read as
+// what its JSON is.
 type quantity struct {
 	kind     Kind
 	typ      ValueType
@@ -17,46 +18,55 @@ type quantity struct {
 	min, max float64
 }
 
-// quantities is constant data: nothing writes to it.
+// bounds are the ranges of kinds in their usual unit. A value outside is no measurement.
+var bounds = map[Kind][2]float64{
+	Temperature: {-90, 1000}, Humidity: {0, 110}, Pressure: {0, 20_000}, Illuminance: {0, 1e6}, Power: {-1e7, 1e7}, Energy: {-1e12, 1e12},
+	Current: {-1e5, 1e5}, CO2: {0, 1e6}, Battery: {0, 100}, Voltage: {0, 1e6}, LinkQuality: {0, 255},
+}
+
+// of makes the quantity of a kind, in the range of the kind.
+func of(kind Kind, typ ValueType, unit string) quantity {
+	b := bounds[kind]
+	return quantity{kind, typ, unit, b[0], b[1]}
+}
+
+// quantities are the words of our own topics, most of which Zigbee2MQTT uses as well. It is
+// constant data: nothing writes to it.
 var quantities = map[string]quantity{
-	"leak":            {kind: Leak, typ: Bool},
-	"water_leak":      {kind: Leak, typ: Bool},
-	"smoke":           {kind: Smoke, typ: Bool},
-	"gas":             {kind: Gas, typ: Bool},
-	"carbon_monoxide": {kind: CarbonMonoxide, typ: Bool},
-	"contact":         {kind: Contact, typ: Bool},
-	"occupancy":       {kind: Occupancy, typ: Bool},
-	"vibration":       {kind: Vibration, typ: Bool},
-	"tamper":          {kind: Tamper, typ: Bool},
-	"battery_low":     {kind: BatteryLow, typ: Bool},
-	"temperature":     {Temperature, Number, "°C", -90, 1000},
-	"humidity":        {Humidity, Number, "%", 0, 110},
-	"pressure":        {Pressure, Number, "hPa", 0, 20_000},
-	"illuminance":     {Illuminance, Number, "lx", 0, 1e6},
-	"power":           {Power, Number, "W", -1e7, 1e7},
-	"energy":          {Energy, Number, "kWh", -1e12, 1e12},
-	"current":         {Current, Number, "A", -1e5, 1e5},
-	"co2":             {CO2, Number, "ppm", 0, 1e6},
-	"battery":         {Battery, Number, "%", 0, 100},
-	"voltage":         {Voltage, Number, "", 0, 1e6}, // mV on battery devices, V on mains
-	"linkquality":     {LinkQuality, Number, "lqi", 0, 255},
+	"leak": of(Leak, Bool, ""), "water_leak": of(Leak, Bool, ""), "smoke": of(Smoke, Bool, ""), "gas": of(Gas, Bool, ""),
+	"carbon_monoxide": of(CarbonMonoxide, Bool, ""), "contact": of(Contact, Bool, ""), "occupancy": of(Occupancy, Bool, ""),
+	"vibration": of(Vibration, Bool, ""), "tamper": of(Tamper, Bool, ""), "battery_low": of(BatteryLow, Bool, ""),
+	"temperature": of(Temperature, Number, "°C"), "humidity": of(Humidity, Number, "%"), "pressure": of(Pressure, Number, "hPa"),
+	"illuminance": of(Illuminance, Number, "lx"), "power": of(Power, Number, "W"), "energy": of(Energy, Number, "kWh"),
+	"current": of(Current, Number, "A"), "co2": of(CO2, Number, "ppm"), "battery": of(Battery, Number, "%"),
+	"voltage":     of(Voltage, Number, ""), // mV on battery devices, V on mains
+	"linkquality": of(LinkQuality, Number, "lqi"),
 }
 
 // read turns one JSON value into a Value. ok is false for null: a value that the device
 // does not know is not an observation.
 func (q quantity) read(raw json.RawMessage) (v Value, ok bool, err error) {
-	if string(raw) == "null" {
+	switch {
+	case string(raw) == "null":
 		return Value{}, false, nil
-	}
-	if q.typ == Bool {
+	case q.typ == Bool:
 		b, err := readBool(raw)
 		return BoolValue(b), err == nil, err
+	case q.typ == Text:
+		text, quoted := readText(raw)
+		if !quoted {
+			text = string(raw)
+		}
+		return Value{Type: Text, Text: clip(text)}, text != "", nil
+	case q.typ != Number:
+		v, ok = auto(raw)
+		return v, ok, nil
 	}
 	n, err := readNumber(raw)
 	if err != nil {
 		return Value{}, false, err
 	}
-	if n < q.min || n > q.max {
+	if (n < q.min || n > q.max) && q.min < q.max {
 		return Value{}, false, fmt.Errorf("%g is outside %g to %g", n, q.min, q.max)
 	}
 	return NumberValue(n), true, nil

@@ -3,50 +3,17 @@ package decode
 import (
 	"encoding/json"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
-
-// devicesMax bounds a gateway's device list; Zigbee networks end at a few hundred.
-const devicesMax = 10_000
 
 // ieeeAddress is the name that Zigbee hardware keeps for ever.
 var ieeeAddress = regexp.MustCompile(`^0x[0-9a-f]{16}$`)
 
 // directory is what one gateway's device list said: which hardware bears which name.
 type directory struct {
-	byName map[string]string // friendly name → IEEE address
-}
-
-// Name says that a gateway calls a piece of hardware by a name.
-type Name struct {
-	Base, Name, Hardware string
-}
-
-// Names lists what gateways call their hardware, to be saved: after a restart a sensor's
-// message can arrive before the gateway's device list does.
-func (d *Decoder) Names() []Name {
-	var out []Name
-	for _, base := range d.Bases() {
-		for name, ieee := range d.gateways[base].byName {
-			out = append(out, Name{Base: base, Name: name, Hardware: zigbeeHardware(ieee)})
-		}
-	}
-	slices.SortFunc(out, func(a, b Name) int {
-		return strings.Compare(a.Base+"\x00"+a.Name, b.Base+"\x00"+b.Name)
-	})
-	return out
-}
-
-// Seed restores saved names. Entries for bases that are no longer configured are left out.
-func (d *Decoder) Seed(names []Name) {
-	for _, n := range names {
-		ieee, ok := strings.CutPrefix(n.Hardware, "z2m:")
-		if g := d.gateways[n.Base]; g != nil && ok && n.Name != "" {
-			g.byName[n.Name] = ieee
-		}
-	}
+	byName  map[string]string              // friendly name → IEEE address
+	exposes map[string]map[string]quantity // IEEE address → property → how it is read
 }
 
 // NameKey is the hardware name that a device had before its gateway's list named it.
@@ -61,19 +28,20 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 		case "bridge/state":
 			readAvailability(r, m, observed(m, "z2m:bridge:"+base, base))
 		case "bridge/devices":
-			r.NamesChanged = g.learn(r, m)
+			d.learnZigbee(r, m, base, g)
+		default:
+			r.Nothing = "what the gateway tells of itself: log lines, answers, groups"
 		}
-		// Other bridge topics (log lines, answers, groups) hold no observation.
 		return
 	}
 	name, tail := g.split(rest)
 	switch tail {
 	case "":
-		readState(r, m, d.zigbeeDevice(m, base, name), "last_seen")
+		d.zigbeeState(r, m, d.zigbeeDevice(m, base, name), g)
 	case "availability":
 		readAvailability(r, m, d.zigbeeDevice(m, base, name))
 	default:
-		// Commands to devices, ours or others', are not observations.
+		r.Nothing = "a command to a device"
 	}
 }
 
@@ -88,6 +56,55 @@ func (d *Decoder) zigbeeDevice(m Message, base, name string) Observation {
 	o := observed(m, hardware, name)
 	o.Alias = alias
 	return o
+}
+
+// zigbeeWords are properties that many Zigbee devices have beside those of quantities.
+var zigbeeWords = map[string]quantity{
+	"illuminance_lux": of(Illuminance, Number, "lx"), "device_temperature": of(Temperature, Number, "°C"), "soil_moisture": {kind: Moisture, typ: Number, unit: "%"},
+	"pm25": {kind: PM25, typ: Number, unit: "µg/m³"}, "pm10": {kind: PM10, typ: Number, unit: "µg/m³"}, "voc": {kind: VOC, typ: Number, unit: "ppb"}, "presence": of(Occupancy, Bool, ""),
+	"moving": of(Motion, Bool, ""), "water_valve": {kind: Valve}, "position": {kind: Position, typ: Number, unit: "%", max: 100}, "tilt": {kind: Position, typ: Number, unit: "%", max: 100},
+	"action": {kind: Event, typ: Text}, "state": {kind: Switched}, "local_temperature": of(Temperature, Number, "°C"),
+	"occupied_heating_setpoint": {kind: Setpoint, typ: Number, unit: "°C"}, "current_heating_setpoint": {kind: Setpoint, typ: Number, unit: "°C"},
+	"system_mode": {kind: Mode, typ: Text}, "running_state": {kind: Mode, typ: Text}, "ac_frequency": {kind: Frequency, typ: Number, unit: "Hz"},
+	"power_factor": {kind: PowerFactor, typ: Number},
+}
+
+// notZigbeeValues are properties that tell of the message rather than the device.
+var notZigbeeValues = map[string]bool{"last_seen": true, "elapsed": true}
+
+// zigbeeState reads a device's values: all that its gateway sends, with the meaning and unit
+// that the device list gives, or that the word usually has.
+func (d *Decoder) zigbeeState(r *Result, m Message, o Observation, g *directory) {
+	list, err := leaves(m.Payload)
+	if err != nil {
+		r.refuse(m, "", err.Error())
+	}
+	for _, l := range list {
+		if l.key() == "last_seen" {
+			at, wrong := eventTime(l.raw, m.Arrival)
+			if wrong {
+				r.refuse(m, "last_seen", wrongTime)
+			}
+			o.EventTime = at
+		}
+	}
+	told := g.exposes[strings.TrimPrefix(o.Hardware, "z2m:")]
+	for _, l := range list {
+		if notZigbeeValues[l.path[0]] || l.path[0] == "device" && len(l.path) > 1 {
+			continue
+		}
+		q, ok := told[l.key()]
+		if !ok {
+			q, ok = quantities[l.name()]
+		}
+		if !ok {
+			q = zigbeeWords[l.name()]
+		}
+		if strings.HasPrefix(l.name(), "state_") && q.kind == "" {
+			q.kind = Switched
+		}
+		d.observe(r, m, o, l, q)
+	}
 }
 
 // split parts a device's name from what follows it. Names may hold '/', so the longest
@@ -116,35 +133,105 @@ func isCommand(tail string) bool {
 	return tail == "set" || tail == "get" || strings.HasPrefix(tail, "set/") || strings.HasPrefix(tail, "get/")
 }
 
-// learn reads a device list and says whether a name changed. An unusable list leaves the
-// known names as they were.
-func (g *directory) learn(r *Result, m Message) bool {
-	var list []struct {
-		IEEE string `json:"ieee_address"`
-		Name string `json:"friendly_name"`
-	}
+// zigbeeListed is one entry of a gateway's device list.
+type zigbeeListed struct {
+	IEEE       string `json:"ieee_address"`
+	Name       string `json:"friendly_name"`
+	Type       string `json:"type"`
+	Power      string `json:"power_source"`
+	Firmware   string `json:"software_build_id"`
+	Definition *struct {
+		Model   string `json:"model"`
+		Vendor  string `json:"vendor"`
+		Exposes []zigbeeExpose
+	} `json:"definition"`
+}
+
+// zigbeeExpose is one property that a device has, or a group of them.
+type zigbeeExpose struct {
+	Type     string          `json:"type"`
+	Property string          `json:"property"`
+	Unit     string          `json:"unit"`
+	On       json.RawMessage `json:"value_on"`
+	Features []zigbeeExpose  `json:"features"`
+}
+
+// learnZigbee reads a device list. An unusable list leaves what is known as it was.
+func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
+	var list []zigbeeListed
 	if !utf8.Valid(m.Payload) || json.Unmarshal(m.Payload, &list) != nil {
 		r.refuse(m, "", "device list is not a JSON array of devices")
-		return false
+		return
 	}
 	if len(list) > devicesMax {
 		r.refuse(m, "", "device list is longer than 10000")
-		return false
+		return
 	}
+	r.Configures = true
 	next := make(map[string]string, len(list))
-	for _, dev := range list {
-		ieee := strings.ToLower(dev.IEEE)
-		if !ieeeAddress.MatchString(ieee) || dev.Name == "" || len(dev.Name) > topicBytesMax {
-			r.refuse(m, dev.Name, "device without a usable ieee_address and friendly_name")
+	exposes := make(map[string]map[string]quantity, len(list))
+	for _, one := range list {
+		ieee := strings.ToLower(one.IEEE)
+		if !ieeeAddress.MatchString(ieee) || one.Name == "" || len(one.Name) > topicBytesMax {
+			r.refuse(m, one.Name, "device without a usable ieee_address and friendly_name")
 			continue
 		}
-		next[dev.Name] = ieee
+		next[one.Name] = ieee
+		dev := d.device(zigbeeHardware(ieee))
+		if dev == nil {
+			continue
+		}
+		changed := false
+		set(&dev.Name, one.Name, &changed)
+		set(&dev.Firmware, one.Firmware, &changed)
+		set(&dev.Via, "z2m:bridge:"+base, &changed)
+		dev.Battery = one.Power == "Battery"
+		if one.Definition != nil {
+			set(&dev.Model, one.Definition.Model, &changed)
+			set(&dev.Manufacturer, one.Definition.Vendor, &changed)
+			told := map[string]quantity{}
+			expose(told, "", one.Definition.Exposes, 0)
+			exposes[ieee] = told
+		}
+		if changed {
+			r.changed(dev.Hardware)
+		}
 	}
-	changed := false
-	for name, ieee := range next {
-		changed = changed || g.byName[name] != ieee
+	g.byName, g.exposes = next, exposes
+}
+
+// expose says how the properties of a device are read.
+func expose(told map[string]quantity, prefix string, list []zigbeeExpose, depth int) {
+	for _, e := range list {
+		key := prefix + e.Property
+		if len(e.Features) > 0 && depth < nestingMax {
+			inner := prefix
+			if e.Property != "" {
+				inner = key + "."
+			}
+			expose(told, inner, e.Features, depth+1)
+			continue
+		}
+		if e.Property == "" || len(told) >= entitiesMax {
+			continue
+		}
+		q, ok := quantities[e.Property]
+		if !ok {
+			q = zigbeeWords[e.Property]
+		}
+		switch e.Type {
+		case "numeric":
+			q.typ = Number
+			if e.Unit != "" && e.Unit != q.unit {
+				q.unit, q.min, q.max = clip(e.Unit), 0, 0
+			}
+		case "enum", "text":
+			q.typ = Text
+		case "binary":
+			if q.typ == Number {
+				q = quantity{}
+			}
+		}
+		told[key] = q
 	}
-	changed = changed || len(next) != len(g.byName)
-	g.byName = next
-	return changed
 }

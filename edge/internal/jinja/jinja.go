@@ -11,6 +11,7 @@ package jinja
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -155,4 +156,22 @@ func (e *Error) place(text string) {
 	offset := min(max(e.Column, 0), len(text))
 	e.Line = 1 + strings.Count(text[:offset], "\n")
 	e.Column = offset - strings.LastIndexByte(text[:offset], '\n')
+}
+
+// Source is the only place in the payload's JSON that a template looks at, in whatever way;
+// ok is false where it looks at several or at none.
+func (t *Template) Source() (path []string, ok bool) {
+	var found [][]string
+	for _, n := range t.body {
+		sources(n, &found)
+	}
+	if len(found) == 0 {
+		return nil, false
+	}
+	for _, f := range found[1:] {
+		if !slices.Equal(f, found[0]) {
+			return nil, false
+		}
+	}
+	return found[0], len(found[0]) > 0
 }

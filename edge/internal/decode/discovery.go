@@ -1,0 +1,355 @@
+package decode
+
+import (
+	"slices"
+	"strings"
+
+	"estate/edge/internal/hass"
+	"estate/edge/internal/jinja"
+)
+
+const (
+	// announcementsMax bounds the discovery topics that are remembered.
+	announcementsMax = 20_000
+	// bindingsMax bounds the entities that read one topic.
+	bindingsMax = 500
+)
+
+// announced is what one discovery topic told, by the component's id.
+type announced map[string]*announcedEntity
+
+type announcedEntity struct {
+	hardware string
+	keys     []string // of the device's entities
+	topics   []string // on which it is bound
+}
+
+// binding says that a message on a topic gives a value of an entity.
+type binding struct {
+	owner    *announcedEntity
+	hardware string
+	key      string
+	kind     Kind
+	point    hass.Point
+	// reach is set instead of point where the topic tells whether the device is there.
+	reach  *reach
+	source int
+}
+
+// reach is what an entity's sources say of its device.
+type reach struct {
+	availability hass.Availability
+	states       []bool // by source; false where nothing was heard
+}
+
+// announce takes a message on a discovery topic.
+func (d *Decoder) announce(r *Result, m Message, address hass.Address) {
+	a, err := hass.Parse(address, m.Payload)
+	if err != nil {
+		r.refuse(m, "", err.Error())
+		return
+	}
+	for _, p := range a.Problems {
+		r.refuse(m, strings.Trim(p.Component+"."+p.Key, "."), p.Reason)
+	}
+	known := d.announced[m.Topic]
+	r.Configures = true
+	switch {
+	case a.Migrating:
+		return // its entities wait for the other form
+	case a.Removed:
+		d.withdraw(r, m.Topic, known)
+		return
+	case known == nil:
+		if len(d.announced) >= announcementsMax {
+			r.refuse(m, "", "more than 20000 discovery topics: this one is left out")
+			r.Configures = false
+			return
+		}
+		known = announced{}
+		d.announced[m.Topic] = known
+	}
+	for _, id := range a.Gone {
+		d.forget(r, known[id])
+		delete(known, id)
+	}
+	for _, e := range a.Entities {
+		d.unbind(known[e.ID])
+		delete(known, e.ID)
+		if one := d.bind(r, m, a, e); one != nil {
+			known[e.ID] = one
+		}
+	}
+}
+
+// withdraw forgets what a discovery topic announced. What it gave stays in the history.
+func (d *Decoder) withdraw(r *Result, topic string, known announced) {
+	for _, one := range known {
+		d.forget(r, one)
+	}
+	delete(d.announced, topic)
+}
+
+// forget takes an entity from its device. A device without entities says that it is gone.
+func (d *Decoder) forget(r *Result, one *announcedEntity) {
+	d.unbind(one)
+	if one == nil || d.devices[one.hardware] == nil {
+		return
+	}
+	dev := d.devices[one.hardware]
+	for _, key := range one.keys {
+		delete(dev.Entities, key)
+	}
+	r.changed(one.hardware)
+	if len(dev.Entities) == 0 && !slices.Contains(r.Removed, one.hardware) {
+		r.Removed = append(r.Removed, one.hardware)
+	}
+}
+
+func (d *Decoder) unbind(one *announcedEntity) {
+	if one == nil {
+		return
+	}
+	for _, topic := range one.topics {
+		rest := slices.DeleteFunc(d.bindings[topic], func(b binding) bool { return b.owner == one })
+		if len(rest) == 0 {
+			delete(d.bindings, topic)
+			continue
+		}
+		d.bindings[topic] = rest
+	}
+}
+
+// bind enters an entity: its device, its values and where they come from. Topics that a
+// gateway or firmware is known to use are read by its own rules, which see more of them; what
+// was announced of their values says what they mean.
+func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity) *announcedEntity {
+	hardware := d.announcedHardware(a, e)
+	dev := d.device(hardware)
+	if dev == nil {
+		r.refuse(m, e.ID, "more than 10000 devices: this one is left out")
+		return nil
+	}
+	changed := false
+	set(&dev.Name, a.Device.Name, &changed)
+	set(&dev.Manufacturer, a.Device.Manufacturer, &changed)
+	set(&dev.Model, a.Device.Model, &changed)
+	set(&dev.Firmware, a.Device.Firmware, &changed)
+	set(&dev.Area, a.Device.Area, &changed)
+	set(&dev.Via, a.Device.Via, &changed)
+	r.changed(hardware)
+	one := &announcedEntity{hardware: hardware}
+	name := clip(e.UniqueID)
+	if name == "" {
+		name = clip(strings.TrimSpace(a.Address.ID() + " " + e.ID))
+		if a.Address.Component != "device" {
+			name = clip(a.Address.ID())
+		}
+	}
+	for _, p := range e.Points {
+		key := name
+		if p.Name != "" {
+			key += "." + p.Name
+		}
+		native, own := d.native(p)
+		if native != "" && p.NeedsMapping == "" {
+			key = native
+		}
+		d.describe(dev, one, key, e, p)
+		if !own && p.NeedsMapping == "" {
+			d.listen(r, m, p.Topic, binding{owner: one, hardware: hardware, key: key, kind: kindOf(e.Component, p.Name, p.DeviceClass), point: p})
+		}
+	}
+	if len(e.Points) == 0 {
+		d.describe(dev, one, name, e, hass.Point{})
+	}
+	d.bindReach(r, m, one, e.Availability)
+	return one
+}
+
+// describe says what a value means, where nothing said so before.
+func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass.Entity, p hass.Point) {
+	entity := dev.entity(key)
+	if entity == nil {
+		return
+	}
+	one.keys = append(one.keys, key)
+	if e.Name != "" {
+		entity.Name = clip(strings.TrimSpace(e.Name + " " + p.Name))
+	}
+	entity.Component, entity.ExpireAfter, entity.NeedsMapping = e.Component, e.ExpireAfter, p.NeedsMapping
+	if entity.Kind == "" || entity.Kind == Other {
+		entity.Kind = kindOf(e.Component, p.Name, p.DeviceClass)
+	}
+	if p.Unit != "" {
+		entity.Unit = clip(p.Unit)
+	}
+	if p.Name == "" {
+		entity.Command = e.Command
+	}
+}
+
+func (d *Decoder) listen(r *Result, m Message, topic string, b binding) {
+	if len(d.bindings[topic]) >= bindingsMax {
+		r.refuse(m, b.key, "more than 500 entities read the topic "+clip(topic)+": this one is left out")
+		return
+	}
+	d.bindings[topic] = append(d.bindings[topic], b)
+	b.owner.topics = append(b.owner.topics, topic)
+}
+
+// bindReach listens to what tells whether the device is there, unless its gateway's or
+// firmware's own rules do.
+func (d *Decoder) bindReach(r *Result, m Message, one *announcedEntity, a hass.Availability) {
+	known := &reach{availability: a, states: make([]bool, len(a.Sources))}
+	for i, s := range a.Sources {
+		if s.NeedsMapping != "" {
+			r.refuse(m, "availability", s.NeedsMapping)
+			continue
+		}
+		if !d.ownsTopic(s.Topic) {
+			d.listen(r, m, s.Topic, binding{owner: one, hardware: one.hardware, key: "availability", reach: known, source: i})
+		}
+	}
+}
+
+// announcedHardware names a device by what it has for ever: the address of its radio before
+// the identifier that its publisher made up.
+func (d *Decoder) announcedHardware(a hass.Announcement, e hass.Entity) string {
+	for _, id := range a.Device.Identifiers {
+		if ieee, ok := strings.CutPrefix(strings.ToLower(id), "zigbee2mqtt_"); ok && ieeeAddress.MatchString(ieee) {
+			d.nameByTopic(e, ieee)
+			return zigbeeHardware(ieee)
+		}
+	}
+	for _, p := range e.Points { // a group of a gateway has a name only
+		if base, rest := d.gatewayOf(p.Topic); base != "" && !strings.HasPrefix(rest, "bridge/") {
+			name, _ := d.gateways[base].split(rest)
+			return NameKey(base, name)
+		}
+	}
+	for _, c := range a.Device.Connections {
+		if mac, ok := macOf(c[1]); ok && c[0] == "mac" {
+			return "mac:" + mac
+		}
+	}
+	for _, id := range a.Device.Identifiers {
+		if mac, ok := macOf(id); ok {
+			return "mac:" + mac
+		}
+		if mac, ok := tailMAC(id); ok {
+			return "mac:" + mac
+		}
+	}
+	if len(a.Device.Identifiers) > 0 {
+		return "hass:" + clip(a.Device.Identifiers[0])
+	}
+	return "hass:" + clip(a.Address.Component+"/"+a.Address.ID())
+}
+
+// nameByTopic learns a Zigbee device's name before its gateway's list comes.
+func (d *Decoder) nameByTopic(e hass.Entity, ieee string) {
+	for _, p := range e.Points {
+		base, rest := d.gatewayOf(p.Topic)
+		if base == "" || strings.HasPrefix(rest, "bridge/") {
+			continue
+		}
+		g := d.gateways[base]
+		if name, tail := g.split(rest); tail == "" && g.byName[name] == "" && len(g.byName) < devicesMax {
+			g.byName[name] = ieee
+		}
+	}
+}
+
+// native gives the key under which the own rules of a gateway or firmware read the value of a
+// point, empty where none is known, and whether its topic is theirs.
+func (d *Decoder) native(p hass.Point) (key string, own bool) {
+	if !d.ownsTopic(p.Topic) {
+		return "", false
+	}
+	if p.Form == hass.Event {
+		return "action", true
+	}
+	if p.Template == nil {
+		return "", true
+	}
+	path, ok := p.Template.Source()
+	if !ok {
+		return "", true
+	}
+	if component := shellyComponent(p.Topic); component != "" {
+		path = append([]string{component}, path...)
+	}
+	return strings.Join(path, "."), true
+}
+
+// ownsTopic says that values on the topic are read by the own rules of a gateway or firmware.
+func (d *Decoder) ownsTopic(topic string) bool {
+	if base, _ := d.gatewayOf(topic); base != "" {
+		return true
+	}
+	return shellyTopic(topic) || tasmotaTopic(topic)
+}
+
+// bound takes a message on a topic that was announced. ok is false where none was.
+func (d *Decoder) bound(r *Result, m Message) bool {
+	list := d.bindings[m.Topic]
+	if len(list) == 0 {
+		return false
+	}
+	payload := jinja.NewPayload(m.Payload)
+	for _, b := range list {
+		o := observed(m, b.hardware, "")
+		if dev := d.devices[b.hardware]; dev != nil {
+			o.Name = dev.Name
+		}
+		o.Key, o.Kind, o.Unit = b.key, b.kind, b.point.Unit
+		if b.reach != nil {
+			d.reached(r, m, o, b, payload)
+			continue
+		}
+		v, err := b.point.Read(payload, m.Arrival.In(d.zone))
+		switch {
+		case err == hass.ErrNoValue: //nolint:errorlint // never wrapped
+		case err != nil:
+			r.refuse(m, b.key, err.Error())
+		default:
+			o.Value = valueOf(v)
+			r.Observations = append(r.Observations, o)
+		}
+	}
+	return true
+}
+
+func valueOf(v hass.Value) Value {
+	switch v.Form {
+	case hass.Number:
+		return NumberValue(v.Number)
+	case hass.Switch:
+		return BoolValue(v.On)
+	}
+	return Value{Type: Text, Text: clip(v.Text)}
+}
+
+// reached tells whether the device is there, by the mode of its sources.
+func (d *Decoder) reached(r *Result, m Message, o Observation, b binding, payload *jinja.Payload) {
+	on, err := b.reach.availability.Sources[b.source].Read(payload, m.Arrival.In(d.zone))
+	if err == hass.ErrNoValue { //nolint:errorlint // never wrapped
+		return
+	}
+	if err != nil {
+		r.refuse(m, "availability", err.Error())
+		return
+	}
+	b.reach.states[b.source] = on
+	switch b.reach.availability.Mode {
+	case "all":
+		on = !slices.Contains(b.reach.states, false)
+	case "any":
+		on = slices.Contains(b.reach.states, true)
+	}
+	o.Kind, o.Value = Availability, BoolValue(on)
+	if !slices.ContainsFunc(r.Observations, func(x Observation) bool { return x.Hardware == o.Hardware && x.Key == o.Key && x.Value == o.Value }) {
+		r.Observations = append(r.Observations, o)
+	}
+}

@@ -1,0 +1,31 @@
+package decode
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// ESPHome tells each value on <prefix>/<component>/<object>/state. What the value means, and
+// its unit, only its discovery message says.
+var esphomeState = regexp.MustCompile(`^(.+)/(sensor|binary_sensor|switch|number|text_sensor|light|fan|cover|lock|valve|climate|select|event)/([a-z0-9_-]+)/state$`)
+
+// esphome reads a value that was not announced.
+func (d *Decoder) esphome(r *Result, m Message, prefix, component, object string) {
+	o := observed(m, "esphome:topic:"+prefix, prefix)
+	raw, err := json.Marshal(strings.TrimSpace(string(m.Payload)))
+	if err != nil {
+		return
+	}
+	q := quantity{kind: components[component]}
+	switch component {
+	case "sensor", "number":
+		q.typ = Number
+		if _, err := readNumber(raw); err != nil {
+			q.typ = Text
+		}
+	case "binary_sensor":
+		q.typ = Bool
+	}
+	d.observe(r, m, o, leaf{[]string{component, object}, raw}, q)
+}

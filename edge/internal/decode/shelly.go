@@ -1,0 +1,225 @@
+package decode
+
+import (
+	"encoding/json"
+	"math"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Shelly's second and later generations use a prefix that people may change, and below it
+// online, events/rpc, status/<component> and status/rpc.
+var shellyTail = regexp.MustCompile(`^(.+?)/(online|events/rpc|status/(?:rpc|sys|wifi|eth|ble|cloud|mqtt|ws|[a-z][a-z0-9_]*:\d+)|rpc|command(?:/.*)?)$`)
+
+// shellyOwn are prefixes as the devices make them up: by them even topics that others use as
+// well are told to be Shelly's.
+var shellyOwn = regexp.MustCompile(`(?i)^shelly[a-z0-9]*-[0-9a-f]{6,12}$`)
+
+// shellyParts parts a topic: the device's prefix and what is told.
+func shellyParts(topic string) (prefix, tail string, ok bool) {
+	m := shellyTail.FindStringSubmatch(topic)
+	if m == nil {
+		return "", "", false
+	}
+	prefix, tail = m[1], m[2]
+	sure := tail == "events/rpc" || tail == "status/rpc" || strings.Contains(tail, ":")
+	return prefix, tail, sure || shellyOwn.MatchString(prefix) || strings.HasPrefix(prefix, "shellies/")
+}
+
+func shellyTopic(topic string) bool {
+	_, _, ok := shellyParts(topic)
+	return ok
+}
+
+// shellyComponent is the component that a status topic tells of; empty for others.
+func shellyComponent(topic string) string {
+	_, tail, ok := shellyParts(topic)
+	component, status := strings.CutPrefix(tail, "status/")
+	if !ok || !status || component == "rpc" {
+		return ""
+	}
+	return component
+}
+
+func shellyKey(prefix string) string { return "shelly:topic:" + prefix }
+
+// shelly reads one message of a device.
+func (d *Decoder) shelly(r *Result, m Message, prefix, tail string) {
+	o := observed(m, shellyKey(prefix), prefix)
+	o.Alias = o.Hardware
+	if mac, ok := tailMAC(prefix); ok {
+		o.Hardware = "mac:" + mac
+	} else if known, ok := d.shellies[strings.TrimPrefix(prefix, "shellies/")]; ok {
+		o.Hardware = known
+	}
+	component, status := strings.CutPrefix(tail, "status/")
+	switch {
+	case tail == "online":
+		d.shellyReach(r, m, o)
+	case tail == "events/rpc":
+		d.shellyNotice(r, m, o, prefix)
+	case status && component == "rpc":
+		d.shellyStatus(r, m, o, m.Payload, nil)
+	case status:
+		d.shellyStatus(r, m, o, m.Payload, []string{component})
+	default:
+		r.Nothing = "a request or a command to a device"
+	}
+}
+
+func (d *Decoder) shellyReach(r *Result, m Message, o Observation) {
+	o.Key, o.Kind = "availability", Availability
+	switch text := strings.TrimSpace(string(m.Payload)); text {
+	case "true", "false":
+		o.Value = BoolValue(text == "true")
+		r.Observations = append(r.Observations, o)
+	default:
+		r.refuse(m, "", "availability is neither true nor false")
+	}
+}
+
+// shellyNotice reads events/rpc: a part of the status that changed, or what happened.
+func (d *Decoder) shellyNotice(r *Result, m Message, o Observation, prefix string) {
+	var n struct {
+		Source string          `json:"src"`
+		Method string          `json:"method"`
+		Params json.RawMessage `json:"params"`
+	}
+	if err := json.Unmarshal(m.Payload, &n); err != nil || len(n.Params) == 0 {
+		r.refuse(m, "", "the notification is not a JSON object with params")
+		return
+	}
+	if mac, ok := tailMAC(n.Source); ok {
+		o.Hardware = "mac:" + mac
+		if len(d.shellies) < devicesMax {
+			d.shellies[strings.TrimPrefix(prefix, "shellies/")] = o.Hardware
+		}
+		if dev := d.device(o.Hardware); dev != nil {
+			changed := false
+			set(&dev.Model, n.Source[:strings.LastIndexByte(n.Source, '-')], &changed)
+			set(&dev.Manufacturer, "Shelly", &changed)
+			if changed {
+				r.changed(o.Hardware)
+			}
+		}
+	}
+	switch n.Method {
+	case "NotifyStatus", "NotifyFullStatus":
+		d.shellyStatus(r, m, o, n.Params, nil)
+	case "NotifyEvent":
+		d.shellyEvents(r, m, o, n.Params)
+	default:
+		r.refuse(m, "method", "the notification "+clip(n.Method)+" is not known")
+	}
+}
+
+// shellyTime reads seconds since 1970 of the device's clock.
+func shellyTime(ts float64, arrival time.Time) time.Time {
+	if ts <= 0 || ts > 1e11 || math.IsNaN(ts) {
+		return time.Time{}
+	}
+	at, _ := plausible(time.UnixMicro(int64(ts*1e6)), arrival)
+	return at
+}
+
+func (d *Decoder) shellyEvents(r *Result, m Message, o Observation, params json.RawMessage) {
+	var p struct {
+		Events []struct {
+			Component string  `json:"component"`
+			Event     string  `json:"event"`
+			Time      float64 `json:"ts"`
+		} `json:"events"`
+	}
+	if json.Unmarshal(params, &p) != nil || len(p.Events) > leavesMax {
+		r.refuse(m, "params", "the events are not a list of events")
+		return
+	}
+	for _, e := range p.Events {
+		if e.Event == "" {
+			continue
+		}
+		o.EventTime = shellyTime(e.Time, m.Arrival)
+		o.Key, o.Kind, o.Value = clip(e.Component)+".event", Event, Value{Type: Text, Text: clip(e.Event)}
+		d.add(r, o)
+	}
+}
+
+// shellyWords are the values of components. Energies are counted in watt hours.
+var shellyWords = map[string]quantity{
+	"apower": of(Power, Number, "W"), "act_power": of(Power, Number, "W"), "aprt_power": {kind: ApparentPower, typ: Number, unit: "VA"}, "voltage": of(Voltage, Number, "V"),
+	"current": of(Current, Number, "A"), "freq": {kind: Frequency, typ: Number, unit: "Hz"}, "pf": {kind: PowerFactor, typ: Number},
+	"tC": of(Temperature, Number, "°C"), "tF": {Temperature, Number, "°F", -130, 1832}, "rh": of(Humidity, Number, "%"), "lux": of(Illuminance, Number, "lx"),
+	"percent": of(Battery, Number, "%"), "V": of(Voltage, Number, "V"), "flood": of(Leak, Bool, ""), "rssi": {kind: Signal, typ: Number, unit: "dBm"},
+	"uptime": {kind: Duration, typ: Number, unit: "s"}, "current_pos": {kind: Position, typ: Number, unit: "%", max: 100}, "output": {kind: Switched, typ: Bool},
+	"brightness": {kind: Other, typ: Number, unit: "%"}, "target_C": {kind: Setpoint, typ: Number, unit: "°C"}, "current_C": of(Temperature, Number, "°C"),
+	"mute": {typ: Bool}, "connected": of(Connectivity, Bool, ""),
+}
+
+// shellyNot are parts of a status that tell of the firmware rather than the building.
+func shellyNot(l leaf) bool {
+	switch l.path[0] {
+	case "ts", "ble", "ws", "mqtt", "script", "ht_ui", "plugs_ui":
+		return true
+	case "sys":
+		return l.name() != "uptime" && l.name() != "version"
+	case "wifi", "eth":
+		return l.name() != "rssi"
+	}
+	switch l.name() {
+	case "id", "source", "minute_ts":
+		return true
+	}
+	return strings.HasPrefix(l.path[0], "script:") || len(l.path) > 2 && l.path[len(l.path)-2] == "by_minute"
+}
+
+// shellyStatus reads the values of components; prefix is the component where the body is one.
+func (d *Decoder) shellyStatus(r *Result, m Message, o Observation, body json.RawMessage, prefix []string) {
+	list, err := leaves(body)
+	if err != nil {
+		r.refuse(m, "", err.Error())
+	}
+	for _, l := range list {
+		if l.key() == "ts" {
+			if ts, err := readNumber(l.raw); err == nil {
+				o.EventTime = shellyTime(ts, m.Arrival)
+			}
+		}
+	}
+	for _, l := range list {
+		l.path = append(append([]string{}, prefix...), l.path...)
+		if !shellyNot(l) {
+			d.observe(r, m, o, l, shellyQuantity(l.path))
+		}
+	}
+	if len(r.Observations) == 0 && len(r.Unrecognised) == 0 {
+		r.Nothing = "what the firmware tells of itself"
+	}
+}
+
+func shellyQuantity(path []string) quantity {
+	kind, _, _ := strings.Cut(path[0], ":")
+	last := path[len(path)-1]
+	switch {
+	case kind == "smoke" && last == "alarm":
+		return of(Smoke, Bool, "")
+	case kind == "flood" && last == "alarm":
+		return of(Leak, Bool, "")
+	case kind == "input" && last == "state":
+		return quantity{kind: Input}
+	case kind == "cover" && last == "state":
+		return quantity{kind: Cover, typ: Text}
+	case len(path) > 1 && path[len(path)-2] == "aenergy" && last == "total", len(path) > 1 && path[len(path)-2] == "ret_aenergy" && last == "total",
+		strings.HasSuffix(last, "_energy"), kind == "emdata":
+		return of(Energy, Number, "Wh")
+	}
+	if q, ok := shellyWords[last]; ok {
+		return q
+	}
+	for _, phase := range []string{"a_", "b_", "c_", "n_", "total_"} {
+		if q, ok := shellyWords[strings.TrimPrefix(last, phase)]; ok && strings.HasPrefix(last, phase) {
+			return q
+		}
+	}
+	return quantity{}
+}
