@@ -111,7 +111,7 @@ func (d *devices) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Bases: bases, Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
+	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Gateways: bases, Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
 	if err != nil {
 		return err
 	}

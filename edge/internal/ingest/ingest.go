@@ -30,8 +30,9 @@ const (
 type Config struct {
 	Building string
 	Link     Link
-	// Bases are the base topics of Zigbee2MQTT gateways; "zigbee2mqtt" where empty.
-	Bases []string
+	// Gateways, Discovery and Zone are as decode.Config has them.
+	Gateways, Discovery []string
+	Zone                *time.Location
 	// Timing is DefaultTiming where zero.
 	Timing Timing
 	// Tick is how often alarms are looked at for clearing; 1 s where zero.
@@ -92,7 +93,7 @@ func New(cfg Config, sink Sink, log *slog.Logger) (*Ingest, error) {
 	if cfg.Tick == 0 {
 		cfg.Tick = tickDefault
 	}
-	d := decode.New(cfg.Building, cfg.Bases...)
+	d := decode.New(decode.Config{Building: cfg.Building, Gateways: cfg.Gateways, Discovery: cfg.Discovery, Zone: cfg.Zone})
 	return &Ingest{cfg: cfg, sink: sink, log: log, decoder: d, recent: newRecent(),
 		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, log),
 		quarantine: quarantine{list: map[string]*Candidate{}},
@@ -111,7 +112,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	i.decoder.Seed(saved.Names)
+	i.decoder.Seed(saved.Announced)
 	i.rules = NewRules(i.cfg.Timing, saved, i.cfg.Now())
 
 	var wg sync.WaitGroup
@@ -160,11 +161,11 @@ func (i *Ingest) process(ctx context.Context, messages []mqtt.Message) error {
 	var effects []Effect
 	for _, m := range messages {
 		i.messages.Add(1)
-		r := i.decoder.Decode(decode.Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained(),
-			Duplicate: m.Duplicate(), Arrival: i.cfg.Now()})
+		message := decode.Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained(), Duplicate: m.Duplicate(), Arrival: i.cfg.Now()}
+		r := i.decoder.Decode(message)
 		i.report(r)
-		if r.NamesChanged {
-			batch.Names = i.decoder.Names()
+		if r.Configures {
+			batch.Announced = append(batch.Announced, message)
 		}
 		for _, o := range r.Observations {
 			effects = append(effects, i.observe(o, &batch)...)
@@ -229,7 +230,7 @@ func (i *Ingest) apply(ctx context.Context, effects []Effect) error {
 // save stores a batch. One that is refused is halved until the bad observation is alone,
 // so that it takes nothing else with it.
 func (i *Ingest) save(ctx context.Context, b Batch) error {
-	if len(b.Observations) == 0 && len(b.Sensors) == 0 && b.Names == nil {
+	if len(b.Observations) == 0 && len(b.Sensors) == 0 && len(b.Announced) == 0 {
 		return nil
 	}
 	err := i.store(ctx, fmt.Sprintf("store %d observations", len(b.Observations)), func() error { return i.sink.Observe(ctx, b) })
@@ -243,12 +244,12 @@ func (i *Ingest) save(ctx context.Context, b Batch) error {
 			return nil
 		}
 		i.setAside(b.Observations[0].Hardware, b.Observations[0].Key, err)
-		return i.save(ctx, Batch{Sensors: b.Sensors, Names: b.Names})
+		return i.save(ctx, Batch{Sensors: b.Sensors, Announced: b.Announced})
 	}
 	if err := i.save(ctx, Batch{Observations: b.Observations[:half]}); err != nil {
 		return err
 	}
-	return i.save(ctx, Batch{Observations: b.Observations[half:], Sensors: b.Sensors, Names: b.Names})
+	return i.save(ctx, Batch{Observations: b.Observations[half:], Sensors: b.Sensors, Announced: b.Announced})
 }
 
 // store tries until it passes, is refused, or ctx ends; the error is then ErrRefused or

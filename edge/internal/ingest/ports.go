@@ -40,7 +40,8 @@ type Sink interface {
 type Snapshot struct {
 	Sensors []SensorState
 	Alarms  []Alarm // those still open
-	Names   []decode.Name
+	// Announced are the messages in which devices and gateways told of themselves.
+	Announced []decode.Message
 }
 
 // Batch is stored in one go.
@@ -48,8 +49,9 @@ type Batch struct {
 	Observations []decode.Observation
 	// Sensors are states that changed: save each by (Hardware, Kind), the last one wins.
 	Sensors []SensorState
-	// Names replace all saved names; nil when they did not change.
-	Names []decode.Name
+	// Announced are messages to be saved for the next start, each in place of what was saved
+	// of its topic; one without a payload takes it away.
+	Announced []decode.Message
 }
 
 // SensorState is the last that is known of one emergency sensor.

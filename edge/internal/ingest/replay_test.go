@@ -3,7 +3,6 @@ package ingest_test
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -42,37 +41,6 @@ func corpus(t *testing.T) []captured {
 		t.Fatalf("%d lines: %v", len(out), lines.Err())
 	}
 	return out
-}
-
-// TestCorpus decodes a recorded building and prints what it made of each sort of message.
-func TestCorpus(t *testing.T) {
-	t.Parallel()
-	type row struct{ messages, observations, unrecognised int }
-	table := map[string]*row{}
-	d := decode.New("oak")
-	for _, c := range corpus(t) {
-		r := d.Decode(decode.Message{Topic: c.Topic, Payload: []byte(c.Payload), Retained: c.Retain != nil && *c.Retain, Arrival: t0})
-		one := table[c.Kind]
-		if one == nil {
-			one = &row{}
-			table[c.Kind] = one
-		}
-		one.messages++
-		one.observations += len(r.Observations)
-		one.unrecognised += len(r.Unrecognised)
-		for _, u := range r.Unrecognised {
-			t.Logf("unrecognised: %s %s: %s", u.Topic, u.Key, u.Reason)
-		}
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n%-16s %8s %12s %12s\n", "kind", "messages", "observations", "unrecognised")
-	for kind, r := range table {
-		fmt.Fprintf(&b, "%-16s %8d %12d %12d\n", kind, r.messages, r.observations, r.unrecognised)
-	}
-	t.Log(b.String())
-	if r := table["device_state"]; r == nil || r.observations == 0 || r.unrecognised > 2 {
-		t.Errorf("device states: %+v", r)
-	}
 }
 
 // TestReplay sends the recorded building through a real broker. Nobody adopted anything:

@@ -14,19 +14,19 @@ import (
 // store is a Sink that keeps everything in memory and outlives the Ingest, as a database
 // outlives the process.
 type store struct {
-	mu       sync.Mutex
-	adopted  map[string]bool
-	rows     []decode.Observation
-	ids      map[[16]byte]bool
-	sensors  map[string]ingest.SensorState
-	names    []decode.Name
-	open     map[string]ingest.Alarm
-	raised   []ingest.Alarm // calls, updates included
-	cleared  []ingest.Alarm
-	batches  int
-	broken   error         // every Observe fails with it
-	poison   string        // Observe refuses batches that hold this hardware
-	observed chan struct{} // gets a token per Observe call, failed or not
+	mu        sync.Mutex
+	adopted   map[string]bool
+	rows      []decode.Observation
+	ids       map[[16]byte]bool
+	sensors   map[string]ingest.SensorState
+	announced []decode.Message
+	open      map[string]ingest.Alarm
+	raised    []ingest.Alarm // calls, updates included
+	cleared   []ingest.Alarm
+	batches   int
+	broken    error         // every Observe fails with it
+	poison    string        // Observe refuses batches that hold this hardware
+	observed  chan struct{} // gets a token per Observe call, failed or not
 }
 
 func newStore(adopted ...string) *store {
@@ -41,7 +41,7 @@ func newStore(adopted ...string) *store {
 func (s *store) Restore(context.Context) (ingest.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	snap := ingest.Snapshot{Names: s.names}
+	snap := ingest.Snapshot{Announced: s.announced}
 	for _, v := range s.sensors {
 		snap.Sensors = append(snap.Sensors, v)
 	}
@@ -82,8 +82,8 @@ func (s *store) Observe(_ context.Context, b ingest.Batch) error {
 	for _, v := range b.Sensors {
 		s.sensors[v.Hardware+"|"+string(v.Kind)] = v
 	}
-	if b.Names != nil {
-		s.names = b.Names
+	for _, m := range b.Announced {
+		s.announced = append(s.announced, m)
 	}
 	return nil
 }

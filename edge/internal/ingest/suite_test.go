@@ -136,7 +136,7 @@ func namesOutliveRestart(t *testing.T, s server) {
 	in := run(t, s, sink)
 	p := connect(t, s, true)
 	p.send("zigbee2mqtt/bridge/devices", devices, false) // not retained: only what was saved helps
-	eventually(t, "names saved", sink.is(func(s *store) bool { return len(s.names) == 1 }))
+	eventually(t, "names saved", sink.is(func(s *store) bool { return len(s.announced) == 1 }))
 	in.stop()
 	p.send("zigbee2mqtt/cellar/leak", `{"water_leak":true}`, false)
 	run(t, s, sink)

@@ -101,16 +101,16 @@ func TestSensors(t *testing.T) {
 	ctx := t.Context()
 	s, reopen := open(t)
 	want := ingest.Snapshot{
-		Sensors: []ingest.SensorState{{Hardware: "z2m:0x1", Kind: decode.Leak, Value: true, Changed: t0, Seen: t0.Add(time.Nanosecond)}},
-		Names:   []decode.Name{{Base: "zigbee2mqtt", Name: "cellar", Hardware: "z2m:0x1"}},
-		Alarms:  []ingest.Alarm{{Hardware: "z2m:0x1", Kind: decode.Leak, Since: t0.Add(time.Nanosecond), Name: "cellar", Value: decode.BoolValue(true), Flapping: true, Detail: "wet"}},
+		Sensors:   []ingest.SensorState{{Hardware: "z2m:0x1", Kind: decode.Leak, Value: true, Changed: t0, Seen: t0.Add(time.Nanosecond)}},
+		Announced: []decode.Message{{Topic: "zigbee2mqtt/bridge/devices", Payload: []byte("[]"), Retained: true, Arrival: t0}},
+		Alarms:    []ingest.Alarm{{Hardware: "z2m:0x1", Kind: decode.Leak, Since: t0.Add(time.Nanosecond), Name: "cellar", Value: decode.BoolValue(true), Flapping: true, Detail: "wet"}},
 	}
 	older := want.Sensors[0]
 	older.Value = false
-	if err := s.SaveSensors(ctx, []ingest.SensorState{older, want.Sensors[0]}, []decode.Name{{Base: "b", Name: "gone"}}); err != nil {
+	if err := s.SaveSensors(ctx, []ingest.SensorState{older, want.Sensors[0]}, []decode.Message{{Topic: "zigbee2mqtt/bridge/devices", Payload: []byte("[1]")}, {Topic: "gone", Payload: []byte("x")}, {Topic: "gone"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveSensors(ctx, nil, want.Names); err != nil {
+	if err := s.SaveSensors(ctx, nil, want.Announced); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.OpenAlarm(ctx, want.Alarms[0]); err != nil {

@@ -23,13 +23,15 @@ func (s *Store) Sensors(ctx context.Context) (ingest.Snapshot, error) {
 	if err != nil {
 		return out, fmt.Errorf("read sensors: %w", err)
 	}
-	out.Names, err = all(ctx, db, func(rows *sql.Rows) (decode.Name, error) {
-		var n decode.Name
-		err := rows.Scan(&n.Base, &n.Name, &n.Hardware)
-		return n, err
-	}, `SELECT base, name, hardware FROM gateway_name`)
+	out.Announced, err = all(ctx, db, func(rows *sql.Rows) (decode.Message, error) {
+		m := decode.Message{Retained: true}
+		var heard int64
+		err := rows.Scan(&m.Topic, &m.Payload, &heard)
+		m.Arrival = fromNano(heard)
+		return m, err
+	}, `SELECT topic, payload, heard_at FROM announcement ORDER BY topic`)
 	if err != nil {
-		return out, fmt.Errorf("read gateway names: %w", err)
+		return out, fmt.Errorf("read what devices announced: %w", err)
 	}
 	out.Alarms, err = all(ctx, db, func(rows *sql.Rows) (ingest.Alarm, error) {
 		a := ingest.Alarm{Value: decode.BoolValue(true)}
@@ -44,9 +46,10 @@ func (s *Store) Sensors(ctx context.Context) (ingest.Snapshot, error) {
 	return out, nil
 }
 
-// SaveSensors stores states that changed; names, where not nil, replace all that were saved.
-func (s *Store) SaveSensors(ctx context.Context, states []ingest.SensorState, names []decode.Name) error {
-	if len(states) == 0 && names == nil {
+// SaveSensors stores states that changed, and messages in which devices told of themselves:
+// each in place of what was saved of its topic, which one without a payload takes away.
+func (s *Store) SaveSensors(ctx context.Context, states []ingest.SensorState, announced []decode.Message) error {
+	if len(states) == 0 && len(announced) == 0 {
 		return nil
 	}
 	err := s.tables.Local(ctx, func(tx *sql.Tx) error {
@@ -58,14 +61,8 @@ func (s *Store) SaveSensors(ctx context.Context, states []ingest.SensorState, na
 				return err
 			}
 		}
-		if names == nil {
-			return nil
-		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM gateway_name`); err != nil {
-			return err
-		}
-		for _, n := range names {
-			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO gateway_name (base, name, hardware) VALUES (?, ?, ?)`, n.Base, n.Name, n.Hardware); err != nil {
+		for _, m := range announced {
+			if err := saveAnnouncement(ctx, tx, m); err != nil {
 				return err
 			}
 		}
@@ -75,6 +72,19 @@ func (s *Store) SaveSensors(ctx context.Context, states []ingest.SensorState, na
 		return fmt.Errorf("save sensors: %w", err)
 	}
 	return nil
+}
+
+// saveAnnouncement writes nothing where the topic's message is the one that was saved: a
+// broker repeats all of them at each connect.
+func saveAnnouncement(ctx context.Context, tx *sql.Tx, m decode.Message) error {
+	if len(m.Payload) == 0 {
+		_, err := tx.ExecContext(ctx, `DELETE FROM announcement WHERE topic = ?`, m.Topic)
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO announcement (topic, payload, heard_at) VALUES (?, ?, ?)
+		ON CONFLICT (topic) DO UPDATE SET payload = excluded.payload, heard_at = excluded.heard_at WHERE payload IS NOT excluded.payload`,
+		m.Topic, m.Payload, nano(m.Arrival))
+	return err
 }
 
 // OpenAlarm notes an alarm that stands.

@@ -52,7 +52,7 @@ var _ Desk = (*desk.Desk)(nil)
 // Local is what a sink needs of the box's own tables.
 type Local interface {
 	Sensors(ctx context.Context) (ingest.Snapshot, error)
-	SaveSensors(ctx context.Context, states []ingest.SensorState, names []decode.Name) error
+	SaveSensors(ctx context.Context, states []ingest.SensorState, announced []decode.Message) error
 	OpenAlarm(ctx context.Context, a ingest.Alarm) error
 	CloseAlarm(ctx context.Context, a ingest.Alarm) error
 }
@@ -126,7 +126,7 @@ func (s *Sink) Observe(ctx context.Context, batch ingest.Batch) error {
 			return err
 		}
 	}
-	return s.cfg.Local.SaveSensors(ctx, batch.Sensors, batch.Names)
+	return s.cfg.Local.SaveSensors(ctx, batch.Sensors, batch.Announced)
 }
 
 // reading turns an observation into a reading; ok is false for what is none.
