@@ -1,0 +1,305 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// The spans of rollups. Quarters of an hour are what the cloud gets.
+const (
+	Minute  = time.Minute
+	Quarter = 15 * time.Minute
+	Hour    = time.Hour
+)
+
+// Spans lists the spans of rollups, the shortest first.
+func Spans() []time.Duration { return []time.Duration{Minute, Quarter, Hour} }
+
+// rowsMax is how many readings one statement inserts.
+const rowsMax = 100
+
+// Added is what became of a batch.
+type Added struct {
+	Stored int
+	// Repeated came before: same value at the same time.
+	Repeated int
+	// Refused could not be kept; each has its reason.
+	Refused []Refusal
+}
+
+// Refusal is a reading that was not kept.
+type Refusal struct {
+	Reading Reading
+	Reason  string
+}
+
+// row is a reading as it is stored.
+type row struct {
+	series  int64
+	at      int64 // milliseconds
+	value   float64
+	arrival int64
+	typ     Type
+}
+
+// bucket names a rollup.
+type bucket struct {
+	span   int64 // seconds
+	series int64
+	start  int64 // seconds
+}
+
+// sums are what is added to a rollup.
+type sums struct {
+	n              int64
+	low, high, sum float64
+	last           float64
+	lastAt         int64
+}
+
+func (a *sums) add(r row) {
+	if a.n == 0 {
+		*a = sums{1, r.value, r.value, r.value, r.value, r.at}
+		return
+	}
+	a.n++
+	a.low, a.high, a.sum = min(a.low, r.value), max(a.high, r.value), a.sum+r.value
+	if r.at >= a.lastAt {
+		a.last, a.lastAt = r.value, r.at
+	}
+}
+
+// Add stores a batch in one transaction: each reading once, however often it comes, and its
+// share in the rollups. When it returns without error all of it is on the disk. A reading
+// that cannot be kept is refused by itself.
+func (s *Store) Add(ctx context.Context, batch []Reading) (Added, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out Added
+	known := map[seriesKey]series{}
+	words := map[string]int64{}
+	err := s.transaction(ctx, func() error {
+		rows := make([]row, 0, len(batch))
+		for _, r := range batch {
+			if !r.valid() {
+				out.Refused = append(out.Refused, Refusal{r, "not a value of a device with a time"})
+				continue
+			}
+			one, err := s.seriesOf(ctx, r, known)
+			if err == nil && r.Type == Text {
+				r.Value, err = s.wordOf(ctx, r.Text, words)
+			}
+			switch {
+			case err == nil:
+				rows = append(rows, row{one.id, r.At.UnixMilli(), r.Value, r.Arrival.UnixMilli(), one.typ})
+			case errors.Is(err, ErrFull) || errors.Is(err, ErrType):
+				out.Refused = append(out.Refused, Refusal{r, err.Error()})
+			default:
+				return err
+			}
+		}
+		return s.insert(ctx, rows, &out)
+	})
+	if err != nil {
+		return Added{}, fmt.Errorf("store %d readings: %w", len(batch), err)
+	}
+	for k, v := range known {
+		s.series[k] = v
+	}
+	for k, v := range words {
+		s.words[k] = v
+	}
+	return out, nil
+}
+
+// seriesOf finds or makes the series of a reading. What is made is known for good once the
+// transaction is.
+func (s *Store) seriesOf(ctx context.Context, r Reading, made map[seriesKey]series) (series, error) {
+	k := seriesKey{r.Hardware, r.Key, r.Unit}
+	one, ok := s.series[k]
+	if !ok {
+		one, ok = made[k]
+	}
+	if ok {
+		if one.typ != r.Type {
+			return one, fmt.Errorf("%w: %s of %s", ErrType, r.Key, r.Hardware)
+		}
+		return one, nil
+	}
+	if len(s.series)+len(made) >= seriesMax {
+		return one, fmt.Errorf("%w: the building has %d already", ErrFull, seriesMax)
+	}
+	st, err := s.stmt(ctx, `INSERT INTO series (hardware, key, unit, kind, type) VALUES (?, ?, ?, ?, ?)`)
+	if err != nil {
+		return one, err
+	}
+	done, err := st.ExecContext(ctx, r.Hardware, r.Key, r.Unit, r.Kind, int(r.Type))
+	if err != nil {
+		return one, fmt.Errorf("make the series of %s: %w", r.Key, err)
+	}
+	one.typ = r.Type
+	if one.id, err = done.LastInsertId(); err != nil {
+		return one, err
+	}
+	made[k] = one
+	return one, nil
+}
+
+func (s *Store) wordOf(ctx context.Context, text string, made map[string]int64) (float64, error) {
+	id, ok := s.words[text]
+	if !ok {
+		id, ok = made[text]
+	}
+	if ok {
+		return float64(id), nil
+	}
+	if len(s.words)+len(made) >= wordsMax {
+		return 0, fmt.Errorf("%w: %d different texts", ErrFull, wordsMax)
+	}
+	st, err := s.stmt(ctx, `INSERT INTO word (text) VALUES (?)`)
+	if err != nil {
+		return 0, err
+	}
+	done, err := st.ExecContext(ctx, text)
+	if err != nil {
+		return 0, fmt.Errorf("keep a text: %w", err)
+	}
+	if id, err = done.LastInsertId(); err != nil {
+		return 0, err
+	}
+	made[text] = id
+	return float64(id), nil
+}
+
+// insert writes rows and what they add to rollups.
+func (s *Store) insert(ctx context.Context, rows []row, out *Added) error {
+	add := map[bucket]*sums{}
+	for chunk := range slices.Chunk(rows, rowsMax) {
+		fresh, err := s.insertRows(ctx, chunk)
+		if err != nil {
+			return err
+		}
+		for _, r := range fresh {
+			if r.typ == Text {
+				continue
+			}
+			for _, span := range Spans() {
+				seconds := int64(span / time.Second)
+				start := floor(r.at, seconds*1000) * seconds
+				b := bucket{seconds, r.series, start}
+				if add[b] == nil {
+					add[b] = &sums{}
+				}
+				add[b].add(r)
+			}
+		}
+		out.Stored += len(fresh)
+		out.Repeated += len(chunk) - len(fresh)
+	}
+	return s.rollUp(ctx, add)
+}
+
+// floor divides towards the past.
+func floor(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
+}
+
+// insertRows gives the rows that were not there. Most batches hold none that was: the
+// statement that tells them apart runs only where the plain one meets one.
+func (s *Store) insertRows(ctx context.Context, rows []row) ([]row, error) {
+	args := make([]any, 0, 4*len(rows))
+	for _, r := range rows {
+		args = append(args, r.series, r.at, r.value, r.arrival)
+	}
+	st, err := s.stmt(ctx, insertText(len(rows)))
+	if err != nil {
+		return nil, err
+	}
+	if _, err = st.ExecContext(ctx, args...); err == nil {
+		return rows, nil
+	}
+	if !isConstraint(err) {
+		return nil, fmt.Errorf("insert %d readings: %w", len(rows), err)
+	}
+	if st, err = s.stmt(ctx, insertText(len(rows))+` ON CONFLICT DO NOTHING RETURNING series, at, value`); err != nil {
+		return nil, err
+	}
+	found, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, fmt.Errorf("insert %d readings: %w", len(rows), err)
+	}
+	defer func() { _ = found.Close() }()
+	var fresh []row
+	types := map[int64]Type{}
+	for _, r := range rows {
+		types[r.series] = r.typ
+	}
+	for found.Next() {
+		var r row
+		if err := found.Scan(&r.series, &r.at, &r.value); err != nil {
+			return nil, err
+		}
+		r.typ = types[r.series]
+		fresh = append(fresh, r)
+	}
+	return fresh, found.Err()
+}
+
+func isConstraint(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
+}
+
+func insertText(rows int) string {
+	return `INSERT INTO reading (series, at, value, arrival) VALUES ` + strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", rows), ", ")
+}
+
+// rollUp adds to rollups, and notes the quarters that the cloud has to be given again.
+func (s *Store) rollUp(ctx context.Context, add map[bucket]*sums) error {
+	buckets := make([]bucket, 0, len(add))
+	for b := range add {
+		buckets = append(buckets, b)
+	}
+	slices.SortFunc(buckets, func(a, b bucket) int {
+		for _, c := range [...]int64{a.span - b.span, a.series - b.series, a.start - b.start} {
+			if c != 0 {
+				return int(math.Copysign(1, float64(c)))
+			}
+		}
+		return 0
+	})
+	up, err := s.stmt(ctx, `INSERT INTO rollup (span, series, bucket, n, low, high, sum, last, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (span, series, bucket) DO UPDATE SET n = n + excluded.n, low = min(low, excluded.low), high = max(high, excluded.high), sum = sum + excluded.sum,
+		last = CASE WHEN excluded.last_at >= last_at THEN excluded.last ELSE last END, last_at = max(last_at, excluded.last_at)`)
+	if err != nil {
+		return err
+	}
+	unsent, err := s.stmt(ctx, `INSERT INTO unsent (series, bucket, change) VALUES (?, ?, 1) ON CONFLICT (series, bucket) DO UPDATE SET change = change + 1`)
+	if err != nil {
+		return err
+	}
+	for _, b := range buckets {
+		a := add[b]
+		if _, err := up.ExecContext(ctx, b.span, b.series, b.start, a.n, a.low, a.high, a.sum, a.last, a.lastAt); err != nil {
+			return fmt.Errorf("roll up: %w", err)
+		}
+		if b.span == int64(Quarter/time.Second) {
+			if _, err := unsent.ExecContext(ctx, b.series, b.start); err != nil {
+				return fmt.Errorf("note a change: %w", err)
+			}
+		}
+	}
+	return nil
+}

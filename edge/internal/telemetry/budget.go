@@ -1,0 +1,172 @@
+package telemetry
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+const (
+	// readingStretch and rollupStretch are what one step takes away: a part of a second of the
+	// writer, for a building with hundreds of sensors.
+	readingStretch = time.Hour
+	rollupStretch  = 24 * time.Hour
+	// readingsMin and rollupsMin are kept whatever the budget: what screens and rules look at.
+	readingsMin = 24 * time.Hour
+	rollupsMin  = 7 * 24 * time.Hour
+	// stretchesMax bounds the stretches that one step looks at.
+	stretchesMax = 100
+	// thinTo is the part of the budget to which the file is thinned, so that it does not
+	// happen with each batch.
+	thinTo = 0.9
+	// keptAround is how much of the time before and after an alarm keeps its readings.
+	keptAround = time.Hour
+)
+
+// Usage tells how much of the disk the readings take.
+type Usage struct {
+	Bytes, BudgetBytes int64
+	// BytesPerDay is how much the last week added a day, before anything is thinned out.
+	BytesPerDay int64
+	// FullAt is when the budget is used up at this pace; zero where it never is.
+	FullAt time.Time
+	// ReadingsFrom and RollupsFrom are how far back they go.
+	ReadingsFrom, RollupsFrom time.Time
+	Readings                  int64
+}
+
+// bytesUsed is what the file holds, without the pages that are free for use.
+const bytesUsed = `SELECT (p.page_count - f.freelist_count) * s.page_size FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s`
+
+// readingBytes is about what a reading and its share of rollups take.
+const readingBytes = 40
+
+// Usage looks at the file.
+func (s *Store) Usage(ctx context.Context, now time.Time) (Usage, error) {
+	u := Usage{BudgetBytes: s.options.BudgetBytes}
+	if err := s.read.QueryRowContext(ctx, bytesUsed).Scan(&u.Bytes); err != nil {
+		return u, fmt.Errorf("look at the size: %w", err)
+	}
+	var first, rolled, week sql.NullInt64
+	err := s.read.QueryRowContext(ctx, `SELECT (SELECT min(first) FROM (SELECT (SELECT min(at) FROM reading WHERE series = s.id) AS first FROM series s)),
+		(SELECT min(first) FROM (SELECT (SELECT min(bucket) FROM rollup WHERE span = 3600 AND series = s.id) AS first FROM series s)),
+		(SELECT sum(n) FROM rollup r JOIN series s ON r.series = s.id WHERE span = 3600 AND bucket >= ?)`, now.Add(-7*24*time.Hour).Unix()).Scan(&first, &rolled, &week)
+	if err != nil {
+		return u, fmt.Errorf("look at the readings: %w", err)
+	}
+	if first.Valid {
+		u.ReadingsFrom = time.UnixMilli(first.Int64).UTC()
+	}
+	if rolled.Valid {
+		u.RollupsFrom = time.Unix(rolled.Int64, 0).UTC()
+		days := min(7, max(now.Sub(u.RollupsFrom).Hours()/24, 1.0/24))
+		u.BytesPerDay = int64(float64(week.Int64*readingBytes) / days)
+	}
+	if left := u.BudgetBytes - u.Bytes; u.BudgetBytes > 0 && u.BytesPerDay > 0 {
+		u.FullAt = now.Add(time.Duration(float64(max(left, 0)) / float64(u.BytesPerDay) * 24 * float64(time.Hour)))
+	}
+	return u, nil
+}
+
+// Keep keeps the readings of a device from an hour before to an hour after, whatever the
+// budget.
+func (s *Store) Keep(ctx context.Context, hardware string, from, to time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.conn.ExecContext(ctx, `INSERT OR IGNORE INTO kept (series, from_at, to_at) SELECT id, ?, ? FROM series WHERE hardware = ?`,
+		from.Add(-keptAround).UnixMilli(), to.Add(keptAround).UnixMilli(), hardware)
+	if err != nil {
+		return fmt.Errorf("keep readings around an alarm: %w", err)
+	}
+	return nil
+}
+
+// Thin takes the oldest away where the budget is used up, until a tenth of it is free: readings
+// first, then the rollups of minutes, of quarters, and of hours last. It works in steps, so
+// that what arrives meanwhile is stored; more says that there is more to do.
+func (s *Store) Thin(ctx context.Context, now time.Time) (more bool, err error) {
+	var used int64
+	if err := s.read.QueryRowContext(ctx, bytesUsed).Scan(&used); err != nil {
+		return false, fmt.Errorf("look at the size: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	budget := s.options.BudgetBytes
+	if budget == 0 || used <= budget && !s.thinning || float64(used) <= thinTo*float64(budget) {
+		s.thinning = false
+		return false, nil
+	}
+	s.thinning = true
+	for _, what := range []string{"reading", "60", "900", "3600"} {
+		done := false
+		err := s.transaction(ctx, func() (err error) { done, err = s.thin(ctx, what, now); return err })
+		if err != nil {
+			return false, fmt.Errorf("thin out: %w", err)
+		}
+		if done {
+			return true, nil
+		}
+	}
+	s.options.Log.Warn("the readings are above their budget, and nothing of them may go", slog.Int64("bytes", used), slog.Int64("budget", budget))
+	return false, nil
+}
+
+// thin takes the oldest stretch of readings, or of the rollups of a span, away. It says
+// whether there was one.
+func (s *Store) thin(ctx context.Context, what string, now time.Time) (bool, error) {
+	table, column, unit, stretch, newest := "rollup", "bucket", int64(1), rollupStretch, now.Add(-rollupsMin)
+	where := " AND span = " + what // one of the constants above
+	if what == "reading" {
+		table, column, unit, stretch, newest, where = "reading", "at", 1000, readingStretch, now.Add(-readingsMin), ""
+	}
+	var to int64
+	err := s.conn.QueryRowContext(ctx, `SELECT to_at FROM thinned WHERE what = ?`, what).Scan(&to)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, err
+	}
+	oldest := fmt.Sprintf(`SELECT min(first) FROM (SELECT (SELECT min(%s) FROM %s WHERE series = s.id AND %s >= ?%s) AS first FROM series s)`, column, table, column, where)
+	remove := fmt.Sprintf(`DELETE FROM %s WHERE series = ? AND %s < ?%s`, table, column, where)
+	if what == "reading" {
+		remove += ` AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.series = reading.series AND reading.at BETWEEN k.from_at AND k.to_at)`
+	}
+	var ids []int64
+	if err := each(ctx, s.conn, `SELECT id FROM series`, func(rows *sql.Rows) error {
+		ids = append(ids, 0)
+		return rows.Scan(&ids[len(ids)-1])
+	}); err != nil {
+		return false, err
+	}
+	for range stretchesMax {
+		var first sql.NullInt64
+		if err := s.conn.QueryRowContext(ctx, oldest, to).Scan(&first); err != nil {
+			return false, err
+		}
+		cut := first.Int64 + int64(stretch/time.Second)*unit
+		if !first.Valid || cut > newest.Unix()*unit {
+			return false, nil
+		}
+		gone := int64(0)
+		for _, id := range ids {
+			done, err := s.conn.ExecContext(ctx, remove, id, cut)
+			if err != nil {
+				return false, err
+			}
+			n, err := done.RowsAffected()
+			if err != nil {
+				return false, err
+			}
+			gone += n
+		}
+		to = cut
+		if _, err := s.conn.ExecContext(ctx, `INSERT INTO thinned (what, to_at) VALUES (?, ?) ON CONFLICT (what) DO UPDATE SET to_at = excluded.to_at`, what, to); err != nil {
+			return false, err
+		}
+		if gone > 0 {
+			return true, nil
+		}
+	}
+	return true, nil // stretches that are kept: the next step goes on behind them
+}
