@@ -21,6 +21,7 @@ import (
 	"estate/cmd/estate/internal/demo"
 	"estate/cmd/estate/internal/enrol"
 	"estate/cmd/estate/internal/importing"
+	"estate/cmd/estate/internal/replay"
 	"estate/cmd/estate/internal/torture"
 	"estate/cmd/estate/internal/verify"
 	"estate/internal/apiclient"
@@ -50,6 +51,7 @@ func run(ctx context.Context) int {
 		torture.Command(),
 		backup.Command(),
 		backup.RestoreCommand(),
+		replay.Command(),
 	)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

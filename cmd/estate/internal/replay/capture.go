@@ -1,0 +1,139 @@
+package replay
+
+import (
+	"bufio"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// message is one that was captured.
+type message struct {
+	topic   string
+	payload []byte
+	retain  bool
+	at      time.Time // zero where the capture does not say
+}
+
+const (
+	// lineBytesMax is a gateway's whole device list, with JSON's quotes around it.
+	lineBytesMax = 32 << 20
+	// messagesMax bounds what is held in memory.
+	messagesMax = 5_000_000
+)
+
+// column says which values of a table are sent, and how.
+type column struct {
+	topic, key  string
+	time, value string // names of the columns
+	untilNow    bool
+}
+
+// read reads a capture: JSON lines with topic and payload, or a table of values.
+func read(path string, c column) ([]message, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if strings.EqualFold(filepath.Ext(path), ".csv") {
+		return readTable(f, c)
+	}
+	return readLines(f)
+}
+
+func readLines(r io.Reader) ([]message, error) {
+	var out []message
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, lineBytesMax)
+	for n := 1; lines.Scan(); n++ {
+		if len(strings.TrimSpace(lines.Text())) == 0 {
+			continue
+		}
+		var l struct {
+			Topic, Payload *string
+			Retain         *bool
+			At             *time.Time `json:"at"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &l); err != nil || l.Topic == nil || l.Payload == nil {
+			return nil, fmt.Errorf("line %d is not a JSON object with the texts \"topic\" and \"payload\"", n)
+		}
+		m := message{topic: *l.Topic, payload: []byte(*l.Payload), retain: l.Retain != nil && *l.Retain}
+		if l.At != nil {
+			m.at = *l.At
+		}
+		if out = append(out, m); len(out) > messagesMax {
+			return nil, fmt.Errorf("the capture holds more than %d messages: split it", messagesMax)
+		}
+	}
+	return out, lines.Err()
+}
+
+// readTable makes a message of each row, as a plain sensor would send it.
+func readTable(r io.Reader, c column) ([]message, error) {
+	if c.topic == "" || c.key == "" {
+		return nil, errors.New("a table needs --topic and --key: where its values are sent, and as what")
+	}
+	table := csv.NewReader(r)
+	table.FieldsPerRecord = -1
+	head, err := table.Read()
+	if err != nil {
+		return nil, fmt.Errorf("read the head of the table: %w", err)
+	}
+	stamp, value := slices.Index(head, c.time), slices.Index(head, c.value)
+	if stamp < 0 || value < 0 {
+		return nil, fmt.Errorf("the table has the columns %s: name two of them with --time and --value", strings.Join(head, ", "))
+	}
+	var times []time.Time
+	var values []string
+	for {
+		row, err := table.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		more := len(row) - len(head) // a table may number its rows without saying so in its head
+		if more < 0 {
+			return nil, fmt.Errorf("row %d is too short", len(times)+2)
+		}
+		at, err := parseTime(row[stamp+more])
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", len(times)+2, err)
+		}
+		if _, err := strconv.ParseFloat(row[value+more], 64); err != nil {
+			return nil, fmt.Errorf("row %d: %q is no number", len(times)+2, row[value+more])
+		}
+		if times, values = append(times, at), append(values, row[value+more]); len(times) > messagesMax {
+			return nil, fmt.Errorf("the table holds more than %d rows: split it", messagesMax)
+		}
+	}
+	shift := time.Duration(0)
+	if c.untilNow && len(times) > 0 {
+		shift = time.Since(times[len(times)-1])
+	}
+	out := make([]message, len(times))
+	for i, at := range times {
+		stamp := at.Add(shift).UTC().Format(time.RFC3339)
+		out[i] = message{topic: c.topic, at: at, payload: fmt.Appendf(nil, `{"ts":%q,%q:%s}`, stamp, c.key, values[i])}
+	}
+	return out, nil
+}
+
+func parseTime(s string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02T15:04:05"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time such as 2026-03-01 12:00:00", s)
+}
