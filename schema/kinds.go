@@ -210,7 +210,7 @@ func readingKind() Kind {
 func alarmKind() Kind {
 	return Kind{Name: "alarm", Doc: "one occurrence of a dangerous state", Readers: readers(Unit), EdgeWrites: true, Fields: []Field{
 		{Name: "device", Type: ID, Policy: latest, Creators: programs, Indexed: true},
-		{Name: "cause", Type: Enum, Values: []string{"leak", "smoke", "gas", "carbon_monoxide", "temperature", "contact"}, Policy: latest, Creators: programs},
+		{Name: "cause", Type: Text, Max: 64, Policy: latest, Creators: programs, Doc: "what the rule calls it: leak, smoke, no_heat, …"},
 		{Name: "unit", Type: ID, Policy: latest, Creators: programs, Indexed: true},
 		{Name: "state", Type: Enum, Values: []string{"active", "acknowledged", "cleared"}, Policy: alarmStates, Writers: with(staff, Automation), Indexed: true},
 		{Name: "raised_at", Type: Time, Policy: earliest, Creators: programs},

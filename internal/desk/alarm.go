@@ -116,6 +116,9 @@ func (d *Desk) RaiseAlarm(ctx context.Context, building record.ID, in AlarmInput
 	defer d.lockMaking(building)()
 	r := raising{desk: d, in: in, building: building, alarm: key(building, "alarm", AlarmID(building, in.Hardware, in.Cause, in.Onset)),
 		device: key(building, "device", DeviceID(building, in.Hardware)), ticket: key(building, "ticket", AlarmTicketID(building, in.Hardware, in.Cause, in.Onset))}
+	if !in.Storm.IsZero() {
+		r.ticket.ID = AlarmTicketID(building, "", in.Cause, in.Storm)
+	}
 	if err := r.prepare(ctx); err != nil {
 		return Alarm{}, Ticket{}, err
 	}
@@ -126,6 +129,9 @@ func (d *Desk) RaiseAlarm(ctx context.Context, building record.ID, in AlarmInput
 	alarm, err := d.alarmOf(ctx, r.alarm)
 	if err != nil {
 		return Alarm{}, Ticket{}, err
+	}
+	if alarm.Ticket.IsZero() {
+		return alarm, Ticket{}, nil
 	}
 	tk := key(building, "ticket", alarm.Ticket)
 	found, err := d.load(ctx, building, tk)
@@ -178,6 +184,9 @@ func (r *raising) write(x *draft) error {
 		return r.refresh(x)
 	}
 	ticket, join := r.open(x)
+	if r.in.Quiet {
+		ticket.ID, join = record.ID{}, true
+	}
 	err := x.setAll(r.alarm, idPair("device", r.device.ID), textPair("cause", r.in.Cause), idPair("unit", device.id("unit")), textPair("state", "active"),
 		pair{"raised_at", record.Int(x.intent.EventTime)}, textPair("detail", r.detail()), idPair("ticket", ticket.ID))
 	if err == nil && r.in.Flapping {
@@ -186,9 +195,12 @@ func (r *raising) write(x *draft) error {
 	if err != nil || join {
 		return err
 	}
-	t := traitsOf(r.in.Cause)
+	t := r.in.traits()
 	title := t.title
-	if name := device.text("name"); name != "" {
+	switch name := device.text("name"); {
+	case !r.in.Storm.IsZero():
+		title += ": several devices"
+	case name != "":
 		title += ": " + name
 	}
 	return x.setAll(ticket, textPair("code", r.code), textPair("title", clip(title, titleMax)), textPair("description", r.detail()), textPair("status", "new"),

@@ -1,5 +1,7 @@
 package desk
 
+import "cmp"
+
 // traits say what an alarm's cause means for its ticket.
 type traits struct {
 	title    string
@@ -24,4 +26,10 @@ func traitsOf(cause string) traits {
 		return traits{"Door or window open", "security", "normal"}
 	}
 	return traits{"Alarm", "other", "high"}
+}
+
+// traits are those of an alarm: what its rule says, else what its cause usually means.
+func (in AlarmInput) traits() traits {
+	t := traitsOf(in.Cause)
+	return traits{cmp.Or(in.Title, t.title), cmp.Or(in.Category, t.category), cmp.Or(in.Priority, t.priority)}
 }

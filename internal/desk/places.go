@@ -134,6 +134,14 @@ type AlarmInput struct {
 	Value    string
 	Detail   string
 	Flapping bool
+	// Title, Priority and Category are those of the ticket; what the cause usually means
+	// where they are empty.
+	Title, Priority, Category string
+	// Quiet says that the alarm opens no ticket.
+	Quiet bool
+	// Storm is when the storm of alarms of this cause began that this one belongs to: they
+	// share one ticket. Zero for an alarm of its own.
+	Storm time.Time
 }
 
 // AlarmEnd is the end of a dangerous state.

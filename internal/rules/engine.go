@@ -26,6 +26,9 @@ const (
 	stormWindow       = 2 * time.Minute
 	stormMax          = 5
 	stormEmergencyMax = 10
+	// saveEvery is how often what changes with each value is saved. What an alarm depends on,
+	// and what tells news from what was known, is saved as it changes.
+	saveEvery = 10 * time.Minute
 	// watchesMax bounds what is watched: the devices of a large building, times its rules.
 	watchesMax = 100_000
 )
@@ -50,6 +53,7 @@ type Effect struct {
 // two engines that see the same make one alarm.
 type Alarm struct {
 	Rule     string    `json:"rule"`
+	Title    string    `json:"title,omitempty"`
 	Version  int       `json:"version"`
 	Cause    string    `json:"cause"`
 	Severity Severity  `json:"severity"`
@@ -85,6 +89,7 @@ type watch struct {
 	Alarm   *Alarm                  `json:"alarm,omitempty"`
 
 	unit, name string
+	saved      time.Time // when all of it was last to be saved
 	holds      bool
 	calm       time.Time
 	changes    []time.Time
@@ -157,10 +162,11 @@ func (e *Engine) Observe(o Observation) []Effect {
 			continue
 		}
 		w.unit, w.name = o.Unit, o.Name
-		changed := false
+		changed, news := false, false
 		if w.Silence != nil {
+			gone := w.Silence.Gone
 			w.Silence.take(o)
-			changed = true
+			changed, news = true, gone != w.Silence.Gone
 		}
 		for i, leaf := range r.leaves {
 			if leaf.kind() != o.Kind {
@@ -174,12 +180,17 @@ func (e *Engine) Observe(o Observation) []Effect {
 				s = &leafState{}
 				w.Leaves[i][o.Key] = s
 			}
+			before := *s
 			changed = leaf.take(s, o) || changed
+			news = news || before.Known != s.Known || before.Holds != s.Holds || before.Bool != s.Bool
 		}
-		if changed {
-			e.dirty[key] = true
-			out = append(out, e.judge(key, w, o.Arrival)...)
+		if !changed {
+			continue
 		}
+		if news || o.Arrival.Sub(w.saved) >= saveEvery {
+			e.dirty[key], w.saved = true, o.Arrival
+		}
+		out = append(out, e.judge(key, w, o.Arrival)...)
 	}
 	return out
 }
@@ -272,7 +283,7 @@ func (e *Engine) judge(key watchKey, w *watch, now time.Time) []Effect {
 
 func (e *Engine) raise(key watchKey, w *watch, v verdict, now time.Time) []Effect {
 	r := &e.rules[key.rule]
-	a := Alarm{Rule: r.ID, Version: r.Version, Cause: r.Cause, Severity: r.Severity, Category: r.Category, Ticket: r.Ticket,
+	a := Alarm{Rule: r.ID, Title: r.Name, Version: r.Version, Cause: r.Cause, Severity: r.Severity, Category: r.Category, Ticket: r.Ticket,
 		Device: key.device, Unit: w.unit, Name: w.name, Since: v.since, Detail: v.tell, Flapping: len(w.changes) >= flapChanges}
 	a.Storm = e.storm(key.rule, now)
 	w.Alarm = &a

@@ -227,62 +227,7 @@ func (c Condition) check(at string, depth int, parts *int, wrong func(field, for
 		wrong(at, "more than %d conditions, or deeper than %d", conditionsMax, depthMax)
 		return
 	}
-	set := 0
-	span := func(field string, d Duration, needed bool) {
-		if d < 0 || time.Duration(d) > forMax || needed && d == 0 {
-			wrong(at+"."+field, "wanted a duration up to 31d")
-		}
-	}
-	kind := func(field, k string) {
-		if k == "" || len(k) > textMax {
-			wrong(at+"."+field, "wanted a kind of value")
-		}
-	}
-	if c.Is != nil {
-		set++
-		kind("is.kind", c.Is.Kind)
-		span("is.for", c.Is.For, false)
-	}
-	if t := c.Threshold; t != nil {
-		set++
-		kind("threshold.kind", t.Kind)
-		span("threshold.for", t.For, false)
-		switch {
-		case (t.Above == nil) == (t.Below == nil):
-			wrong(at+".threshold", "wanted either above or below")
-		case t.Clear != nil && (t.Above != nil && *t.Clear > *t.Above || t.Below != nil && *t.Clear < *t.Below):
-			wrong(at+".threshold.clear", "lies beyond the threshold: it would end while it begins")
-		}
-	}
-	if r := c.Rate; r != nil {
-		set++
-		kind("rate.kind", r.Kind)
-		span("rate.within", r.Within, true)
-		if (r.Rises > 0) == (r.Falls > 0) || math.IsInf(r.Rises+r.Falls, 0) {
-			wrong(at+".rate", "wanted either rises or falls, above 0")
-		}
-	}
-	if n := c.Count; n != nil {
-		set++
-		kind("count.kind", n.Kind)
-		span("count.within", n.Within, true)
-		if n.MoreThan < 1 || n.MoreThan > countMax {
-			wrong(at+".count.more_than", "wanted 1 to %d", countMax)
-		}
-	}
-	if c.Silence != nil {
-		set++
-		span("silence.after", c.Silence.After, false)
-	}
-	if u := c.Unusual; u != nil {
-		set++
-		kind("unusual.kind", u.Kind)
-		span("unusual.for", u.For, true)
-		span("unusual.memory", u.Memory, true)
-		if u.Times < 1 || u.Times > 100 || u.Floor <= 0 || math.IsInf(u.Floor, 0) {
-			wrong(at+".unusual", "wanted times from 1 to 100 and a floor above 0")
-		}
-	}
+	set := c.checkLeaf(func(field, format string, args ...any) { wrong(at+"."+field, format, args...) })
 	for name, list := range map[string][]Condition{"all": c.All, "any": c.Any} {
 		if len(list) > 0 {
 			set++
@@ -298,6 +243,59 @@ func (c Condition) check(at string, depth int, parts *int, wrong func(field, for
 	if set != 1 {
 		wrong(at, "wanted exactly one of is, threshold, rate, count, silence, unusual, all, any and not")
 	}
+}
+
+// checkLeaf looks at the conditions without parts; it gives how many are set.
+func (c Condition) checkLeaf(wrong func(field, format string, args ...any)) (set int) {
+	span := func(field string, d Duration, needed bool) {
+		if d < 0 || time.Duration(d) > forMax || needed && d == 0 {
+			wrong(field, "wanted a duration up to 31d")
+		}
+	}
+	if k := c.kind(); c.Silence == nil && (k == "" || len(k) > textMax) && (c.Is != nil || c.Threshold != nil || c.Rate != nil || c.Count != nil || c.Unusual != nil) {
+		wrong("kind", "wanted a kind of value")
+	}
+	if c.Is != nil {
+		set++
+		span("is.for", c.Is.For, false)
+	}
+	if t := c.Threshold; t != nil {
+		set++
+		span("threshold.for", t.For, false)
+		switch {
+		case (t.Above == nil) == (t.Below == nil):
+			wrong("threshold", "wanted either above or below")
+		case t.Clear != nil && (t.Above != nil && *t.Clear > *t.Above || t.Below != nil && *t.Clear < *t.Below):
+			wrong("threshold.clear", "lies beyond the threshold: it would end while it begins")
+		}
+	}
+	if r := c.Rate; r != nil {
+		set++
+		span("rate.within", r.Within, true)
+		if (r.Rises > 0) == (r.Falls > 0) || math.IsInf(r.Rises+r.Falls, 0) {
+			wrong("rate", "wanted either rises or falls, above 0")
+		}
+	}
+	if n := c.Count; n != nil {
+		set++
+		span("count.within", n.Within, true)
+		if n.MoreThan < 1 || n.MoreThan > countMax {
+			wrong("count.more_than", "wanted 1 to %d", countMax)
+		}
+	}
+	if c.Silence != nil {
+		set++
+		span("silence.after", c.Silence.After, false)
+	}
+	if u := c.Unusual; u != nil {
+		set++
+		span("unusual.for", u.For, true)
+		span("unusual.memory", u.Memory, true)
+		if u.Times < 1 || u.Times > 100 || u.Floor <= 0 || math.IsInf(u.Floor, 0) {
+			wrong("unusual", "wanted times from 1 to 100 and a floor above 0")
+		}
+	}
+	return set
 }
 
 // Kinds lists the kinds of values that a condition looks at; silence looks at all.

@@ -10,3 +10,15 @@ CREATE TABLE announcement (
 ) STRICT;
 
 DROP TABLE gateway_name;
+
+-- What each rule knows of each device, with the alarm that it holds open.
+CREATE TABLE rule_state (
+    rule    TEXT    NOT NULL,
+    device  TEXT    NOT NULL,
+    version INTEGER NOT NULL,
+    state   BLOB    NOT NULL,
+    PRIMARY KEY (rule, device)
+) STRICT;
+
+DROP TABLE sensor_state;
+DROP TABLE open_alarm;

@@ -190,6 +190,10 @@ func (d *Decoder) gatewayOf(topic string) (base, rest string) {
 // plain reads <building>/dev/<device>/state|availability.
 func (d *Decoder) plain(r *Result, m Message, rest string) {
 	level := strings.Split(rest, "/")
+	if ours(level) {
+		r.Nothing = "what the edge itself sends"
+		return
+	}
 	if len(level) != 4 || level[1] != "dev" || level[2] == "" {
 		r.refuse(m, "", noTopic)
 		return
@@ -218,34 +222,36 @@ func (d *Decoder) plain(r *Result, m Message, rest string) {
 	}
 }
 
+// ours says that the edge alone sends on the topic.
+func ours(level []string) bool {
+	return len(level) > 1 && slices.Contains([]string{"time", "alarm", "tech"}, level[1]) || len(level) == 4 && level[1] == "dev" && level[3] == "error"
+}
+
 func observed(m Message, hardware, name string) Observation {
 	return Observation{Hardware: hardware, Name: name, ArrivalTime: m.Arrival, Retained: m.Retained, Duplicate: m.Duplicate}
 }
 
 // plainState reads a JSON object of values. A key that is wrong spoils only itself.
 func (d *Decoder) plainState(r *Result, m Message, o Observation) {
-	list, err := leaves(m.Payload)
+	fields, err := object(m.Payload)
 	if err != nil {
 		r.refuse(m, "", err.Error())
+		return
 	}
-	for _, l := range list {
-		if l.key() == "ts" {
-			at, wrong := eventTime(l.raw, m.Arrival)
-			if wrong {
-				r.refuse(m, "ts", wrongTime)
-			}
-			o.EventTime = at
+	at, wrong := eventTime(fields["ts"], m.Arrival)
+	if wrong {
+		r.refuse(m, "ts", wrongTime)
+	}
+	o.EventTime = at
+	keys := make([]string, 0, len(fields))
+	for k := range fields {
+		if _, known := quantities[k]; known {
+			keys = append(keys, k)
 		}
 	}
-	for i, l := range list {
-		q, known := quantities[l.path[0]]
-		switch {
-		case !known:
-		case len(l.path) == 1:
-			d.observe(r, m, o, l, q)
-		case i == 0 || list[i-1].path[0] != l.path[0]:
-			r.refuse(m, l.path[0], "wanted one value, got a list or an object")
-		}
+	slices.Sort(keys)
+	for _, k := range keys {
+		d.observe(r, m, o, leaf{[]string{k}, fields[k]}, quantities[k])
 	}
 }
 

@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -31,15 +32,23 @@ func (l leaf) key() string { return strings.Join(l.path, ".") }
 
 func (l leaf) name() string { return l.path[len(l.path)-1] }
 
-// leaves lists the values of a JSON object, those of nested objects and lists among them, in
-// the order of their keys.
-func leaves(raw json.RawMessage) (out []leaf, err error) {
+// object reads a JSON object, with its values unread.
+func object(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(raw) {
-		return nil, fmt.Errorf("payload is not UTF-8")
+		return nil, errors.New("payload is not UTF-8")
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
-		return nil, fmt.Errorf("payload is not a JSON object")
+		return nil, errors.New("payload is not a JSON object")
+	}
+	return fields, nil
+}
+
+// leaves lists the values of a JSON object, those of nested objects and lists among them, in
+// the order of their keys.
+func leaves(raw json.RawMessage) (out []leaf, err error) {
+	if _, err := object(raw); err != nil {
+		return nil, err
 	}
 	var walk func(path []string, raw json.RawMessage) bool
 	walk = func(path []string, raw json.RawMessage) bool {

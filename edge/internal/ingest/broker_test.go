@@ -17,6 +17,7 @@ import (
 
 	"estate/edge/internal/broker"
 	"estate/edge/internal/ingest"
+	"estate/internal/rules"
 )
 
 // server is a broker that the suite runs against.
@@ -153,8 +154,7 @@ func run(t *testing.T, s server, sink ingest.Sink) *running {
 func runBlind(t *testing.T, s server, sink ingest.Sink) (*ingest.Ingest, func()) {
 	t.Helper()
 	in, err := ingest.New(ingest.Config{Building: "oak", Link: s.link(), Now: time.Now, OnSubscribed: s.onSubscribed(),
-		Tick:   5 * time.Millisecond,
-		Timing: ingest.Timing{DryHold: 50 * time.Millisecond, FlapChanges: 100, FlapWindow: time.Minute, FlapHold: time.Minute},
+		Tick: 5 * time.Millisecond, Rules: quickRules(t),
 	}, sink, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -218,4 +218,18 @@ func mosquittoPub(t *testing.T, s server, gateway bool, topic, payload string) {
 	if out, err := exec.CommandContext(ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil {
 		t.Fatalf("mosquitto_pub: %v: %s", err, out)
 	}
+}
+
+// quickRules are the shipped ones, with a leak that ends soon.
+func quickRules(t *testing.T) []rules.Rule {
+	t.Helper()
+	list := rules.Shipped()
+	for i := range list {
+		if list[i].Cause == "leak" {
+			list[i].ClearAfter = rules.Duration(50 * time.Millisecond)
+			return list
+		}
+	}
+	t.Fatal("no rule about leaks is shipped")
+	return nil
 }

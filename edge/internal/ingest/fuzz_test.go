@@ -10,6 +10,7 @@ import (
 
 	"estate/edge/internal/decode"
 	"estate/internal/lab/fuzztest"
+	"estate/internal/rules"
 )
 
 // message is what the broker's client hands over.
@@ -31,18 +32,24 @@ func (m *message) Ack()              { m.acked++ }
 
 // last keeps what ingest gave it last: the way up to the store, without one.
 type last struct {
-	batch  Batch
-	raised []Alarm
+	observations []decode.Observation
+	raised       []rules.Alarm
 }
 
 func (l *last) Restore(context.Context) (Snapshot, error) { return Snapshot{}, nil }
-func (l *last) Known(hardware string) bool                { return hardware == adopted }
-func (l *last) Observe(_ context.Context, b Batch) error  { l.batch = b; return nil }
-func (l *last) RaiseAlarm(_ context.Context, a Alarm) error {
+func (l *last) Known(hardware string) (Place, bool)       { return Place{}, hardware == adopted }
+func (l *last) Save(context.Context, []rules.Saved, []decode.Message) error {
+	return nil
+}
+func (l *last) Observe(_ context.Context, list []decode.Observation) error {
+	l.observations = list
+	return nil
+}
+func (l *last) RaiseAlarm(_ context.Context, a rules.Alarm) error {
 	l.raised = append(l.raised, a)
 	return nil
 }
-func (l *last) ClearAlarm(context.Context, Alarm) error { return nil }
+func (l *last) ClearAlarm(context.Context, rules.Alarm) error { return nil }
 
 // adopted is the only device of the building.
 const adopted = "plain:oak/s1"
@@ -63,9 +70,8 @@ func FuzzMessages(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i.rules = NewRules(DefaultTiming(), Snapshot{}, now)
 		for _, m := range []*message{{topic: topic1, payload: payload1, retained: flags&1 > 0, duplicate: flags&2 > 0}, {topic: topic2, payload: payload2}} {
-			sink.batch = Batch{}
+			sink.observations = nil
 			fuzztest.Bounded(t, len(m.topic)+len(m.payload), perByte, func() {
 				if err := i.process(t.Context(), []mqtt.Message{m}); err != nil {
 					t.Fatalf("%q on %q stops the ingest: %v", m.payload, m.topic, err)
@@ -74,14 +80,14 @@ func FuzzMessages(f *testing.F) {
 			if m.acked != 1 {
 				t.Fatalf("%q on %q was acknowledged %d times", m.payload, m.topic, m.acked)
 			}
-			for _, o := range sink.batch.Observations {
+			for _, o := range sink.observations {
 				if o.Hardware != adopted || o.Value.Type == 0 || o.ArrivalTime != now {
 					t.Fatalf("%q on %q stores %+v", m.payload, m.topic, o)
 				}
 			}
 		}
 		for _, a := range sink.raised {
-			if a.Hardware != adopted || !Emergency(a.Kind) {
+			if a.Device != adopted || a.Cause == "" {
 				t.Fatalf("alarm %+v", a)
 			}
 		}
@@ -94,32 +100,3 @@ func FuzzMessages(f *testing.F) {
 // perByte is what a message may cost for each of its bytes: JSON is read twice, and a key of
 // a few bytes becomes an entry of a map.
 const perByte = 512
-
-// FuzzRules drives the alarms of one sensor with values at any times: an alarm is raised
-// or changed by live news only, and cleared only while it is open.
-func FuzzRules(f *testing.F) {
-	f.Add([]byte{0x11, 0x10, 0x11, 0x10, 0x8f})
-	f.Add([]byte{0x31, 0x11, 0x40, 0xff})
-	f.Fuzz(func(t *testing.T, steps []byte) {
-		now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-		r, open := NewRules(DefaultTiming(), Snapshot{}, now), false
-		for _, s := range steps {
-			now = now.Add(time.Duration(s>>4) * 3 * time.Second)
-			effects := r.Tick(now)
-			o := decode.Observation{Hardware: adopted, Key: "leak", Kind: decode.Leak, Value: decode.BoolValue(s&1 > 0), ArrivalTime: now, Retained: s&2 > 0, Duplicate: s&4 > 0}
-			if s&8 > 0 {
-				o.EventTime = now.Add(-time.Duration(s>>4) * time.Minute)
-			}
-			more, _ := r.Apply(o)
-			if len(more) > 0 && o.Retained && o.EventTime.IsZero() {
-				t.Fatalf("%x: the broker's memory raised %+v", steps, more)
-			}
-			for _, e := range append(effects, more...) {
-				if e.Clear && !open {
-					t.Fatalf("%x: cleared what is not open: %+v", steps, e.Alarm)
-				}
-				open = !e.Clear
-			}
-		}
-	})
-}

@@ -12,6 +12,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"estate/edge/internal/decode"
+	"estate/internal/rules"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 	// the disk, short enough that an alarm is not felt to wait.
 	batchMax  = 500
 	batchWait = 5 * time.Millisecond
-	// tickDefault is how often alarms are looked at for clearing.
+	// tickDefault is how often rules look at the time.
 	tickDefault = time.Second
 	// storeRetryMin and storeRetryMax bound the wait while the store fails.
 	storeRetryMin = 100 * time.Millisecond
@@ -33,9 +34,9 @@ type Config struct {
 	// Gateways, Discovery and Zone are as decode.Config has them.
 	Gateways, Discovery []string
 	Zone                *time.Location
-	// Timing is DefaultTiming where zero.
-	Timing Timing
-	// Tick is how often alarms are looked at for clearing; 1 s where zero.
+	// Rules are the building's; those that are shipped where nil.
+	Rules []rules.Rule
+	// Tick is how often rules look at the time; 1 s where zero.
 	Tick time.Duration
 	Now  func() time.Time
 	// OnSubscribed is called whenever the session has subscribed: with the embedded broker,
@@ -70,7 +71,7 @@ type Ingest struct {
 	link    *link
 	decoder *decode.Decoder
 	recent  *recent
-	rules   *Rules
+	engine  *rules.Engine
 
 	quarantine quarantine
 	refusals   refusals
@@ -87,14 +88,17 @@ func New(cfg Config, sink Sink, log *slog.Logger) (*Ingest, error) {
 	if cfg.Building == "" || cfg.Link.URL == "" || cfg.Now == nil || sink == nil {
 		return nil, errors.New("ingest: Building, Link.URL, Now and a sink are required")
 	}
-	if cfg.Timing == (Timing{}) {
-		cfg.Timing = DefaultTiming()
+	if cfg.Rules == nil {
+		cfg.Rules = rules.Shipped()
+	}
+	if cfg.Zone == nil {
+		cfg.Zone = time.UTC
 	}
 	if cfg.Tick == 0 {
 		cfg.Tick = tickDefault
 	}
 	d := decode.New(decode.Config{Building: cfg.Building, Gateways: cfg.Gateways, Discovery: cfg.Discovery, Zone: cfg.Zone})
-	return &Ingest{cfg: cfg, sink: sink, log: log, decoder: d, recent: newRecent(),
+	return &Ingest{cfg: cfg, sink: sink, log: log, decoder: d, recent: newRecent(), engine: rules.New(cfg.Rules, cfg.Zone),
 		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, log),
 		quarantine: quarantine{list: map[string]*Candidate{}},
 		refusals:   refusals{list: map[[3]string]*Refusal{}, answered: map[string]time.Time{}},
@@ -113,8 +117,9 @@ func (i *Ingest) Run(ctx context.Context) error {
 		return err
 	}
 	i.decoder.Seed(saved.Announced)
-	i.rules = NewRules(i.cfg.Timing, saved, i.cfg.Now())
-
+	if err := i.resume(ctx, saved); err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() { i.link.run(ctx) })
 	defer wg.Wait()
@@ -125,7 +130,8 @@ func (i *Ingest) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			err = i.apply(ctx, i.rules.Tick(i.cfg.Now()))
+			since, _ := i.link.blind()
+			err = i.apply(ctx, i.engine.Tick(i.cfg.Now(), since.IsZero()), nil)
 		case m := <-i.link.in:
 			err = i.process(ctx, i.gather(m))
 		}
@@ -133,6 +139,29 @@ func (i *Ingest) Run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// resume goes on where the edge stopped: alarms that the rules hold open are raised again, which
+// changes nothing where they were, and those that are open without a rule that says so end.
+func (i *Ingest) resume(ctx context.Context, saved Snapshot) error {
+	now := i.cfg.Now()
+	effects, err := i.engine.Restore(saved.States, now)
+	if err != nil {
+		return err
+	}
+	held := map[[3]string]bool{}
+	id := func(a rules.Alarm) [3]string { return [3]string{a.Device, a.Cause, fmt.Sprint(a.Since.UnixMilli())} }
+	for _, a := range i.engine.Open() {
+		held[id(a)] = true
+		effects = append(effects, rules.Effect{What: rules.Raise, Alarm: a})
+	}
+	for _, a := range saved.Open {
+		if !held[id(a)] {
+			a.Cleared, a.Detail = now, "it ended while the edge was off"
+			effects = append(effects, rules.Effect{What: rules.Clear, Alarm: a})
+		}
+	}
+	return i.apply(ctx, effects, nil)
 }
 
 // gather takes what is waiting, for at most batchWait.
@@ -153,28 +182,33 @@ func (i *Ingest) gather(first mqtt.Message) []mqtt.Message {
 	return batch
 }
 
-// process stores what a batch of messages says and then acknowledges them. Alarms go
-// first; where it stops in between, the broker delivers all of it again, and what was
-// stored is recognised.
+// process stores what a batch of messages says and then acknowledges them. What the rules
+// know goes first, with the alarms that it means: where it stops in between, the start makes
+// them good. Then the alarms; the readings last. What stops before the end is delivered
+// again, and what was stored is recognised.
 func (i *Ingest) process(ctx context.Context, messages []mqtt.Message) error {
-	var batch Batch
-	var effects []Effect
+	var observations []decode.Observation
+	var announced []decode.Message
+	var effects []rules.Effect
 	for _, m := range messages {
 		i.messages.Add(1)
 		message := decode.Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained(), Duplicate: m.Duplicate(), Arrival: i.cfg.Now()}
 		r := i.decoder.Decode(message)
 		i.report(r)
 		if r.Configures {
-			batch.Announced = append(batch.Announced, message)
+			announced = append(announced, message)
 		}
 		for _, o := range r.Observations {
-			effects = append(effects, i.observe(o, &batch)...)
+			if o, place, ok := i.admit(o); ok {
+				observations = append(observations, o)
+				effects = append(effects, i.engine.Observe(i.fact(o, place))...)
+			}
 		}
 	}
-	if err := i.apply(ctx, effects); err != nil {
+	if err := i.apply(ctx, effects, announced); err != nil {
 		return err
 	}
-	if err := i.save(ctx, batch); err != nil {
+	if err := i.save(ctx, observations); err != nil {
 		return err
 	}
 	for _, m := range messages {
@@ -183,40 +217,73 @@ func (i *Ingest) process(ctx context.Context, messages []mqtt.Message) error {
 	return nil
 }
 
-// observe adds one observation to the batch, unless nobody adopted its device or it came
-// before.
-func (i *Ingest) observe(o decode.Observation, batch *Batch) []Effect {
-	if !i.sink.Known(o.Hardware) {
-		if o.Alias == "" || !i.sink.Known(o.Alias) {
-			i.quarantined.Add(1)
-			i.quarantine.add(o)
-			return nil
+// admit says whether an observation counts: not where nobody adopted its device, or where it
+// came before.
+func (i *Ingest) admit(o decode.Observation) (decode.Observation, Place, bool) {
+	place, known := i.sink.Known(o.Hardware)
+	if !known && o.Alias != "" {
+		if place, known = i.sink.Known(o.Alias); known {
+			o.Hardware = o.Alias
 		}
-		o.Hardware = o.Alias
 	}
-	if i.recent.repeated(o) {
+	switch {
+	case !known:
+		i.quarantined.Add(1)
+		i.quarantine.add(o)
+		return o, place, false
+	case i.recent.repeated(o):
 		i.duplicates.Add(1)
-		return nil
+		return o, place, false
 	}
 	i.observations.Add(1)
-	effects, state := i.rules.Apply(o)
-	batch.Observations = append(batch.Observations, o)
-	if state != nil {
-		batch.Sensors = append(batch.Sensors, *state)
-	}
-	return effects
+	return o, place, true
 }
 
-// apply hands alarms to the sink.
-func (i *Ingest) apply(ctx context.Context, effects []Effect) error {
+// fact is an observation as rules look at it.
+func (i *Ingest) fact(o decode.Observation, place Place) rules.Observation {
+	name := place.Name
+	if name == "" {
+		name = o.Name
+	}
+	out := rules.Observation{Device: o.Hardware, Unit: place.Unit, Name: name, Kind: string(o.Kind), Key: o.Key, UnitOfMeasure: o.Unit,
+		At: o.EventTime, Arrival: o.ArrivalTime, Retained: o.Retained, Duplicate: o.Duplicate}
+	switch o.Value.Type {
+	case decode.Bool:
+		out.Bool = &o.Value.Bool
+	case decode.Number:
+		out.Number = &o.Value.Number
+	}
+	if dev, ok := i.decoder.Device(o.Hardware); ok {
+		out.Battery = dev.Battery || dev.Sleeps
+		if e := dev.Entities[o.Key]; e != nil {
+			out.ExpireAfter = time.Duration(e.ExpireAfter) * time.Second
+		}
+	}
+	return out
+}
+
+// apply saves what the rules know by now, and then hands their alarms to the sink.
+func (i *Ingest) apply(ctx context.Context, effects []rules.Effect, announced []decode.Message) error {
+	states, err := i.engine.Dirty()
+	if err != nil {
+		return err
+	}
+	if len(states)+len(announced) > 0 {
+		err := i.store(ctx, "save what is known of devices", func() error { return i.sink.Save(ctx, states, announced) })
+		if errors.Is(err, ErrRefused) {
+			i.setAside("", "state", err)
+		} else if err != nil {
+			return err
+		}
+	}
 	for _, e := range effects {
 		what, call, count := "raise the alarm ", i.sink.RaiseAlarm, &i.raised
-		if e.Clear {
+		if e.What == rules.Clear {
 			what, call, count = "clear the alarm ", i.sink.ClearAlarm, &i.cleared
 		}
-		err := i.store(ctx, what+e.Alarm.Cause(), func() error { return call(ctx, e.Alarm) })
+		err := i.store(ctx, what+e.Alarm.Cause+" of "+e.Alarm.Device, func() error { return call(ctx, e.Alarm) })
 		if errors.Is(err, ErrRefused) {
-			i.setAside(e.Alarm.Hardware, string(e.Alarm.Kind), err)
+			i.setAside(e.Alarm.Device, e.Alarm.Cause, err)
 			continue
 		}
 		if err != nil {
@@ -227,29 +294,25 @@ func (i *Ingest) apply(ctx context.Context, effects []Effect) error {
 	return nil
 }
 
-// save stores a batch. One that is refused is halved until the bad observation is alone,
-// so that it takes nothing else with it.
-func (i *Ingest) save(ctx context.Context, b Batch) error {
-	if len(b.Observations) == 0 && len(b.Sensors) == 0 && len(b.Announced) == 0 {
+// save stores readings. A batch that is refused is halved until the bad one is alone, so that
+// it takes nothing else with it.
+func (i *Ingest) save(ctx context.Context, list []decode.Observation) error {
+	if len(list) == 0 {
 		return nil
 	}
-	err := i.store(ctx, fmt.Sprintf("store %d observations", len(b.Observations)), func() error { return i.sink.Observe(ctx, b) })
+	err := i.store(ctx, fmt.Sprintf("store %d observations", len(list)), func() error { return i.sink.Observe(ctx, list) })
 	if !errors.Is(err, ErrRefused) {
 		return err
 	}
-	half := len(b.Observations) / 2
+	half := len(list) / 2
 	if half == 0 {
-		if len(b.Observations) == 0 {
-			i.setAside("", "state", err)
-			return nil
-		}
-		i.setAside(b.Observations[0].Hardware, b.Observations[0].Key, err)
-		return i.save(ctx, Batch{Sensors: b.Sensors, Announced: b.Announced})
+		i.setAside(list[0].Hardware, list[0].Key, err)
+		return nil
 	}
-	if err := i.save(ctx, Batch{Observations: b.Observations[:half]}); err != nil {
+	if err := i.save(ctx, list[:half]); err != nil {
 		return err
 	}
-	return i.save(ctx, Batch{Observations: b.Observations[half:], Sensors: b.Sensors, Announced: b.Announced})
+	return i.save(ctx, list[half:])
 }
 
 // store tries until it passes, is refused, or ctx ends; the error is then ErrRefused or
@@ -349,7 +412,9 @@ func (i *Ingest) Status() Status {
 }
 
 // Quarantine lists devices that send but were not adopted. Safe for concurrent use.
-func (i *Ingest) Quarantine() []Candidate { return i.quarantine.all(i.sink.Known) }
+func (i *Ingest) Quarantine() []Candidate {
+	return i.quarantine.all(func(h string) bool { _, ok := i.sink.Known(h); return ok })
+}
 
 // Refusals lists what was sent and not taken. Safe for concurrent use.
 func (i *Ingest) Refusals() []Refusal { return i.refusals.all() }

@@ -9,6 +9,7 @@ import (
 
 	"estate/edge/internal/decode"
 	"estate/edge/internal/ingest"
+	"estate/internal/rules"
 )
 
 // store is a Sink that keeps everything in memory and outlives the Ingest, as a database
@@ -18,11 +19,11 @@ type store struct {
 	adopted   map[string]bool
 	rows      []decode.Observation
 	ids       map[[16]byte]bool
-	sensors   map[string]ingest.SensorState
+	states    map[[2]string]rules.Saved
 	announced []decode.Message
-	open      map[string]ingest.Alarm
-	raised    []ingest.Alarm // calls, updates included
-	cleared   []ingest.Alarm
+	open      map[string]rules.Alarm
+	raised    []rules.Alarm // those of repeated calls once, updates included
+	cleared   []rules.Alarm
 	batches   int
 	broken    error         // every Observe fails with it
 	poison    string        // Observe refuses batches that hold this hardware
@@ -30,8 +31,8 @@ type store struct {
 }
 
 func newStore(adopted ...string) *store {
-	s := &store{adopted: map[string]bool{}, ids: map[[16]byte]bool{}, sensors: map[string]ingest.SensorState{},
-		open: map[string]ingest.Alarm{}, observed: make(chan struct{}, 1000)}
+	s := &store{adopted: map[string]bool{}, ids: map[[16]byte]bool{}, states: map[[2]string]rules.Saved{},
+		open: map[string]rules.Alarm{}, observed: make(chan struct{}, 1000)}
 	for _, a := range adopted {
 		s.adopted[a] = true
 	}
@@ -42,22 +43,32 @@ func (s *store) Restore(context.Context) (ingest.Snapshot, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	snap := ingest.Snapshot{Announced: s.announced}
-	for _, v := range s.sensors {
-		snap.Sensors = append(snap.Sensors, v)
+	for _, v := range s.states {
+		snap.States = append(snap.States, v)
 	}
 	for _, a := range s.open {
-		snap.Alarms = append(snap.Alarms, a)
+		snap.Open = append(snap.Open, a)
 	}
 	return snap, nil
 }
 
-func (s *store) Known(hardware string) bool {
+func (s *store) Known(hardware string) (ingest.Place, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.adopted[hardware]
+	return ingest.Place{}, s.adopted[hardware]
 }
 
-func (s *store) Observe(_ context.Context, b ingest.Batch) error {
+func (s *store) Save(_ context.Context, states []rules.Saved, announced []decode.Message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range states {
+		s.states[[2]string{v.Rule, v.Device}] = v
+	}
+	s.announced = append(s.announced, announced...)
+	return nil
+}
+
+func (s *store) Observe(_ context.Context, list []decode.Observation) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -67,40 +78,36 @@ func (s *store) Observe(_ context.Context, b ingest.Batch) error {
 	if s.broken != nil {
 		return s.broken
 	}
-	for _, o := range b.Observations {
+	for _, o := range list {
 		if s.poison != "" && o.Hardware == s.poison {
 			return errors.Join(errors.New("row refused"), ingest.ErrRefused)
 		}
 	}
 	s.batches++
-	for _, o := range b.Observations {
+	for _, o := range list {
 		if !s.ids[o.ID()] {
 			s.ids[o.ID()] = true
 			s.rows = append(s.rows, o)
 		}
 	}
-	for _, v := range b.Sensors {
-		s.sensors[v.Hardware+"|"+string(v.Kind)] = v
-	}
-	for _, m := range b.Announced {
-		s.announced = append(s.announced, m)
-	}
 	return nil
 }
 
-func (s *store) RaiseAlarm(_ context.Context, a ingest.Alarm) error {
+func (s *store) RaiseAlarm(_ context.Context, a rules.Alarm) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.raised = append(s.raised, a)
-	s.open[a.Hardware+"|"+string(a.Kind)] = a
+	if was, ok := s.open[a.Device+"|"+a.Cause]; !ok || !was.Since.Equal(a.Since) || was.Flapping != a.Flapping {
+		s.raised = append(s.raised, a)
+	}
+	s.open[a.Device+"|"+a.Cause] = a
 	return nil
 }
 
-func (s *store) ClearAlarm(_ context.Context, a ingest.Alarm) error {
+func (s *store) ClearAlarm(_ context.Context, a rules.Alarm) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cleared = append(s.cleared, a)
-	delete(s.open, a.Hardware+"|"+string(a.Kind))
+	delete(s.open, a.Device+"|"+a.Cause)
 	return nil
 }
 

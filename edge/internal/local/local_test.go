@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"estate/edge/internal/decode"
-	"estate/edge/internal/ingest"
 	"estate/edge/internal/local"
 	"estate/edge/internal/sqlitestore"
 	"estate/internal/auth"
 	"estate/internal/auth/authtest"
 	"estate/internal/media"
 	"estate/internal/problem"
+	"estate/internal/rules"
 	"estate/sync/record"
 )
 
@@ -96,44 +96,25 @@ func TestEnrolment(t *testing.T) {
 	}
 }
 
-func TestSensors(t *testing.T) {
+func TestDevices(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s, reopen := open(t)
-	want := ingest.Snapshot{
-		Sensors:   []ingest.SensorState{{Hardware: "z2m:0x1", Kind: decode.Leak, Value: true, Changed: t0, Seen: t0.Add(time.Nanosecond)}},
-		Announced: []decode.Message{{Topic: "zigbee2mqtt/bridge/devices", Payload: []byte("[]"), Retained: true, Arrival: t0}},
-		Alarms:    []ingest.Alarm{{Hardware: "z2m:0x1", Kind: decode.Leak, Since: t0.Add(time.Nanosecond), Name: "cellar", Value: decode.BoolValue(true), Flapping: true, Detail: "wet"}},
-	}
-	older := want.Sensors[0]
-	older.Value = false
-	if err := s.SaveSensors(ctx, []ingest.SensorState{older, want.Sensors[0]}, []decode.Message{{Topic: "zigbee2mqtt/bridge/devices", Payload: []byte("[1]")}, {Topic: "gone", Payload: []byte("x")}, {Topic: "gone"}}); err != nil {
+	states := []rules.Saved{{Rule: "leak", Version: 1, Device: "z2m:0x1", State: []byte("{}")}}
+	announced := []decode.Message{{Topic: "zigbee2mqtt/bridge/devices", Payload: []byte("[]"), Retained: true, Arrival: t0}}
+	older := []rules.Saved{{Rule: "leak", Version: 1, Device: "z2m:0x1", State: []byte("[]")}}
+	if err := s.SaveDevices(ctx, append(older, states...), []decode.Message{{Topic: "zigbee2mqtt/bridge/devices", Payload: []byte("[1]")}, {Topic: "gone", Payload: []byte("x")}, {Topic: "gone"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveSensors(ctx, nil, want.Announced); err != nil {
+	if err := s.SaveDevices(ctx, nil, announced); err != nil {
 		t.Fatal(err)
-	}
-	if err := s.OpenAlarm(ctx, want.Alarms[0]); err != nil {
-		t.Fatal(err)
-	}
-	got, err := reopen().Sensors(ctx)
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Fatalf("got %+v, %v\nwant %+v", got, err, want)
 	}
 	s = reopen()
-	earlier := want.Alarms[0]
-	earlier.Since = t0.Add(-time.Hour)
-	if err := s.CloseAlarm(ctx, earlier); err != nil {
-		t.Fatal(err)
+	if got, err := s.RuleStates(ctx); err != nil || !reflect.DeepEqual(got, states) {
+		t.Errorf("got %+v, %v", got, err)
 	}
-	if got, err := s.Sensors(ctx); err != nil || len(got.Alarms) != 1 {
-		t.Fatalf("closing an earlier alarm closed this one: %+v, %v", got, err)
-	}
-	if err := s.CloseAlarm(ctx, want.Alarms[0]); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.Sensors(ctx); err != nil || len(got.Alarms) != 0 {
-		t.Fatalf("the alarm stands: %+v, %v", got, err)
+	if got, err := s.Announced(ctx); err != nil || !reflect.DeepEqual(got, announced) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -27,12 +27,18 @@ type directory struct {
 	cfg Config
 
 	mu    sync.Mutex
-	known map[string]bool
+	known map[string]known
 }
 
-func newDirectory(cfg Config) *directory { return &directory{cfg: cfg, known: map[string]bool{}} }
+// known is what is remembered of hardware.
+type known struct {
+	place   ingest.Place
+	adopted bool
+}
 
-func (d *directory) adopted(hardware string) bool {
+func newDirectory(cfg Config) *directory { return &directory{cfg: cfg, known: map[string]known{}} }
+
+func (d *directory) adopted(hardware string) (ingest.Place, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before, had := d.known[hardware]
@@ -41,7 +47,7 @@ func (d *directory) adopted(hardware string) bool {
 		clear(d.known)
 	default:
 		if had {
-			return before
+			return before.place, before.adopted
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookUpWait)
@@ -50,13 +56,20 @@ func (d *directory) adopted(hardware string) bool {
 	if err != nil && !problem.HasCode(err, problem.NotFound) {
 		// What was true a moment ago is the best that is known; it is asked again.
 		d.cfg.Log.Error("look up a device", slog.String("hardware", hardware), slog.Any("error", err))
-		return before
+		return before.place, before.adopted
 	}
 	if len(d.known) >= rememberedMax {
 		clear(d.known)
 	}
-	d.known[hardware] = err == nil && device.Adopted
-	return d.known[hardware]
+	now := known{adopted: err == nil && device.Adopted}
+	if now.adopted {
+		now.place.Name = device.Name
+		if !device.Unit.IsZero() {
+			now.place.Unit = device.Unit.String()
+		}
+	}
+	d.known[hardware] = now
+	return now.place, now.adopted
 }
 
 // Register makes records of devices that send and were not adopted, so that a manager can

@@ -20,6 +20,7 @@ import (
 	"estate/edge/internal/ingest"
 	"estate/internal/desk"
 	"estate/internal/problem"
+	"estate/internal/rules"
 	"estate/sync/record"
 )
 
@@ -45,16 +46,16 @@ type Desk interface {
 	StoreReadings(ctx context.Context, building record.ID, batch []desk.ReadingInput) error
 	RaiseAlarm(ctx context.Context, building record.ID, in desk.AlarmInput) (desk.Alarm, desk.Ticket, error)
 	ClearAlarm(ctx context.Context, building record.ID, in desk.AlarmEnd) (desk.Alarm, error)
+	OpenAlarms(ctx context.Context, building record.ID) ([]desk.Alarm, error)
 }
 
 var _ Desk = (*desk.Desk)(nil)
 
 // Local is what a sink needs of the box's own tables.
 type Local interface {
-	Sensors(ctx context.Context) (ingest.Snapshot, error)
-	SaveSensors(ctx context.Context, states []ingest.SensorState, announced []decode.Message) error
-	OpenAlarm(ctx context.Context, a ingest.Alarm) error
-	CloseAlarm(ctx context.Context, a ingest.Alarm) error
+	RuleStates(ctx context.Context) ([]rules.Saved, error)
+	Announced(ctx context.Context) ([]decode.Message, error)
+	SaveDevices(ctx context.Context, states []rules.Saved, announced []decode.Message) error
 }
 
 // Config is what a Sink is made of; all of it is needed.
@@ -85,31 +86,41 @@ func New(cfg Config) *Sink {
 	return &Sink{cfg: cfg, devices: newDirectory(cfg), paces: map[paceKey]*pace{}, battery: map[string]float64{}, online: map[string]string{}}
 }
 
-// Restore implements ingest.Sink. Alarms that were open when the box stopped are raised
-// again: what was raised already stays as it is, and what was noted in the moment of the
-// stop is made good.
-func (s *Sink) Restore(ctx context.Context) (ingest.Snapshot, error) {
-	saved, err := s.cfg.Local.Sensors(ctx)
+// Restore implements ingest.Sink.
+func (s *Sink) Restore(ctx context.Context) (out ingest.Snapshot, err error) {
+	if out.States, err = s.cfg.Local.RuleStates(ctx); err != nil {
+		return out, err
+	}
+	if out.Announced, err = s.cfg.Local.Announced(ctx); err != nil {
+		return out, err
+	}
+	open, err := s.cfg.Desk.OpenAlarms(ctx, s.cfg.Building)
 	if err != nil {
-		return saved, err
+		return out, fmt.Errorf("list open alarms: %w", err)
 	}
-	for _, a := range saved.Alarms {
-		_, _, err := s.cfg.Desk.RaiseAlarm(ctx, s.cfg.Building, alarmInput(a))
-		if err := refusal(err); err != nil && !errors.Is(err, ingest.ErrRefused) {
-			return ingest.Snapshot{}, fmt.Errorf("raise again what was open: %w", err)
+	for _, a := range open {
+		one := rules.Alarm{Device: a.Hardware, Cause: a.Cause}
+		if a.RaisedAt != nil {
+			one.Since = *a.RaisedAt
 		}
+		out.Open = append(out.Open, one)
 	}
-	return saved, nil
+	return out, nil
 }
 
 // Known implements ingest.Sink.
-func (s *Sink) Known(hardware string) bool { return s.devices.adopted(hardware) }
+func (s *Sink) Known(hardware string) (ingest.Place, bool) { return s.devices.adopted(hardware) }
+
+// Save implements ingest.Sink.
+func (s *Sink) Save(ctx context.Context, states []rules.Saved, announced []decode.Message) error {
+	return s.cfg.Local.SaveDevices(ctx, states, announced)
+}
 
 // Observe implements ingest.Sink.
-func (s *Sink) Observe(ctx context.Context, batch ingest.Batch) error {
+func (s *Sink) Observe(ctx context.Context, observations []decode.Observation) error {
 	var readings []desk.ReadingInput
 	var kept []decode.Observation
-	for _, o := range batch.Observations {
+	for _, o := range observations {
 		if r, ok := reading(o); ok && s.due(o) {
 			s.kept(o)
 			readings, kept = append(readings, r), append(kept, o)
@@ -121,12 +132,12 @@ func (s *Sink) Observe(ctx context.Context, batch ingest.Batch) error {
 			return fmt.Errorf("store %d readings: %w", len(readings), err)
 		}
 	}
-	for _, o := range batch.Observations {
+	for _, o := range observations {
 		if err := s.report(ctx, o); err != nil {
 			return err
 		}
 	}
-	return s.cfg.Local.SaveSensors(ctx, batch.Sensors, batch.Announced)
+	return nil
 }
 
 // reading turns an observation into a reading; ok is false for what is none.
@@ -180,39 +191,29 @@ func (s *Sink) report(ctx context.Context, o decode.Observation) error {
 	return nil
 }
 
-// RaiseAlarm implements ingest.Sink. It is noted before it is raised, so that a stop in
-// between is made good by Restore.
-func (s *Sink) RaiseAlarm(ctx context.Context, a ingest.Alarm) error {
-	if err := s.cfg.Local.OpenAlarm(ctx, a); err != nil {
-		return err
-	}
-	_, ticket, err := s.cfg.Desk.RaiseAlarm(ctx, s.cfg.Building, alarmInput(a))
+// RaiseAlarm implements ingest.Sink.
+func (s *Sink) RaiseAlarm(ctx context.Context, a rules.Alarm) error {
+	in := desk.AlarmInput{Hardware: a.Device, Cause: a.Cause, Onset: a.Since, Detail: a.Detail, Flapping: a.Flapping, Title: a.Title,
+		Priority: priorities[a.Severity], Category: a.Category, Quiet: !a.Ticket, Storm: a.Storm}
+	_, ticket, err := s.cfg.Desk.RaiseAlarm(ctx, s.cfg.Building, in)
 	if err := refusal(err); err != nil {
-		if errors.Is(err, ingest.ErrRefused) {
-			err = errors.Join(err, s.cfg.Local.CloseAlarm(ctx, a))
-		}
 		return fmt.Errorf("raise alarm: %w", err)
 	}
-	s.cfg.Log.WarnContext(ctx, "alarm", slog.String("hardware", a.Hardware), slog.String("cause", string(a.Kind)),
+	s.cfg.Log.WarnContext(ctx, "alarm", slog.String("hardware", a.Device), slog.String("cause", a.Cause),
 		slog.Bool("flapping", a.Flapping), slog.String("ticket", ticket.ID.String()))
 	return nil
 }
 
-// ClearAlarm implements ingest.Sink.
-func (s *Sink) ClearAlarm(ctx context.Context, a ingest.Alarm) error {
-	end := desk.AlarmEnd{Hardware: a.Hardware, Cause: string(a.Kind), Onset: a.Since, At: a.Cleared, Detail: a.Detail}
-	_, err := s.cfg.Desk.ClearAlarm(ctx, s.cfg.Building, end)
-	if err := refusal(err); err != nil && !errors.Is(err, ingest.ErrRefused) {
-		return fmt.Errorf("clear alarm: %w", err)
-	}
-	if closing := s.cfg.Local.CloseAlarm(ctx, a); closing != nil {
-		return closing
-	}
-	return refusal(err)
-}
+// priorities are those of the tickets of alarms.
+var priorities = map[rules.Severity]string{rules.Emergency: "urgent", rules.Urgent: "high", rules.Normal: "normal", rules.Low: "low"}
 
-func alarmInput(a ingest.Alarm) desk.AlarmInput {
-	return desk.AlarmInput{Hardware: a.Hardware, Cause: string(a.Kind), Onset: a.Since, Value: a.Value.String(), Detail: a.Detail, Flapping: a.Flapping}
+// ClearAlarm implements ingest.Sink.
+func (s *Sink) ClearAlarm(ctx context.Context, a rules.Alarm) error {
+	end := desk.AlarmEnd{Hardware: a.Device, Cause: a.Cause, Onset: a.Since, At: a.Cleared, Detail: a.Detail}
+	if _, err := s.cfg.Desk.ClearAlarm(ctx, s.cfg.Building, end); err != nil {
+		return fmt.Errorf("clear alarm: %w", refusal(err))
+	}
+	return nil
 }
 
 // refusal marks what trying again cannot cure.

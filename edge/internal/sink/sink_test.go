@@ -17,6 +17,7 @@ import (
 	"estate/edge/internal/sink"
 	"estate/edge/internal/sqlitestore"
 	"estate/internal/desk"
+	"estate/internal/rules"
 	"estate/schema"
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -110,8 +111,9 @@ func seen(kind decode.Kind, v decode.Value, after time.Duration) decode.Observat
 	return decode.Observation{Hardware: hardware, Key: string(kind), Kind: kind, Value: v, ArrivalTime: t0.Add(after)}
 }
 
-func alarm() ingest.Alarm {
-	return ingest.Alarm{Hardware: hardware, Kind: decode.Leak, Since: t0, Value: decode.BoolValue(true), Detail: "reported by the sensor"}
+func alarm() rules.Alarm {
+	return rules.Alarm{Rule: "leak", Version: 1, Title: "Water leak", Cause: "leak", Severity: rules.Emergency, Category: "plumbing", Ticket: true,
+		Device: hardware, Since: t0, Detail: "leak is true"}
 }
 
 func TestPace(t *testing.T) {
@@ -141,7 +143,7 @@ func TestPace(t *testing.T) {
 			h.adopt()
 			s := h.sink(h.Desk)
 			for _, o := range test.in {
-				if err := s.Observe(t.Context(), ingest.Batch{Observations: []decode.Observation{o}}); err != nil {
+				if err := s.Observe(t.Context(), []decode.Observation{o}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -149,7 +151,7 @@ func TestPace(t *testing.T) {
 				t.Errorf("%d readings one by one, want %d", got, test.want)
 			}
 			// The same in one batch, and delivered again after a restart.
-			if err := h.sink(h.Desk).Observe(t.Context(), ingest.Batch{Observations: test.in}); err != nil {
+			if err := h.sink(h.Desk).Observe(t.Context(), test.in); err != nil {
 				t.Fatal(err)
 			}
 			if got := h.readings(); got != test.want {
@@ -164,19 +166,19 @@ func TestAdoptionCountsAtOnce(t *testing.T) {
 	h := build(t)
 	s := h.sink(h.Desk)
 	for range 2 { // the second answer comes from memory
-		if s.Known(hardware) {
+		if _, ok := s.Known(hardware); ok {
 			t.Fatal("known though nobody adopted it")
 		}
 	}
 	h.adopt()
-	if !s.Known(hardware) {
+	if place, ok := s.Known(hardware); !ok || place.Name != "Cellar" {
 		t.Fatal("adopted and not known")
 	}
 	no := false
 	if _, err := h.UpdateDevice(t.Context(), h.manager, h.building, desk.DeviceID(h.building, hardware), desk.DeviceChange{Adopted: &no}); err != nil {
 		t.Fatal(err)
 	}
-	if s.Known(hardware) {
+	if _, ok := s.Known(hardware); ok {
 		t.Error("still known after it was let go")
 	}
 }
@@ -216,12 +218,14 @@ func TestAlarms(t *testing.T) {
 		t.Fatalf("a failure must be tried again: %v", err)
 	}
 	s := h.sink(h.Desk)
-	saved, err := s.Restore(ctx)
-	if err != nil || len(saved.Alarms) != 1 {
+	if saved, err := s.Restore(ctx); err != nil || len(saved.Open) != 0 {
 		t.Fatalf("%+v, %v", saved, err)
 	}
-	if alarms, tickets := h.counts(); alarms != 1 || tickets != 1 {
-		t.Fatalf("after the restart %d alarms, %d tickets", alarms, tickets)
+	if err := s.RaiseAlarm(ctx, alarm()); err != nil {
+		t.Fatal(err)
+	}
+	if saved, err := s.Restore(ctx); err != nil || len(saved.Open) != 1 || !saved.Open[0].Since.Equal(t0) || saved.Open[0].Device != hardware {
+		t.Fatalf("%+v, %v", saved, err)
 	}
 	flapping := alarm()
 	flapping.Flapping = true
@@ -243,16 +247,41 @@ func TestAlarms(t *testing.T) {
 	if open, err := h.OpenAlarms(ctx, h.building); err != nil || len(open) != 0 {
 		t.Errorf("open: %+v, %v", open, err)
 	}
-	if saved, err := h.sink(h.Desk).Restore(ctx); err != nil || len(saved.Alarms) != 0 {
+	if saved, err := h.sink(h.Desk).Restore(ctx); err != nil || len(saved.Open) != 0 {
 		t.Errorf("saved: %+v, %v", saved, err)
 	}
 	stranger := alarm()
-	stranger.Hardware = "z2m:0x2"
+	stranger.Device = "z2m:0x2"
 	if err := s.RaiseAlarm(ctx, stranger); !errors.Is(err, ingest.ErrRefused) {
 		t.Errorf("a device that nobody adopted: %v", err)
 	}
-	if saved, err := h.sink(h.Desk).Restore(ctx); err != nil || len(saved.Alarms) != 0 {
+	if saved, err := h.sink(h.Desk).Restore(ctx); err != nil || len(saved.Open) != 0 {
 		t.Errorf("what was refused is kept: %+v, %v", saved, err)
+	}
+}
+
+// A quiet alarm opens no ticket, and the alarms of a storm share one.
+func TestTicketsOfAlarms(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	h := build(t)
+	h.adopt()
+	s := h.sink(h.Desk)
+	for i, storm := range []time.Time{{}, t0, t0} {
+		a := alarm()
+		a.Cause, a.Ticket, a.Storm = fmt.Sprint("cause ", i/2), i > 0, storm
+		a.Since = t0.Add(time.Duration(i) * time.Minute)
+		if err := s.RaiseAlarm(ctx, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := alarm()
+	a.Cause, a.Storm, a.Since = "cause 1", t0, t0.Add(time.Hour)
+	if err := s.RaiseAlarm(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	if alarms, tickets := h.counts(); alarms != 4 || tickets != 2 {
+		t.Errorf("%d alarms, %d tickets, want 4 and 2", alarms, tickets)
 	}
 }
 
