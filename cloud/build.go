@@ -29,7 +29,7 @@ func (c *Cloud) build(ctx context.Context) error {
 	table := schema.Default()
 	c.node = &replica.Node{Key: k.node, Tier: record.TierCloud, Rules: table, Store: c.store, Boot: c.store.Boot, Random: rand.Reader,
 		Now: func() int64 { return c.cfg.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted, Servers: c.servers}
-	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
+	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Readings: c.readings, Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
 	if c.words, err = auth.NewPasswords(auth.HashesAtOnceDefault, rand.Reader); err != nil {
 		return fmt.Errorf("passwords: %w", err)
 	}
@@ -82,6 +82,7 @@ func (c *Cloud) syncRoutes() http.Handler {
 	m.Handle(synclink.PathSocket, c.links.Socket())
 	m.Handle(synclink.PathExchange, c.links.Exchange())
 	m.HandleFunc("POST "+httpapi.PathEdgeState, c.serveState)
+	m.HandleFunc("POST "+pathNodeReadings, c.serveReadings)
 	m.Handle(pathNodeMedia, c.uploads)
 	m.HandleFunc("GET "+pathNodeBlobs+"{hash}", c.serveBlob)
 	return m

@@ -16,6 +16,7 @@ import (
 	"estate/cloud/internal/fleet"
 	"estate/cloud/internal/people"
 	"estate/cloud/internal/pgstore"
+	"estate/cloud/internal/readings"
 	"estate/internal/auth"
 	"estate/internal/desk"
 	"estate/internal/httpapi"
@@ -46,25 +47,27 @@ const (
 
 // Cloud is one process of the cloud.
 type Cloud struct {
-	cfg     Config
-	store   *pgstore.Store
-	people  *people.Store
-	fleet   *fleet.Store
-	node    *replica.Node
-	desk    *desk.Desk
-	auth    *auth.Service
-	words   *auth.Passwords
-	gate    *fleet.Gate
-	links   *synclink.Server
-	lines   *lines
-	changed watch.Set // who waits for a building's edges to change
-	reports *auth.Limiter
-	outage  auth.Outage // of what edges ask for beside the link
-	blobs   media.BlobStore
-	uploads *media.Uploads
-	jobs    *projector
-	api     *httpapi.API
-	metrics *prometheus.Registry
+	cfg      Config
+	store    *pgstore.Store
+	people   *people.Store
+	fleet    *fleet.Store
+	node     *replica.Node
+	desk     *desk.Desk
+	auth     *auth.Service
+	words    *auth.Passwords
+	gate     *fleet.Gate
+	links    *synclink.Server
+	lines    *lines
+	changed  watch.Set // who waits for a building's edges to change
+	reports  *auth.Limiter
+	batches  *auth.Limiter
+	readings *readings.Store
+	outage   auth.Outage // of what edges ask for beside the link
+	blobs    media.BlobStore
+	uploads  *media.Uploads
+	jobs     *projector
+	api      *httpapi.API
+	metrics  *prometheus.Registry
 }
 
 // New connects to the database, migrates it, and builds the process without serving yet.
@@ -98,7 +101,7 @@ func connect(ctx context.Context, cfg Config) (*Cloud, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	c := &Cloud{cfg: cfg, store: store, people: people.New(store.Pool(), cfg.Now), fleet: fleet.New(store.Pool(), cfg.Now), metrics: prometheus.NewRegistry()}
+	c := &Cloud{cfg: cfg, store: store, people: people.New(store.Pool(), cfg.Now), readings: readings.New(store.Pool()), fleet: fleet.New(store.Pool(), cfg.Now), metrics: prometheus.NewRegistry()}
 	if err := c.build(ctx); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}

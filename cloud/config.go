@@ -34,6 +34,8 @@ type Config struct {
 	AllowedOrigins []string `env:"ALLOWED_ORIGINS" json:"allowed_origins"`
 	// DatabaseConnectionsMax bounds the pool of this process.
 	DatabaseConnectionsMax int32 `env:"DATABASE_CONNECTIONS_MAX" json:"database_connections_max"`
+	// ReadingsDays is how long what devices measured is kept here.
+	ReadingsDays int `env:"READINGS_DAYS" json:"readings_days"`
 	// ShutdownMax is how long open requests may take to end.
 	ShutdownMax time.Duration `env:"SHUTDOWN_MAX" json:"-"`
 	// LogLevel is debug, info, warn or error.
@@ -51,6 +53,8 @@ const (
 	defaultListen      = "127.0.0.1:8080"
 	defaultConnections = 16
 	defaultShutdown    = 10 * time.Second
+	// defaultReadingsDays shows three winters beside each other.
+	defaultReadingsDays = 3 * 366
 )
 
 // WithDefaults fills what was left out.
@@ -60,6 +64,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.DatabaseConnectionsMax == 0 {
 		c.DatabaseConnectionsMax = defaultConnections
+	}
+	if c.ReadingsDays == 0 {
+		c.ReadingsDays = defaultReadingsDays
 	}
 	if c.ShutdownMax == 0 {
 		c.ShutdownMax = defaultShutdown
@@ -94,6 +101,9 @@ func (c Config) Validate() error {
 	}
 	if c.DatabaseConnectionsMax < 4 {
 		errs = append(errs, errors.New("database_connections_max must be at least 4: one listens, others write and read"))
+	}
+	if c.ReadingsDays < 1 {
+		errs = append(errs, errors.New("readings_days must be at least 1"))
 	}
 	return errors.Join(errs...)
 }

@@ -13,8 +13,10 @@ import (
 	"estate/internal/auth"
 	"estate/internal/httpapi"
 	"estate/internal/problem"
+	"estate/internal/reading"
 	"estate/internal/synclink"
 	"estate/sync/record"
+	"estate/sync/replica"
 	"estate/sync/watch"
 )
 
@@ -22,6 +24,10 @@ const (
 	// reportEvery and reportBurst limit one edge's reports: it sends at most one a second.
 	reportEvery = 500 * time.Millisecond
 	reportBurst = 20
+	// batchEvery and batchBurst limit one edge's batches of readings: some 200,000 rollups to
+	// catch up with at once.
+	batchEvery = 250 * time.Millisecond
+	batchBurst = 100
 	// reportWait is what a slow line may take to send one.
 	reportWait = 10 * time.Second
 	// reportLife is how long a report of an edge that has no WebSocket counts as being in
@@ -175,49 +181,77 @@ func (c *Cloud) followFleet(ctx context.Context) {
 
 // serveState takes an edge's report of itself.
 func (c *Cloud) serveState(w http.ResponseWriter, r *http.Request) {
-	if err := c.takeReport(w, r); err != nil {
+	c.serveNode(w, r, c.reports, httpapi.EdgeReportBytesMax, func(body *json.Decoder, peer replica.Peer, _ record.ID) error {
+		var report httpapi.EdgeReport
+		if err := decodeOne(body, &report); err != nil {
+			return err
+		}
+		if err := report.Validate(); err != nil {
+			return err
+		}
+		text, err := json.Marshal(report)
+		if err != nil {
+			return fmt.Errorf("encode report: %w", err)
+		}
+		return c.fleet.Report(r.Context(), peer.Node, report.Replica, text)
+	})
+}
+
+// pathNodeReadings takes a box's rollups, and its readings around alarms.
+const pathNodeReadings = "/sync/readings"
+
+// serveReadings takes what an edge's devices measured.
+func (c *Cloud) serveReadings(w http.ResponseWriter, r *http.Request) {
+	c.serveNode(w, r, c.batches, reading.BatchBytesMax, func(body *json.Decoder, _ replica.Peer, building record.ID) error {
+		var batch reading.Batch
+		if err := decodeOne(body, &batch); err != nil {
+			return err
+		}
+		return c.readings.Add(r.Context(), building, batch)
+	})
+}
+
+// serveNode answers an edge that sends JSON: who it is, how often it may, how much.
+func (c *Cloud) serveNode(w http.ResponseWriter, r *http.Request, limit *auth.Limiter, bytesMax int64, take func(*json.Decoder, replica.Peer, record.ID) error) {
+	err := func() error {
+		peer, building, err := c.gate.Authenticate(r)
+		if err != nil {
+			return err
+		}
+		if wait, ok := limit.Take(peer.Node.String()); !ok {
+			return problem.Wrap(problem.RateLimited, &auth.RetryAfter{Wait: wait}, "")
+		}
+		if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(reportWait)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return fmt.Errorf("set read deadline: %w", err)
+		}
+		body := json.NewDecoder(http.MaxBytesReader(w, r.Body, bytesMax))
+		body.DisallowUnknownFields()
+		return take(body, peer, building)
+	}()
+	if err != nil {
 		c.outage.Refuse(w, r, err, c.cfg.Log)
 		return
 	}
 	c.outage.Over(r.Context(), c.cfg.Log)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = io.WriteString(w, "{}\n") // an edge that has gone reports again
+	_, _ = io.WriteString(w, "{}\n") // an edge that has gone sends it again
 }
 
-func (c *Cloud) takeReport(w http.ResponseWriter, r *http.Request) error {
-	peer, _, err := c.gate.Authenticate(r)
-	if err != nil {
-		return err
-	}
-	if wait, ok := c.reports.Take(peer.Node.String()); !ok {
-		return problem.Wrap(problem.RateLimited, &auth.RetryAfter{Wait: wait}, "")
-	}
-	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(reportWait)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("set read deadline: %w", err)
-	}
-	var report httpapi.EdgeReport
-	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, httpapi.EdgeReportBytesMax))
-	dec.DisallowUnknownFields()
-	err = dec.Decode(&report)
+// decodeOne reads a body that is one JSON value.
+func decodeOne(body *json.Decoder, into any) error {
+	err := body.Decode(into)
 	if err == nil {
-		if _, more := dec.Token(); !errors.Is(more, io.EOF) {
+		if _, more := body.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("more than one value")
 		}
 	}
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return problem.New(problem.TooLarge, "limit %d bytes", httpapi.EdgeReportBytesMax)
+		return problem.New(problem.TooLarge, "limit %d bytes", large.Limit)
 	case err != nil:
 		return problem.New(problem.InvalidInput, "the body is not the JSON that this address takes")
 	}
-	if err := report.Validate(); err != nil {
-		return err
-	}
-	text, err := json.Marshal(report)
-	if err != nil {
-		return fmt.Errorf("encode report: %w", err)
-	}
-	return c.fleet.Report(r.Context(), peer.Node, report.Replica, text)
+	return nil
 }

@@ -70,7 +70,7 @@ func (c *Cloud) serveMetrics(ctx context.Context) {
 	}
 }
 
-// sweep removes sign-ins that have ended.
+// sweep removes sign-ins that have ended, and readings that are older than anyone looks.
 func (c *Cloud) sweep(ctx context.Context) {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
@@ -82,6 +82,9 @@ func (c *Cloud) sweep(ctx context.Context) {
 		}
 		if _, err := c.people.DeleteExpired(ctx, c.cfg.Now()); err != nil && ctx.Err() == nil {
 			c.cfg.Log.WarnContext(ctx, "expired sign-ins stay", "error", err)
+		}
+		if _, err := c.readings.DeleteBefore(ctx, c.cfg.Now().AddDate(0, 0, -c.cfg.ReadingsDays)); err != nil && ctx.Err() == nil {
+			c.cfg.Log.WarnContext(ctx, "old readings stay", "error", err)
 		}
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"estate/edge/internal/cloudlink"
 	"estate/edge/internal/local"
 	"estate/edge/internal/sqlitestore"
 	"estate/internal/auth"
@@ -32,17 +34,18 @@ const (
 
 // building is everything that an enrolled box does.
 type building struct {
-	edge    *Edge
-	id      record.ID
-	table   *schema.Table
-	node    *replica.Node
-	desk    *desk.Desk
-	auth    *auth.Service
-	metrics *prometheus.Registry
-	api     *httpapi.API
-	link    *link
-	files   *files
-	devices *devices
+	edge     *Edge
+	id       record.ID
+	table    *schema.Table
+	node     *replica.Node
+	desk     *desk.Desk
+	auth     *auth.Service
+	metrics  *prometheus.Registry
+	api      *httpapi.API
+	link     *link
+	files    *files
+	devices  *devices
+	readings *readings
 }
 
 func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
@@ -63,7 +66,9 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 			}
 			return replica.Server{}, nil
 		}}
-	b.desk = desk.New(desk.Config{Node: b.node, Table: b.table, Query: sqlitestore.NewQueries(e.store, schema.Kinds()), Now: e.now, Random: rand.Reader, Log: e.log})
+	b.readings = &readings{building: b, store: e.readings}
+	b.desk = desk.New(desk.Config{Node: b.node, Table: b.table, Query: sqlitestore.NewQueries(e.store, schema.Kinds()), Readings: b.readings,
+		Now: e.now, Random: rand.Reader, Log: e.log})
 	var err error
 	if b.auth, err = b.newAuth(enrolment); err != nil {
 		return nil, err
@@ -71,6 +76,7 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 	if b.link, err = newLink(b, enrolment); err != nil {
 		return nil, err
 	}
+	b.readings.client = &http.Client{Transport: &cloudlink.Transport{Sessions: b.link.sessions, Base: b.link.transport}}
 	if b.files, err = newFiles(b, enrolment); err != nil {
 		return nil, err
 	}
@@ -132,6 +138,7 @@ func (b *building) run(ctx context.Context) error {
 	group.Go(func() error { return ended(running, b.link.run(running)) })
 	group.Go(func() error { return ended(running, b.files.run(running)) })
 	group.Go(func() error { return ended(running, b.devices.run(running)) })
+	group.Go(func() error { return b.readings.run(running) })
 	group.Go(func() error { return b.sweep(running) })
 	group.Go(func() error {
 		if err := obs.ServeMetrics(running, b.edge.cfg.MetricsListen, b.metrics); err != nil {

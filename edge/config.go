@@ -31,6 +31,10 @@ const (
 	// defaultMemory lets pages of a backlog and a dozen requests live at once. With some 30 MB
 	// of code and the database's caches, a box takes less than 100 MB.
 	defaultMemory = 48 << 20
+	// defaultReadings holds what 200 sensors say every half minute for three months, and their
+	// hours for decades.
+	defaultReadings = 2 << 30
+	readingsMin     = 16 << 20
 	// memoryMin is what the program takes at rest: below, it would do nothing but collect.
 	memoryMin = 24 << 20
 )
@@ -57,6 +61,9 @@ type Config struct {
 	// MediaBytesPerSecond bounds what photos take of the line to the cloud, both ways
 	// together; 0 is no bound. Text never waits for it.
 	MediaBytesPerSecond int `env:"MEDIA_BYTES_PER_SECOND" json:"media_bytes_per_second"`
+	// ReadingsBytesMax is how large the file of what devices measured may grow: the oldest
+	// goes first, what was measured around alarms stays.
+	ReadingsBytesMax int64 `env:"READINGS_BYTES_MAX" json:"readings_bytes_max"`
 	// MemoryBytes is a soft bound for the program's own memory, without the database's caches
 	// and its code: the collector works more where it comes near.
 	MemoryBytes int64 `env:"MEMORY_BYTES" json:"memory_bytes"`
@@ -92,6 +99,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.MQTTListen == "" {
 		c.MQTTListen = defaultMQTTListen
+	}
+	if c.ReadingsBytesMax == 0 {
+		c.ReadingsBytesMax = defaultReadings
 	}
 	if c.MemoryBytes == 0 {
 		c.MemoryBytes = defaultMemory
@@ -129,6 +139,9 @@ func (c Config) Validate() error {
 	}
 	if c.MediaBytesPerSecond != 0 && c.MediaBytesPerSecond < rateMin {
 		say("media_bytes_per_second must be 0 (no bound) or at least %d", rateMin)
+	}
+	if c.ReadingsBytesMax < readingsMin {
+		say("readings_bytes_max must be at least %d", readingsMin)
 	}
 	if c.MemoryBytes < memoryMin {
 		say("memory_bytes must be at least %d", memoryMin)

@@ -106,7 +106,7 @@ func (d *devices) run(ctx context.Context) error {
 	}
 	moved, stop := d.building.edge.store.Watch(d.building.id)
 	defer stop()
-	s := sink.New(sink.Config{Building: d.building.id, Desk: d.building.desk, Local: d.building.edge.local, Moved: moved, Log: d.log})
+	s := sink.New(sink.Config{Building: d.building.id, Desk: d.building.desk, Local: d.building.edge.local, Readings: d.building.edge.readings, Moved: moved, Log: d.log})
 	bases, err := d.bases(ctx)
 	if err != nil {
 		return err

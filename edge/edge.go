@@ -18,6 +18,7 @@ import (
 
 	"estate/edge/internal/local"
 	"estate/edge/internal/sqlitestore"
+	"estate/edge/internal/telemetry"
 	"estate/internal/auth"
 	"estate/internal/httpapi"
 	"estate/internal/obs"
@@ -34,6 +35,7 @@ const (
 // The files of the data folder.
 const (
 	fileStore     = "edge.db"
+	fileReadings  = "readings.db"
 	fileKey       = "node.key"
 	fileAdmin     = "admin.sock"
 	folderBroker  = "mqtt"
@@ -52,10 +54,12 @@ type Edge struct {
 	now   func() time.Time
 	store *sqlitestore.Store
 	local *local.Store
-	key   auth.NodeKey
-	boot  record.ID
-	http  net.Listener
-	admin net.Listener
+	// readings is the file of what devices measure.
+	readings *telemetry.Store
+	key      auth.NodeKey
+	boot     record.ID
+	http     net.Listener
+	admin    net.Listener
 
 	handler  atomic.Pointer[http.Handler]
 	enrolled chan struct{} // closed by the enrolment
@@ -89,6 +93,9 @@ func (e *Edge) open(ctx context.Context) error {
 		return err
 	}
 	e.store, e.local = store, local.New(store)
+	if e.readings, err = telemetry.Open(ctx, e.path(fileReadings), telemetry.Options{BudgetBytes: e.cfg.ReadingsBytesMax, Log: e.log}); err != nil {
+		return err
+	}
 	if e.key, err = auth.LoadNodeKey(e.path(fileKey), rand.Reader); err != nil {
 		return err
 	}
@@ -131,6 +138,9 @@ func (e *Edge) Close() error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if e.readings != nil {
+		errs = append(errs, e.readings.Close())
 	}
 	if e.store != nil {
 		errs = append(errs, e.store.Close())

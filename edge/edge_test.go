@@ -176,16 +176,18 @@ func TestLeakOffline(t *testing.T) {
 	}
 	check(b)
 	eventually(t, "battery and readings", func() bool {
-		var readings list[desk.Reading]
-		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/readings", building, d.ID), nil, &readings)
+		var series list[desk.Series]
+		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/series", building, d.ID), nil, &series)
 		got := b.devices(building)[0]
-		quantities := []string{}
-		for _, r := range readings.Items {
-			quantities = append(quantities, r.Quantity)
+		measured := []string{}
+		for _, s := range series.Items {
+			measured = append(measured, s.Key)
 		}
-		slices.Sort(quantities)
-		// One each, though three came: two within five minutes add nothing.
-		return got.Battery != nil && *got.Battery == 90 && slices.Equal(quantities, []string{"leak", "temperature"})
+		slices.Sort(measured)
+		var points desk.ReadingPoints
+		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/readings?key=temperature&unit_of_measure=%%C2%%B0C", building, d.ID), nil, &points)
+		return got.Battery != nil && *got.Battery == 90 && slices.Equal(measured, []string{"battery", "temperature", "water_leak"}) &&
+			len(points.Points) == 3 && points.Points[0].Last == 12.5
 	})
 
 	b = b.restart()

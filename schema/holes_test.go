@@ -73,7 +73,7 @@ func TestHoles(t *testing.T) {
 		{"signs with nothing", schema.Tenant, "message", "person", no, none, mine, wire.CodeRecordForbidden},
 		{"gives up a value before it arrives", schema.Tenant, "ticket", "title", no, none, none, wire.CodeFieldForbidden},
 		{"a manager makes an admin", schema.Manager, "membership", "role", one(record.Text("admin")), none, none, wire.CodeFieldForbidden},
-		{"a program's role is no person's", schema.Automation, "reading", "quantity", one(record.Text("W")), none, none, wire.CodeRecordForbidden},
+		{"a program's role is no person's", schema.Automation, "device", "model", one(record.Text("W")), none, none, wire.CodeRecordForbidden},
 		{"no role", "", "ticket", "status", one(record.Text("new")), none, none, wire.CodeFieldForbidden},
 		{"a field of a later release", schema.Manager, "ticket", "no_such", one(me), mine, none, wire.CodeFieldUnknown},
 		{"a kind of a later release", schema.Manager, "no_such", "title", one(me), mine, none, wire.CodeKindUnknown},

@@ -71,7 +71,7 @@ func deleted(writers []Role) Field {
 // Kinds is the table of kinds of this release, in the order in which screens list them.
 func Kinds() []Kind {
 	return []Kind{buildingKind(), unitKind(), membershipKind(), credentialKind(), nodeKind(), ticketKind(),
-		messageKind(), noteKind(), mediaKind(), deviceKind(), readingKind(), alarmKind(), settingKind(), auditKind()}
+		messageKind(), noteKind(), mediaKind(), deviceKind(), alarmKind(), settingKind(), auditKind()}
 }
 
 func buildingKind() Kind {
@@ -193,17 +193,6 @@ func deviceKind() Kind {
 		{Name: "availability", Type: Enum, Values: []string{"online", "offline"}, Policy: latest, Writers: programs},
 		{Name: "battery", Type: Float, Policy: latest, Writers: programs},
 		deleted(managers),
-	}}
-}
-
-func readingKind() Kind {
-	return Kind{Name: "reading", Doc: "one value of a device", Readers: readers(Nothing), EdgeWrites: true, Immutable: true, Fields: []Field{
-		{Name: "device", Type: ID, Policy: latest, Creators: programs, Indexed: true},
-		{Name: "quantity", Type: Text, Max: 64, Policy: latest, Creators: programs},
-		{Name: "value", Type: Float, Policy: latest, Creators: programs},
-		{Name: "unit_of_measure", Type: Text, Max: codeMax, Policy: latest, Creators: programs},
-		{Name: "event_time", Type: Time, Policy: latest, Creators: programs},
-		{Name: "arrival_time", Type: Time, Policy: latest, Creators: programs},
 	}}
 }
 

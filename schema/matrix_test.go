@@ -143,8 +143,6 @@ media       tenant      r   -     -         -        r        r       -
 media       staff       r   r     -         -        r        r       r
 device      tenant      -   -     -         -        -        -       -
 device      staff       r   r     -         -        r        r       r
-reading     tenant      -   -     -         -        -        -       -
-reading     staff       r   r     -         -        r        r       r
 alarm       tenant      r   -     -         -        -        -       -
 alarm       staff       r   r     -         -        r        r       r
 setting     tenant      -   -     -         -        -        -       -
@@ -192,7 +190,6 @@ media       tenant      +   I      R     B         A        +        +       R
 media       staff       +   I      +     B         A        +        +       +
 device      tenant      F   F      F     B         A        F        F       F
 device      staff       +   +      +     B         A        +        +       +
-reading     everyone    F   F      F     B         A        F        F       F
 alarm       tenant      F   F      F     B         A        F        F       F
 alarm       staff       +   +      +     B         A        +        +       +
 setting     tenant      F   F      F     B         A        F        F       F
@@ -209,7 +206,7 @@ var probes = map[string]struct {
 	"building": {"name", record.Text("Oak")}, "unit": {"name", record.Text("3B")}, "membership": {"active", record.Bool(true)},
 	"credential": {"disabled", record.Bool(true)}, "node": {"name", record.Text("phone")}, "ticket": {"status", record.Text("new")},
 	"message": {"text", record.Text("hello")}, "note": {"text", record.Text("hm")}, "media": {"name", record.Text("leak.jpg")},
-	"device": {"name", record.Text("meter")}, "reading": {"quantity", record.Text("°C")}, "alarm": {"state", record.Text("acknowledged")},
+	"device": {"name", record.Text("meter")}, "alarm": {"state", record.Text("acknowledged")},
 	"setting": {"value", record.Text("on")}, "audit_event": {"action", record.Text("x")},
 }
 

@@ -95,7 +95,7 @@ func TestValidateLimits(t *testing.T) {
 		{"media", "size", record.Int(math.MaxInt64), true},
 		{"media", "digest", record.Bytes(make([]byte, 31)), false},
 		{"node", "public_key", record.Bytes(make([]byte, 33)), false},
-		{"reading", "value", record.Float(math.MaxFloat64), true},
+		{"device", "battery", record.Float(math.MaxFloat64), true},
 		{"unit", "deleted", record.Text("false"), false},
 	} {
 		if code := table.Validate(c.kind, c.field, c.value); (code == "") != c.ok {

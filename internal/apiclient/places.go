@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+	"time"
 
 	"estate/internal/desk"
 	"estate/sync/record"
@@ -99,6 +100,30 @@ func (c *Client) AdoptDevice(ctx context.Context, building, device record.ID, na
 	}
 	var out desk.Device
 	return out, c.Post(ctx, under(building, "/devices/"+device.String()+"/adopt"), in, &out)
+}
+
+// Series lists what a device measures.
+func (c *Client) Series(ctx context.Context, building, device record.ID) ([]desk.Series, error) {
+	var out struct {
+		Items []desk.Series `json:"items"`
+	}
+	err := c.Get(ctx, under(building, "/devices/"+device.String()+"/series"), &out)
+	return out.Items, err
+}
+
+// Readings gives what one series of a device measured, in at most so many points.
+func (c *Client) Readings(ctx context.Context, building, device record.ID, q desk.ReadingQuery) (desk.ReadingPoints, error) {
+	values := url.Values{"key": {q.Key}, "unit_of_measure": {q.UnitOfMeasure}}
+	for name, t := range map[string]time.Time{"from": q.From, "to": q.To} {
+		if !t.IsZero() {
+			values.Set(name, t.UTC().Format(time.RFC3339Nano))
+		}
+	}
+	if q.Points > 0 {
+		values.Set("points", strconv.Itoa(q.Points))
+	}
+	var out desk.ReadingPoints
+	return out, c.Get(ctx, under(building, "/devices/"+device.String()+"/readings?"+values.Encode()), &out)
 }
 
 // Alarms lists a building's alarms.

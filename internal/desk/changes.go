@@ -104,8 +104,6 @@ func (d *Desk) changeView(ctx context.Context, v schema.Viewer, it item) (Change
 		c.Item, err = anyFirst(d.deviceViews(ctx, one))
 	case "alarm":
 		c.Item, err = anyFirst(d.alarmViews(ctx, one))
-	case "reading":
-		c.Item, err = anyFirst(d.readingViews(ctx, one))
 	case "membership":
 		c.Item, err = anyFirst(d.memberViews(ctx, one))
 	}

@@ -24,11 +24,13 @@ import (
 	"estate/sync/wire"
 )
 
-// Config is what a Desk works with. All of it is required but Log.
+// Config is what a Desk works with. All of it is required but Readings and Log.
 type Config struct {
 	Node  *replica.Node
 	Table *schema.Table
 	Query Query
+	// Readings is where devices' readings are; without it asking for some is refused.
+	Readings Readings
 	// Now is the wall clock; the building's own offset is added where a write is stamped.
 	Now    func() time.Time
 	Random io.Reader
@@ -37,12 +39,13 @@ type Config struct {
 
 // Desk is the use cases over one node. It is safe for concurrent use.
 type Desk struct {
-	node   *replica.Node
-	table  *schema.Table
-	query  Query
-	now    func() time.Time
-	random io.Reader
-	log    *slog.Logger
+	node     *replica.Node
+	table    *schema.Table
+	query    Query
+	readings Readings
+	now      func() time.Time
+	random   io.Reader
+	log      *slog.Logger
 
 	// making is held per building while a use case looks for a record to join and makes
 	// one where there is none, so that two at once in this process make one record.
@@ -70,7 +73,10 @@ func New(c Config) *Desk {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{node: c.Node, table: c.Table, query: c.Query, now: c.Now, random: c.Random, log: c.Log,
+	if c.Readings == nil {
+		c.Readings = noReadings{}
+	}
+	return &Desk{node: c.Node, table: c.Table, query: c.Query, readings: c.Readings, now: c.Now, random: c.Random, log: c.Log,
 		bindings: auth.NewLimiter(bindingEvery, bindingsBurst, bindingsKeysMax, c.Now)}
 }
 

@@ -3,9 +3,7 @@ package desk
 import (
 	"context"
 	"strings"
-	"time"
 
-	"estate/internal/problem"
 	"estate/sync/record"
 )
 
@@ -248,78 +246,5 @@ func (d *Desk) ReportDevice(ctx context.Context, building record.ID, hardware st
 			battery = pair{"battery", record.Float(*in.Battery)}
 		}
 		return x.setAll(k, textPair("availability", in.Availability), battery)
-	})
-}
-
-// Readings lists a device's values from a time on, the latest first. Staff only.
-func (d *Desk) Readings(ctx context.Context, c Caller, building, device record.ID, since time.Time, p Page) (List[Reading], error) {
-	v, err := d.Viewer(ctx, c, building)
-	if err == nil {
-		err = d.mayList(v, "reading")
-	}
-	if err != nil {
-		return List[Reading]{}, err
-	}
-	s := Selection{Shape: shapeReadings, Building: building, Lead: record.IDValue(device)}
-	if !since.IsZero() {
-		s.Since = timeValue(since)
-	}
-	keep := func(it item) bool { return d.table.MayRead(v, it.key, it.record, record.Record{}) }
-	return list(ctx, d, s, p, keep, d.readingViews)
-}
-
-func (d *Desk) readingViews(_ context.Context, items []item) ([]Reading, error) {
-	out := make([]Reading, 0, len(items))
-	for _, it := range items {
-		f := d.fields(it)
-		r := Reading{ID: it.key.ID, Device: f.id("device"), Quantity: f.text("quantity"), UnitOfMeasure: f.text("unit_of_measure"),
-			EventTime: f.time("event_time"), ArrivalTime: f.time("arrival_time")}
-		if n := f.float("value"); n != nil {
-			r.Value = *n
-		}
-		out = append(out, r)
-	}
-	return out, nil
-}
-
-// readingsPerWrite keeps one transaction under the limit of fields that an event names,
-// with six fields a reading.
-const readingsPerWrite = record.TouchesMax / 8
-
-// StoreReadings stores values of devices. A value delivered again changes nothing.
-func (d *Desk) StoreReadings(ctx context.Context, building record.ID, batch []ReadingInput) error {
-	for len(batch) > 0 {
-		n := min(len(batch), readingsPerWrite)
-		if err := d.storeReadings(ctx, building, batch[:n]); err != nil {
-			return err
-		}
-		batch = batch[n:]
-	}
-	return nil
-}
-
-func (d *Desk) storeReadings(ctx context.Context, building record.ID, batch []ReadingInput) error {
-	keys := make([]record.Key, len(batch))
-	for i, r := range batch {
-		if r.ID.IsZero() || r.Hardware == "" {
-			return problem.New(problem.InvalidInput, "a reading without id or hardware")
-		}
-		keys[i] = key(building, "reading", r.ID)
-	}
-	return d.automate(ctx, building, ingestName, "reading.store", keys, func(x *draft) error {
-		done := map[record.Key]bool{}
-		for i, r := range batch {
-			k := keys[i]
-			if done[k] || hasContent(x.item(k)) {
-				continue
-			}
-			done[k] = true
-			err := x.setAll(k, idPair("device", DeviceID(building, r.Hardware)), textPair("quantity", r.Quantity), pair{"value", record.Float(r.Value)},
-				textPair("unit_of_measure", r.UnitOfMeasure), pair{"event_time", timeValue(r.EventTime)}, pair{"arrival_time", timeValue(r.ArrivalTime)})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
 	})
 }

@@ -152,25 +152,3 @@ type AlarmEnd struct {
 	At       time.Time
 	Detail   string
 }
-
-// Reading is one value of a device.
-type Reading struct {
-	ID            record.ID  `json:"id"`
-	Device        record.ID  `json:"device"`
-	Quantity      string     `json:"quantity"`
-	Value         float64    `json:"value"`
-	UnitOfMeasure string     `json:"unit_of_measure,omitempty"`
-	EventTime     *time.Time `json:"event_time,omitempty"`
-	ArrivalTime   *time.Time `json:"arrival_time,omitempty"`
-}
-
-// ReadingInput is a value to store. ID is the same for a value delivered again.
-type ReadingInput struct {
-	ID            record.ID
-	Hardware      string
-	Quantity      string
-	Value         float64
-	UnitOfMeasure string
-	EventTime     time.Time
-	ArrivalTime   time.Time
-}

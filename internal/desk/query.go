@@ -119,7 +119,6 @@ const (
 	shapeDevices        = "devices"
 	shapeAlarms         = "alarms"
 	shapeAlarmsByDevice = "alarms_by_device"
-	shapeReadings       = "readings"
 	shapeMembers        = "members"
 	shapeCredentials    = "credentials"
 	shapeMediaByDigest  = "media_by_digest"
@@ -151,7 +150,6 @@ func Shapes() []Shape {
 		{Name: shapeDevices, Kind: "device", Filters: []string{"unit", "adopted", "hardware"}, Order: "hardware", Hides: true},
 		{Name: shapeAlarms, Kind: "alarm", Filters: []string{"state", "unit", "device", "ticket"}, Order: "raised_at", Desc: true, Scoped: true},
 		{Name: shapeAlarmsByDevice, Kind: "alarm", Lead: "device", Filters: []string{"cause", "state"}, Order: "raised_at", Desc: true},
-		{Name: shapeReadings, Kind: "reading", Lead: "device", Filters: []string{"quantity"}, Order: "event_time", Desc: true},
 		{Name: shapeMembers, Kind: "membership", Filters: []string{"role", "active"}, Order: "name"},
 		{Name: shapeCredentials, Kind: "credential", Lead: "email"},
 	}

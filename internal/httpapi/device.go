@@ -94,15 +94,34 @@ func (a *API) registerDevices() {
 		}) (*outItem[desk.Device], error) {
 			return device(a.cfg.Desk.AdoptDevice(ctx, c, in.Building, in.Device, in.Body.Name, in.Body.Unit))
 		})
-	add(a, operation{id: "list-readings", method: http.MethodGet, path: one + "/readings", tag: tagDevices, summary: "Values of a device, the latest first"},
-		func(ctx context.Context, c desk.Caller, in *struct {
-			InDevice
-			InPage
-			Since time.Time `query:"since" doc:"Only values from this time on"`
-		}) (*outList[desk.Reading], error) {
-			return listed(a.cfg.Desk.Readings(ctx, c, in.Building, in.Device, in.Since, in.page()))
+	add(a, operation{id: "list-series", method: http.MethodGet, path: one + "/series", tag: tagDevices, summary: "What a device measures, with the last value of each"},
+		func(ctx context.Context, c desk.Caller, in *InDevice) (*outSeries, error) {
+			list, err := a.cfg.Desk.Series(ctx, c, in.Building, in.Device)
+			return &outSeries{Body: seriesBody{Items: list}}, err
+		})
+	add(a, operation{id: "get-readings", method: http.MethodGet, path: one + "/readings", tag: tagDevices, summary: "What one series of a device measured: single readings where they are few enough, else minutes, quarters of an hour or hours"},
+		func(ctx context.Context, c desk.Caller, in *inReadings) (*outReadings, error) {
+			points, err := a.cfg.Desk.Readings(ctx, c, in.Building, in.Device, desk.ReadingQuery{Key: in.Key, UnitOfMeasure: in.UnitOfMeasure, From: in.From, To: in.To, Points: in.Points})
+			return &outReadings{Body: points}, err
 		})
 }
+
+type seriesBody struct {
+	Items []desk.Series `json:"items"`
+}
+
+type outSeries struct{ Body seriesBody }
+
+type inReadings struct {
+	InDevice
+	Key           string    `query:"key" maxLength:"200" doc:"The series' key"`
+	UnitOfMeasure string    `query:"unit_of_measure" maxLength:"200" doc:"The series' unit"`
+	From          time.Time `query:"from" doc:"A day before to, where it is left out"`
+	To            time.Time `query:"to" doc:"Now, where it is left out"`
+	Points        int       `query:"points" minimum:"0" maximum:"10000" doc:"About how many points can be shown; 500 where it is left out"`
+}
+
+type outReadings struct{ Body desk.ReadingPoints }
 
 func device(d desk.Device, err error) (*outItem[desk.Device], error) {
 	if err != nil {

@@ -49,8 +49,7 @@ func (a *API) registerSocket() {
 // source gives the push its changes and rights.
 type source struct{ api *API }
 
-// pushed are the kinds that screens follow. Readings are not among them: a building's
-// sensors would drown the rest, and lists of readings are asked for.
+// pushed are the kinds that screens follow.
 func pushed(kind string) bool {
 	return slices.Contains([]string{"building", "unit", "membership", "ticket", "message", "note", "media", "device", "alarm", "setting"}, kind)
 }

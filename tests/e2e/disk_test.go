@@ -21,6 +21,7 @@ import (
 	"estate/internal/desk"
 	"estate/internal/lab/stack"
 	"estate/internal/problem"
+	"estate/internal/reading"
 	"estate/sync/record"
 )
 
@@ -211,13 +212,19 @@ func (d *fullDisk) missing(ctx context.Context) error {
 			return fmt.Errorf("ticket %s is gone", id)
 		}
 	}
-	readings, err := apiclient.All[desk.Reading](ctx, d.manager, "/buildings/"+d.edge.Place.ID.String()+"/devices/"+d.device.String()+"/readings", nil)
+	found, err := d.manager.Series(ctx, d.edge.Place.ID, d.device)
 	if err != nil {
 		return err
 	}
 	there := map[float64]int{}
-	for _, r := range readings {
-		there[r.Value]++
+	for _, series := range found {
+		got, err := d.manager.Readings(ctx, d.edge.Place.ID, d.device, desk.ReadingQuery{Key: series.Key, UnitOfMeasure: series.UnitOfMeasure, Points: reading.PointsMax})
+		if err != nil {
+			return err
+		}
+		for _, p := range got.Points {
+			there[p.Last]++
+		}
 	}
 	for _, value := range d.acked {
 		if there[value] != 1 {

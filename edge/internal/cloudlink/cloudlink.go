@@ -190,6 +190,14 @@ func Report(ctx context.Context, client *http.Client, base string, report any) e
 	return nil
 }
 
+// SendReadings gives the cloud a batch of readings. The client signs requests in (Transport).
+func SendReadings(ctx context.Context, client *http.Client, base string, batch any) error {
+	if err := ask(ctx, client, base+PathReadings, batch, &struct{}{}); err != nil {
+		return fmt.Errorf("send readings to the cloud: %w", err)
+	}
+	return nil
+}
+
 // ask posts JSON and reads JSON. A refusal is the other side's problem.
 func ask(ctx context.Context, client *http.Client, address string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, askWait)

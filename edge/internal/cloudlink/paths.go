@@ -6,6 +6,8 @@ const (
 	PathMedia = "/sync/media/"
 	// PathBlobs serves a blob by its hash to nodes of a building that has a record of it.
 	PathBlobs = "/sync/blobs/"
+	// PathReadings takes a node's rollups, and its readings around alarms.
+	PathReadings = "/sync/readings"
 	// PathState takes what a node reports of itself.
 	PathState = "/sync/state"
 )

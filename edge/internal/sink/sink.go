@@ -8,7 +8,6 @@ package sink
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,24 +17,17 @@ import (
 
 	"estate/edge/internal/decode"
 	"estate/edge/internal/ingest"
+	"estate/edge/internal/telemetry"
 	"estate/internal/desk"
 	"estate/internal/problem"
+	"estate/internal/reading"
 	"estate/internal/rules"
 	"estate/sync/record"
 )
 
 const (
-	// readingEvery keeps one reading per device and quantity: a record costs about a
-	// kilobyte here, at the cloud and on the line.
-	readingEvery = 5 * time.Minute
-	// changesMax bounds how many changes of a yes-or-no value are kept within readingEvery:
-	// a door used often is news, a loose contact is not.
-	changesMax = 12
 	// batteryStep is the change of a battery, in percent, that is worth a write.
 	batteryStep = 1.0
-	// pacesMax bounds what is remembered of devices' paces; when full it starts anew, which
-	// costs one more reading each.
-	pacesMax = 20_000
 )
 
 // Desk is what a sink needs of desk.Desk.
@@ -43,7 +35,6 @@ type Desk interface {
 	DeviceByHardware(ctx context.Context, building record.ID, hardware string) (desk.Device, error)
 	SeeDevice(ctx context.Context, building record.ID, hardware, name, model string) (desk.Device, error)
 	ReportDevice(ctx context.Context, building record.ID, hardware string, in desk.DeviceStatus) error
-	StoreReadings(ctx context.Context, building record.ID, batch []desk.ReadingInput) error
 	RaiseAlarm(ctx context.Context, building record.ID, in desk.AlarmInput) (desk.Alarm, desk.Ticket, error)
 	ClearAlarm(ctx context.Context, building record.ID, in desk.AlarmEnd) (desk.Alarm, error)
 	OpenAlarms(ctx context.Context, building record.ID) ([]desk.Alarm, error)
@@ -58,11 +49,18 @@ type Local interface {
 	SaveDevices(ctx context.Context, states []rules.Saved, announced []decode.Message) error
 }
 
+// Readings is where readings go.
+type Readings interface {
+	Add(ctx context.Context, batch []reading.Reading) (telemetry.Added, error)
+	Keep(ctx context.Context, hardware string, from, to time.Time) error
+}
+
 // Config is what a Sink is made of; all of it is needed.
 type Config struct {
 	Building record.ID
 	Desk     Desk
 	Local    Local
+	Readings Readings
 	// Moved receives after each commit that moved the building's feed, as replica.Store.Watch
 	// gives it.
 	Moved <-chan struct{}
@@ -74,7 +72,6 @@ type Config struct {
 type Sink struct {
 	cfg     Config
 	devices *directory
-	paces   map[paceKey]*pace
 	battery map[string]float64 // the last that was written, by hardware
 	online  map[string]string
 }
@@ -83,7 +80,7 @@ var _ ingest.Sink = (*Sink)(nil)
 
 // New makes a sink.
 func New(cfg Config) *Sink {
-	return &Sink{cfg: cfg, devices: newDirectory(cfg), paces: map[paceKey]*pace{}, battery: map[string]float64{}, online: map[string]string{}}
+	return &Sink{cfg: cfg, devices: newDirectory(cfg), battery: map[string]float64{}, online: map[string]string{}}
 }
 
 // Restore implements ingest.Sink.
@@ -118,18 +115,19 @@ func (s *Sink) Save(ctx context.Context, states []rules.Saved, announced []decod
 
 // Observe implements ingest.Sink.
 func (s *Sink) Observe(ctx context.Context, observations []decode.Observation) error {
-	var readings []desk.ReadingInput
-	var kept []decode.Observation
+	var readings []reading.Reading
 	for _, o := range observations {
-		if r, ok := reading(o); ok && s.due(o) {
-			s.kept(o)
-			readings, kept = append(readings, r), append(kept, o)
+		if r, ok := readingOf(o); ok {
+			readings = append(readings, r)
 		}
 	}
 	if len(readings) > 0 {
-		if err := refusal(s.cfg.Desk.StoreReadings(ctx, s.cfg.Building, readings)); err != nil {
-			s.lost(kept)
-			return fmt.Errorf("store %d readings: %w", len(readings), err)
+		added, err := s.cfg.Readings.Add(ctx, readings)
+		if err != nil {
+			return err
+		}
+		for _, r := range added.Refused {
+			s.cfg.Log.WarnContext(ctx, "a reading cannot be kept", slog.String("hardware", r.Reading.Hardware), slog.String("key", r.Reading.Key), slog.String("reason", r.Reason))
 		}
 	}
 	for _, o := range observations {
@@ -140,26 +138,26 @@ func (s *Sink) Observe(ctx context.Context, observations []decode.Observation) e
 	return nil
 }
 
-// reading turns an observation into a reading; ok is false for what is none.
-func reading(o decode.Observation) (desk.ReadingInput, bool) {
-	r := desk.ReadingInput{Hardware: o.Hardware, Quantity: string(o.Kind), UnitOfMeasure: o.Unit, EventTime: o.EventTime, ArrivalTime: o.ArrivalTime}
-	switch {
-	case o.Retained, o.Kind == decode.Battery, o.Kind == decode.LinkQuality, o.Kind == decode.Availability:
-		return r, false // a state that was kept is no event; the others belong to the device
-	case o.Value.Type == decode.Number:
-		r.Value = o.Value.Number
-	case o.Value.Type == decode.Bool && o.Value.Bool:
-		r.Value = 1
-	case o.Value.Type == decode.Bool:
+// readingOf turns an observation into a reading; ok is false for what is none.
+func readingOf(o decode.Observation) (r reading.Reading, ok bool) {
+	r = reading.Reading{Series: reading.Series{Hardware: o.Hardware, Key: o.Key, Kind: string(o.Kind), Unit: o.Unit}, At: o.EventTime, Arrival: o.ArrivalTime}
+	if r.At.IsZero() {
+		r.At = o.ArrivalTime
+	}
+	switch o.Value.Type {
+	case decode.Number:
+		r.Type, r.Value = reading.Number, o.Value.Number
+	case decode.Bool:
+		r.Type = reading.Bool
+		if o.Value.Bool {
+			r.Value = 1
+		}
+	case decode.Text:
+		r.Type, r.Text = reading.Text, o.Value.Text
 	default:
 		return r, false
 	}
-	if r.EventTime.IsZero() {
-		r.EventTime = o.ArrivalTime
-	}
-	id := o.ID()
-	r.ID = record.DerivedID("reading", hex.EncodeToString(id[:]))
-	return r, true
+	return r, !o.Retained // the broker's last known state is no event
 }
 
 // report writes what a device says of itself, when it changed.
@@ -201,7 +199,7 @@ func (s *Sink) RaiseAlarm(ctx context.Context, a rules.Alarm) error {
 	}
 	s.cfg.Log.WarnContext(ctx, "alarm", slog.String("hardware", a.Device), slog.String("cause", a.Cause),
 		slog.Bool("flapping", a.Flapping), slog.String("ticket", ticket.ID.String()))
-	return nil
+	return s.keep(ctx, a, a.Since)
 }
 
 // priorities are those of the tickets of alarms.
@@ -213,7 +211,12 @@ func (s *Sink) ClearAlarm(ctx context.Context, a rules.Alarm) error {
 	if _, err := s.cfg.Desk.ClearAlarm(ctx, s.cfg.Building, end); err != nil {
 		return fmt.Errorf("clear alarm: %w", refusal(err))
 	}
-	return nil
+	return s.keep(ctx, a, a.Cleared)
+}
+
+// keep keeps the readings around the moment of an alarm.
+func (s *Sink) keep(ctx context.Context, a rules.Alarm, at time.Time) error {
+	return s.cfg.Readings.Keep(ctx, a.Device, at, at)
 }
 
 // refusal marks what trying again cannot cure.

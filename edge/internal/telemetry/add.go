@@ -11,17 +11,9 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-)
 
-// The spans of rollups. Quarters of an hour are what the cloud gets.
-const (
-	Minute  = time.Minute
-	Quarter = 15 * time.Minute
-	Hour    = time.Hour
+	"estate/internal/reading"
 )
-
-// Spans lists the spans of rollups, the shortest first.
-func Spans() []time.Duration { return []time.Duration{Minute, Quarter, Hour} }
 
 // rowsMax is how many readings one statement inserts.
 const rowsMax = 100
@@ -37,7 +29,7 @@ type Added struct {
 
 // Refusal is a reading that was not kept.
 type Refusal struct {
-	Reading Reading
+	Reading reading.Reading
 	Reason  string
 }
 
@@ -47,7 +39,7 @@ type row struct {
 	at      int64 // milliseconds
 	value   float64
 	arrival int64
-	typ     Type
+	typ     reading.Type
 }
 
 // bucket names a rollup.
@@ -80,27 +72,27 @@ func (a *sums) add(r row) {
 // Add stores a batch in one transaction: each reading once, however often it comes, and its
 // share in the rollups. When it returns without error all of it is on the disk. A reading
 // that cannot be kept is refused by itself.
-func (s *Store) Add(ctx context.Context, batch []Reading) (Added, error) {
+func (s *Store) Add(ctx context.Context, batch []reading.Reading) (Added, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out Added
-	known := map[seriesKey]series{}
+	known := map[seriesKey]int64{}
 	words := map[string]int64{}
 	err := s.transaction(ctx, func() error {
 		rows := make([]row, 0, len(batch))
 		for _, r := range batch {
-			if !r.valid() {
+			if !r.Valid() {
 				out.Refused = append(out.Refused, Refusal{r, "not a value of a device with a time"})
 				continue
 			}
-			one, err := s.seriesOf(ctx, r, known)
-			if err == nil && r.Type == Text {
+			id, err := s.seriesOf(ctx, r.Series, known)
+			if err == nil && r.Type == reading.Text {
 				r.Value, err = s.wordOf(ctx, r.Text, words)
 			}
 			switch {
 			case err == nil:
-				rows = append(rows, row{one.id, r.At.UnixMilli(), r.Value, r.Arrival.UnixMilli(), one.typ})
-			case errors.Is(err, ErrFull) || errors.Is(err, ErrType):
+				rows = append(rows, row{id, r.At.UnixMilli(), r.Value, r.Arrival.UnixMilli(), r.Type})
+			case errors.Is(err, ErrFull):
 				out.Refused = append(out.Refused, Refusal{r, err.Error()})
 			default:
 				return err
@@ -120,37 +112,32 @@ func (s *Store) Add(ctx context.Context, batch []Reading) (Added, error) {
 	return out, nil
 }
 
-// seriesOf finds or makes the series of a reading. What is made is known for good once the
-// transaction is.
-func (s *Store) seriesOf(ctx context.Context, r Reading, made map[seriesKey]series) (series, error) {
-	k := seriesKey{r.Hardware, r.Key, r.Unit}
-	one, ok := s.series[k]
+// seriesOf finds or makes a series. What is made is known for good once the transaction is.
+func (s *Store) seriesOf(ctx context.Context, r reading.Series, made map[seriesKey]int64) (int64, error) {
+	k := seriesKey{r.Hardware, r.Key, r.Unit, r.Type}
+	id, ok := s.series[k]
 	if !ok {
-		one, ok = made[k]
+		id, ok = made[k]
 	}
 	if ok {
-		if one.typ != r.Type {
-			return one, fmt.Errorf("%w: %s of %s", ErrType, r.Key, r.Hardware)
-		}
-		return one, nil
+		return id, nil
 	}
 	if len(s.series)+len(made) >= seriesMax {
-		return one, fmt.Errorf("%w: the building has %d already", ErrFull, seriesMax)
+		return 0, fmt.Errorf("%w: the building has %d already", ErrFull, seriesMax)
 	}
 	st, err := s.stmt(ctx, `INSERT INTO series (hardware, key, unit, kind, type) VALUES (?, ?, ?, ?, ?)`)
 	if err != nil {
-		return one, err
+		return 0, err
 	}
 	done, err := st.ExecContext(ctx, r.Hardware, r.Key, r.Unit, r.Kind, int(r.Type))
 	if err != nil {
-		return one, fmt.Errorf("make the series of %s: %w", r.Key, err)
+		return 0, fmt.Errorf("make the series of %s: %w", r.Key, err)
 	}
-	one.typ = r.Type
-	if one.id, err = done.LastInsertId(); err != nil {
-		return one, err
+	if id, err = done.LastInsertId(); err != nil {
+		return 0, err
 	}
-	made[k] = one
-	return one, nil
+	made[k] = id
+	return id, nil
 }
 
 func (s *Store) wordOf(ctx context.Context, text string, made map[string]int64) (float64, error) {
@@ -187,11 +174,14 @@ func (s *Store) insert(ctx context.Context, rows []row, out *Added) error {
 		if err != nil {
 			return err
 		}
+		if err := s.noteKept(ctx, fresh); err != nil {
+			return err
+		}
 		for _, r := range fresh {
-			if r.typ == Text {
+			if r.typ == reading.Text {
 				continue
 			}
-			for _, span := range Spans() {
+			for _, span := range reading.Spans() {
 				seconds := int64(span / time.Second)
 				start := floor(r.at, seconds*1000) * seconds
 				b := bucket{seconds, r.series, start}
@@ -205,6 +195,24 @@ func (s *Store) insert(ctx context.Context, rows []row, out *Added) error {
 		out.Repeated += len(chunk) - len(fresh)
 	}
 	return s.rollUp(ctx, add)
+}
+
+// noteKept notes readings around an alarm that the cloud is to be given.
+func (s *Store) noteKept(ctx context.Context, rows []row) error {
+	for _, r := range rows {
+		if to, any := s.keptTo[r.series]; !any || r.at > to {
+			continue
+		}
+		st, err := s.stmt(ctx, `INSERT OR IGNORE INTO unsent_reading (series, at, value)
+			SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM kept WHERE series = ?1 AND ?2 BETWEEN from_at AND to_at)`)
+		if err != nil {
+			return err
+		}
+		if _, err := st.ExecContext(ctx, r.series, r.at, r.value); err != nil {
+			return fmt.Errorf("note a reading around an alarm: %w", err)
+		}
+	}
+	return nil
 }
 
 // floor divides towards the past.
@@ -242,7 +250,7 @@ func (s *Store) insertRows(ctx context.Context, rows []row) ([]row, error) {
 	}
 	defer func() { _ = found.Close() }()
 	var fresh []row
-	types := map[int64]Type{}
+	types := map[int64]reading.Type{}
 	for _, r := range rows {
 		types[r.series] = r.typ
 	}
@@ -295,7 +303,7 @@ func (s *Store) rollUp(ctx context.Context, add map[bucket]*sums) error {
 		if _, err := up.ExecContext(ctx, b.span, b.series, b.start, a.n, a.low, a.high, a.sum, a.last, a.lastAt); err != nil {
 			return fmt.Errorf("roll up: %w", err)
 		}
-		if b.span == int64(Quarter/time.Second) {
+		if b.span == int64(reading.Quarter/time.Second) {
 			if _, err := unsent.ExecContext(ctx, b.series, b.start); err != nil {
 				return fmt.Errorf("note a change: %w", err)
 			}

@@ -72,14 +72,43 @@ func (s *Store) Usage(ctx context.Context, now time.Time) (Usage, error) {
 }
 
 // Keep keeps the readings of a device from an hour before to an hour after, whatever the
-// budget.
+// budget, and lets the cloud have them. Stretches that overlap become one.
 func (s *Store) Keep(ctx context.Context, hardware string, from, to time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.conn.ExecContext(ctx, `INSERT OR IGNORE INTO kept (series, from_at, to_at) SELECT id, ?, ? FROM series WHERE hardware = ?`,
-		from.Add(-keptAround).UnixMilli(), to.Add(keptAround).UnixMilli(), hardware)
+	first, last := from.Add(-keptAround).UnixMilli(), to.Add(keptAround).UnixMilli()
+	ids := map[int64]int64{}
+	err := s.transaction(ctx, func() error {
+		for k, id := range s.series {
+			if k.hardware != hardware {
+				continue
+			}
+			var begin, end int64
+			err := s.conn.QueryRowContext(ctx, `SELECT coalesce(min(from_at), ?2), coalesce(max(to_at), ?3) FROM kept WHERE series = ?1 AND from_at <= ?3 AND to_at >= ?2`, id, first, last).Scan(&begin, &end)
+			if err != nil {
+				return err
+			}
+			begin, end = min(begin, first), max(end, last)
+			ids[id] = end
+			for _, text := range [...]string{
+				`DELETE FROM kept WHERE series = ?1 AND from_at <= ?3 AND to_at >= ?2`,
+				`INSERT INTO kept (series, from_at, to_at) VALUES (?1, ?2, ?3)`,
+			} {
+				if _, err := s.conn.ExecContext(ctx, text, id, begin, end); err != nil {
+					return err
+				}
+			}
+			if _, err := s.conn.ExecContext(ctx, `INSERT OR IGNORE INTO unsent_reading (series, at, value) SELECT series, at, value FROM reading WHERE series = ? AND at BETWEEN ? AND ?`, id, first, last); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("keep readings around an alarm: %w", err)
+	}
+	for id, end := range ids {
+		s.keptTo[id] = max(s.keptTo[id], end)
 	}
 	return nil
 }

@@ -3,142 +3,117 @@ package telemetry
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
+
+	"estate/internal/reading"
 )
 
-// Series is one value of one device, as it was measured so far.
-type Series struct {
-	ID                        int64
-	Hardware, Key, Kind, Unit string
-	Type                      Type
-}
-
-// Point is one reading, or what the readings of a span come to.
-type Point struct {
-	// At is the reading's time, or the beginning of the span.
-	At time.Time
-	N  int64
-	// Low, High, Mean and Last are all the value where N is 1.
-	Low, High, Mean, Last float64
-	// Text is the value of a text; only readings have one.
-	Text string
-}
-
-// Series lists the series of a device, or of all where hardware is empty.
-func (s *Store) Series(ctx context.Context, hardware string) ([]Series, error) {
-	var out []Series
-	err := each(ctx, s.read, `SELECT id, hardware, key, kind, unit, type FROM series WHERE ? IN ('', hardware) ORDER BY hardware, key, unit`, func(rows *sql.Rows) error {
-		var one Series
-		err := rows.Scan(&one.ID, &one.Hardware, &one.Key, &one.Kind, &one.Unit, &one.Type)
+// Latest gives the last reading of each series of a device. A series of which nothing is left
+// but rollups has the last of those.
+func (s *Store) Latest(ctx context.Context, hardware string) ([]reading.Latest, error) {
+	var out []reading.Latest
+	err := each(ctx, s.read, `SELECT s.hardware, s.key, s.kind, s.unit, s.type, coalesce(r.at, u.last_at, 0), coalesce(r.value, u.last, 0), coalesce(w.text, ''),
+			r.at IS NOT NULL OR u.last_at IS NOT NULL
+		FROM series s LEFT JOIN reading r ON r.series = s.id AND (r.at, r.value) = (SELECT at, value FROM reading WHERE series = s.id ORDER BY at DESC, arrival DESC LIMIT 1)
+		LEFT JOIN rollup u ON u.series = s.id AND u.span = 3600 AND u.bucket = (SELECT max(bucket) FROM rollup WHERE series = s.id AND span = 3600)
+		LEFT JOIN word w ON s.type = 3 AND w.id = r.value WHERE s.hardware = ? ORDER BY s.key, s.unit, s.type`, func(rows *sql.Rows) error {
+		var one reading.Latest
+		var at int64
+		var any bool
+		err := rows.Scan(&one.Hardware, &one.Key, &one.Kind, &one.Unit, &one.Type, &at, &one.Last, &one.Text, &any)
+		if any {
+			one.Point = reading.Point{At: time.UnixMilli(at).UTC(), N: 1, Low: one.Last, High: one.Last, Mean: one.Last, Last: one.Last, Text: one.Text}
+		}
 		out = append(out, one)
 		return err
 	}, hardware)
 	if err != nil {
-		return nil, fmt.Errorf("list series: %w", err)
+		return nil, fmt.Errorf("read latest values: %w", err)
 	}
 	return out, nil
 }
 
-// pointsMax is the most that one answer holds.
-const pointsMax = 10_000
-
-// Span chooses the shortest span that shows a stretch of time in at most so many points; zero
-// means single readings, for which count is how many there are at most.
-func Span(from, to time.Time, points int, count int64) time.Duration {
-	points = min(max(points, 1), pointsMax)
-	if count <= int64(points) {
-		return 0
+// Points answers a query: single readings where they are few enough and still there, else
+// rollups. Of a key that came in several types it takes the one heard last.
+func (s *Store) Points(ctx context.Context, q reading.Query) (reading.Points, error) {
+	var id int64
+	err := s.read.QueryRowContext(ctx, `SELECT id FROM series s WHERE hardware = ? AND key = ? AND unit = ?
+		ORDER BY (SELECT max(at) FROM reading WHERE series = s.id) DESC, id DESC LIMIT 1`, q.Hardware, q.Key, q.Unit).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return reading.Points{}, nil
 	}
-	for _, span := range Spans() {
-		if to.Sub(from)/span <= time.Duration(points) {
-			return span
-		}
+	if err != nil {
+		return reading.Points{}, fmt.Errorf("find a series: %w", err)
 	}
-	return Hour
+	single, err := s.single(ctx, id, q)
+	if err != nil {
+		return reading.Points{}, err
+	}
+	if single {
+		return s.readings(ctx, id, q)
+	}
+	return s.rollups(ctx, id, q, reading.Span(q, reading.Spans()))
 }
 
-// Points gives what a series measured from one time up to another, in at most about so many
-// points: single readings where they are few enough and still there, else rollups.
-func (s *Store) Points(ctx context.Context, series int64, from, to time.Time, points int) ([]Point, time.Duration, error) {
-	var count int64
-	most := min(max(points, 1), pointsMax)
+// single reports whether a query is answered with single readings: there are few enough, and
+// none of its time was thinned out.
+func (s *Store) single(ctx context.Context, series int64, q reading.Query) (bool, error) {
+	most := min(max(q.Points, 1), reading.PointsMax)
+	var count int
 	err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM reading WHERE series = ? AND at >= ? AND at < ? LIMIT ?)`,
-		series, from.UnixMilli(), to.UnixMilli(), most+1).Scan(&count)
+		series, q.From.UnixMilli(), q.To.UnixMilli(), most+1).Scan(&count)
 	if err != nil {
-		return nil, 0, fmt.Errorf("count readings: %w", err)
+		return false, fmt.Errorf("count readings: %w", err)
 	}
-	span := Span(from, to, points, count)
-	if span == 0 {
-		thinned, err := s.thinnedBefore(ctx, series)
-		if err != nil {
-			return nil, 0, err
-		}
-		if from.UnixMilli() < thinned && to.Sub(from) > Minute {
-			span = Span(from, to, points, int64(most)+1)
-		}
+	if count > most {
+		return false, nil
 	}
-	var out []Point
-	if span == 0 {
-		err = each(ctx, s.read, `SELECT r.at, r.value, coalesce(w.text, '') FROM reading r JOIN series s ON s.id = r.series LEFT JOIN word w ON s.type = 3 AND w.id = r.value
-			WHERE r.series = ? AND r.at >= ? AND r.at < ? ORDER BY r.at LIMIT ?`, func(rows *sql.Rows) error {
-			var at int64
-			p := Point{N: 1}
-			err := rows.Scan(&at, &p.Mean, &p.Text)
-			p.At, p.Low, p.High, p.Last = time.UnixMilli(at).UTC(), p.Mean, p.Mean, p.Mean
-			out = append(out, p)
-			return err
-		}, series, from.UnixMilli(), to.UnixMilli(), most)
-	} else {
-		seconds := int64(span / time.Second)
-		err = each(ctx, s.read, `SELECT bucket, n, low, high, sum, last FROM rollup WHERE span = ? AND series = ? AND bucket >= ? AND bucket < ? ORDER BY bucket LIMIT ?`, func(rows *sql.Rows) error {
-			var at int64
-			var sum float64
-			var p Point
-			err := rows.Scan(&at, &p.N, &p.Low, &p.High, &sum, &p.Last)
-			p.At, p.Mean = time.Unix(at, 0).UTC(), sum/float64(max(p.N, 1))
-			out = append(out, p)
-			return err
-		}, seconds, series, floor(from.Unix(), seconds)*seconds, to.Unix(), pointsMax)
+	whole := false
+	err = s.read.QueryRowContext(ctx, `SELECT coalesce(max(to_at), -1 << 62) <= ?1 FROM thinned WHERE what = 'reading'`, q.From.UnixMilli()).Scan(&whole)
+	if err == nil && !whole {
+		err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM kept WHERE series = ?1 AND from_at <= ?2 AND to_at >= ?3)
+			OR NOT EXISTS (SELECT 1 FROM rollup WHERE span = 3600 AND series = ?1 AND bucket >= ?4 AND bucket < ?5)`,
+			series, q.From.UnixMilli(), q.To.UnixMilli(), floor(q.From.Unix(), 3600)*3600, q.To.Unix()).Scan(&whole)
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("read points: %w", err)
+		return false, fmt.Errorf("look whether readings were thinned out: %w", err)
 	}
-	return out, span, nil
+	return whole, nil
 }
 
-// thinnedBefore is the time of the first reading that a series still has, in milliseconds,
-// where a rollup tells of earlier ones; else the least time.
-func (s *Store) thinnedBefore(ctx context.Context, series int64) (int64, error) {
-	var first, bucket sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT (SELECT min(at) FROM reading WHERE series = ?), (SELECT min(bucket) FROM rollup WHERE span = 3600 AND series = ?)`, series, series).Scan(&first, &bucket)
-	if err != nil {
-		return 0, fmt.Errorf("look for the first reading: %w", err)
-	}
-	if !bucket.Valid || first.Valid && first.Int64-bucket.Int64*1000 < Hour.Milliseconds() {
-		return -1 << 62, nil
-	}
-	if !first.Valid {
-		return 1 << 62, nil
-	}
-	return first.Int64, nil
-}
-
-// Latest gives the last reading of each series of a device, by the series' id.
-func (s *Store) Latest(ctx context.Context, hardware string) (map[int64]Point, error) {
-	out := map[int64]Point{}
-	err := each(ctx, s.read, `SELECT s.id, r.at, r.value, coalesce(w.text, '') FROM series s
-		JOIN reading r ON r.series = s.id AND r.at = (SELECT max(at) FROM reading WHERE series = s.id)
-		LEFT JOIN word w ON s.type = 3 AND w.id = r.value WHERE s.hardware = ? ORDER BY s.id, r.arrival`, func(rows *sql.Rows) error {
-		var id, at int64
-		p := Point{N: 1}
-		err := rows.Scan(&id, &at, &p.Last, &p.Text)
-		p.At, p.Low, p.High, p.Mean = time.UnixMilli(at).UTC(), p.Last, p.Last, p.Last
-		out[id] = p
+func (s *Store) readings(ctx context.Context, series int64, q reading.Query) (reading.Points, error) {
+	var out reading.Points
+	err := each(ctx, s.read, `SELECT r.at, r.value, coalesce(w.text, '') FROM reading r JOIN series s ON s.id = r.series LEFT JOIN word w ON s.type = 3 AND w.id = r.value
+		WHERE r.series = ? AND r.at >= ? AND r.at < ? ORDER BY r.at`, func(rows *sql.Rows) error {
+		var at int64
+		p := reading.Point{N: 1}
+		err := rows.Scan(&at, &p.Mean, &p.Text)
+		p.At, p.Low, p.High, p.Last = time.UnixMilli(at).UTC(), p.Mean, p.Mean, p.Mean
+		out.List = append(out.List, p)
 		return err
-	}, hardware)
+	}, series, q.From.UnixMilli(), q.To.UnixMilli())
 	if err != nil {
-		return nil, fmt.Errorf("read latest values: %w", err)
+		return out, fmt.Errorf("read readings: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Store) rollups(ctx context.Context, series int64, q reading.Query, span time.Duration) (reading.Points, error) {
+	out := reading.Points{Span: span}
+	seconds := int64(span / time.Second)
+	err := each(ctx, s.read, `SELECT bucket, n, low, high, sum, last FROM rollup WHERE span = ? AND series = ? AND bucket >= ? AND bucket < ? ORDER BY bucket LIMIT ?`, func(rows *sql.Rows) error {
+		var at int64
+		var sum float64
+		var p reading.Point
+		err := rows.Scan(&at, &p.N, &p.Low, &p.High, &sum, &p.Last)
+		p.At, p.Mean = time.Unix(at, 0).UTC(), sum/float64(max(p.N, 1))
+		out.List = append(out.List, p)
+		return err
+	}, seconds, series, floor(q.From.Unix(), seconds)*seconds, q.To.Unix(), reading.PointsMax)
+	if err != nil {
+		return out, fmt.Errorf("read rollups: %w", err)
 	}
 	return out, nil
 }

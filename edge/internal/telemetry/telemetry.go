@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -20,13 +19,13 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
+
+	"estate/internal/reading"
 )
 
 const (
 	// seriesMax bounds the series of a building: 500 devices with 100 values each.
 	seriesMax = 50_000
-	// textBytesMax bounds a text that a device sends as a value.
-	textBytesMax = 200
 	// wordsMax bounds the different texts that are kept.
 	wordsMax = 100_000
 	// busyTimeout is for another process that looks at the file.
@@ -34,28 +33,6 @@ const (
 	// walPages is how much is written between two checkpoints: 16 MB.
 	walPages = 4096
 )
-
-// Type says what the values of a series are.
-type Type int
-
-// The types. Yes and no are stored as 1 and 0, texts by their number.
-const (
-	Number Type = iota + 1
-	Bool
-	Text
-)
-
-// Reading is one value of one device.
-type Reading struct {
-	Hardware, Key string
-	Kind, Unit    string
-	Type          Type
-	// Value is the number, or 1 and 0; Text is the text of a Text.
-	Value float64
-	Text  string
-	// At is the event time, or the arrival where the device sends none; Arrival is ours.
-	At, Arrival time.Time
-}
 
 // Options are how a Store works.
 type Options struct {
@@ -75,32 +52,28 @@ type Store struct {
 	write  *sql.DB
 	conn   *sql.Conn
 	stmts  map[string]*sql.Stmt
-	series map[seriesKey]series
+	series map[seriesKey]int64
 	words  map[string]int64
+	// keptTo is up to when readings of a series are kept for an alarm, in milliseconds.
+	keptTo map[int64]int64
 	// thinning says that the budget was used up and a tenth of it is not free yet.
 	thinning bool
 }
 
-type seriesKey struct{ hardware, key, unit string }
-
-type series struct {
-	id  int64
-	typ Type
+type seriesKey struct {
+	hardware, key, unit string
+	typ                 reading.Type
 }
 
-var (
-	// ErrFull says that the building has more series, or more different texts, than are kept.
-	ErrFull = errors.New("telemetry: too many different values")
-	// ErrType says that a value is of another type than those before it.
-	ErrType = errors.New("telemetry: the value is of another type than before")
-)
+// ErrFull says that the building has more series, or more different texts, than are kept.
+var ErrFull = errors.New("telemetry: too many different values")
 
 // Open opens the file, and makes it where it is not there.
 func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: path, options: options, stmts: map[string]*sql.Stmt{}, series: map[seriesKey]series{}, words: map[string]int64{}}
+	s := &Store{path: path, options: options, stmts: map[string]*sql.Stmt{}, series: map[seriesKey]int64{}, keptTo: map[int64]int64{}, words: map[string]int64{}}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open telemetry: %w", err)
 	}
@@ -134,7 +107,7 @@ var tables = []string{
 		unit     TEXT    NOT NULL,
 		kind     TEXT    NOT NULL,
 		type     INTEGER NOT NULL,
-		UNIQUE (hardware, key, unit)
+		UNIQUE (hardware, key, unit, type)
 	) STRICT`,
 	`CREATE TABLE word (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT`,
 	// Times are in milliseconds. The same value at the same time of the same series came twice.
@@ -164,6 +137,13 @@ var tables = []string{
 		bucket INTEGER NOT NULL,
 		change INTEGER NOT NULL,
 		PRIMARY KEY (series, bucket)
+	) STRICT, WITHOUT ROWID`,
+	// What the cloud has not got of the readings that are kept for an alarm.
+	`CREATE TABLE unsent_reading (
+		series INTEGER NOT NULL,
+		at     INTEGER NOT NULL,
+		value  REAL    NOT NULL,
+		PRIMARY KEY (series, at, value)
 	) STRICT, WITHOUT ROWID`,
 	// Up to when the oldest was taken away: milliseconds of readings, seconds of rollups.
 	`CREATE TABLE thinned (what TEXT PRIMARY KEY, to_at INTEGER NOT NULL) STRICT`,
@@ -208,11 +188,19 @@ func (s *Store) prepare(ctx context.Context) error {
 func (s *Store) load(ctx context.Context) error {
 	err := each(ctx, s.conn, `SELECT id, hardware, key, unit, type FROM series`, func(rows *sql.Rows) error {
 		var k seriesKey
-		var one series
-		err := rows.Scan(&one.id, &k.hardware, &k.key, &k.unit, &one.typ)
-		s.series[k] = one
+		var id int64
+		err := rows.Scan(&id, &k.hardware, &k.key, &k.unit, &k.typ)
+		s.series[k] = id
 		return err
 	})
+	if err == nil {
+		err = each(ctx, s.conn, `SELECT series, max(to_at) FROM kept GROUP BY series`, func(rows *sql.Rows) error {
+			var id, to int64
+			err := rows.Scan(&id, &to)
+			s.keptTo[id] = to
+			return err
+		})
+	}
 	if err != nil {
 		return err
 	}
@@ -291,10 +279,4 @@ func (s *Store) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// valid says whether a reading can be kept.
-func (r Reading) valid() bool {
-	return r.Hardware != "" && r.Key != "" && r.Type >= Number && r.Type <= Text && !math.IsNaN(r.Value) && !math.IsInf(r.Value, 0) &&
-		!r.At.IsZero() && len(r.Text) <= textBytesMax
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"estate/internal/reading"
 )
 
 var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -20,11 +23,11 @@ func open(t testing.TB, path string, budget int64) *Store {
 	return s
 }
 
-func reading(key string, v float64, after time.Duration) Reading {
-	return Reading{Hardware: "h", Key: key, Kind: key, Unit: "°C", Type: Number, Value: v, At: t0.Add(after), Arrival: t0.Add(after)}
+func value(key string, v float64, after time.Duration) reading.Reading {
+	return reading.Reading{Series: reading.Series{Hardware: "h", Key: key, Kind: key, Unit: "°C", Type: reading.Number}, Value: v, At: t0.Add(after), Arrival: t0.Add(after)}
 }
 
-func add(t testing.TB, s *Store, batch ...Reading) Added {
+func add(t testing.TB, s *Store, batch ...reading.Reading) Added {
 	t.Helper()
 	out, err := s.Add(t.Context(), batch)
 	if err != nil {
@@ -37,50 +40,48 @@ func TestReadingsOnceAndRolledUp(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "telemetry.db")
 	s := open(t, path, 0)
-	batch := []Reading{reading("t", 20, 0), reading("t", 22, 10*time.Second), reading("t", 21, 70*time.Second), reading("t", 22, 10*time.Second)}
+	batch := []reading.Reading{value("t", 20, 0), value("t", 22, 10*time.Second), value("t", 21, 70*time.Second), value("t", 22, 10*time.Second)}
 	if got := add(t, s, batch...); got.Stored != 3 || got.Repeated != 1 {
 		t.Fatalf("%+v", got)
 	}
-	again := reading("t", 20, 0)
+	again := value("t", 20, 0)
 	again.Arrival = t0.Add(time.Hour)
-	if got := add(t, s, again, reading("t", 10, 30*time.Second)); got.Stored != 1 || got.Repeated != 1 {
+	if got := add(t, s, again, value("t", 10, 30*time.Second)); got.Stored != 1 || got.Repeated != 1 {
 		t.Fatalf("delivered again: %+v", got)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, path, 0)
-	list, err := s.Series(t.Context(), "h")
-	if err != nil || len(list) != 1 || list[0].Kind != "t" {
-		t.Fatalf("%+v, %v", list, err)
+	ask := reading.Query{Hardware: "h", Key: "t", Unit: "°C", From: t0, To: t0.Add(time.Hour), Points: 3}
+	points, err := s.Points(t.Context(), ask)
+	if err != nil || points.Span != reading.Hour || len(points.List) != 1 {
+		t.Fatalf("%+v, %v", points, err)
 	}
-	points, span, err := s.Points(t.Context(), list[0].ID, t0, t0.Add(time.Hour), 3)
-	if err != nil || span != Hour || len(points) != 1 {
-		t.Fatalf("%+v, %s, %v", points, span, err)
-	}
-	if p := points[0]; p.N != 4 || p.Low != 10 || p.High != 22 || p.Mean != 73.0/4 || p.Last != 21 {
+	if p := points.List[0]; p.N != 4 || p.Low != 10 || p.High != 22 || p.Mean != 73.0/4 || p.Last != 21 {
 		t.Errorf("%+v", p)
 	}
-	points, span, err = s.Points(t.Context(), list[0].ID, t0, t0.Add(10*time.Minute), 10)
-	if err != nil || span != 0 || len(points) != 4 || points[1].Mean != 22 || points[2].Mean != 10 {
-		t.Errorf("%+v, %s, %v", points, span, err)
+	ask.To, ask.Points = t0.Add(10*time.Minute), 10
+	points, err = s.Points(t.Context(), ask)
+	if err != nil || points.Span != 0 || len(points.List) != 4 || points.List[1].Mean != 22 || points.List[2].Mean != 10 {
+		t.Errorf("%+v, %v", points, err)
 	}
 }
 
 func TestBadReadingsAreRefusedAlone(t *testing.T) {
 	t.Parallel()
 	s := open(t, filepath.Join(t.TempDir(), "telemetry.db"), 0)
-	text := Reading{Hardware: "h", Key: "mode", Type: Text, Text: "heat", At: t0, Arrival: t0}
-	untimed := reading("t", 1, 0)
+	text := reading.Reading{Series: reading.Series{Hardware: "h", Key: "mode", Type: reading.Text}, Text: "heat", At: t0, Arrival: t0}
+	untimed := value("t", 1, 0)
 	untimed.At = time.Time{}
-	other := reading("t", 1, time.Second)
-	other.Type = Bool
-	got := add(t, s, reading("t", 20, 0), untimed, other, text)
-	if got.Stored != 2 || len(got.Refused) != 2 {
+	other := value("t", 1, time.Second) // its firmware says it otherwise now
+	other.Type = reading.Bool
+	got := add(t, s, value("t", 20, 0), untimed, other, text)
+	if got.Stored != 3 || len(got.Refused) != 1 {
 		t.Fatalf("%+v", got)
 	}
 	latest, err := s.Latest(t.Context(), "h")
-	if err != nil || len(latest) != 2 || latest[2].Text != "heat" || latest[1].Last != 20 {
+	if err != nil || len(latest) != 3 || latest[0].Text != "heat" || latest[1].Last != 20 || latest[2].Last != 1 {
 		t.Errorf("%+v, %v", latest, err)
 	}
 }
@@ -88,18 +89,69 @@ func TestBadReadingsAreRefusedAlone(t *testing.T) {
 func TestUnsentUntilTheCloudHasIt(t *testing.T) {
 	t.Parallel()
 	s := open(t, filepath.Join(t.TempDir(), "telemetry.db"), 0)
-	add(t, s, reading("t", 20, 0), reading("t", 21, 16*time.Minute))
-	list, err := s.Unsent(t.Context(), 10)
-	if err != nil || len(list) != 2 || list[0].N != 1 || !list[0].Bucket.Equal(t0) {
-		t.Fatalf("%+v, %v", list, err)
+	add(t, s, value("t", 20, 0), value("t", 21, 16*time.Minute))
+	if list := unsent(t, s, t0.Add(15*time.Minute)); !list.Empty() {
+		t.Errorf("a quarter that is not over: %+v", list)
 	}
-	add(t, s, reading("t", 22, 17*time.Minute)) // while the list is on its way
+	list := unsent(t, s, t0.Add(time.Hour))
+	rollups, readings, err := list.Batch.Rows()
+	if err != nil || len(rollups) != 2 || rollups[0].N != 1 || !rollups[0].Bucket.Equal(t0) || len(readings) != 0 {
+		t.Fatalf("%+v, %+v, %v", rollups, readings, err)
+	}
+	add(t, s, value("t", 22, 17*time.Minute)) // while the list is on its way
 	if err := s.Sent(t.Context(), list); err != nil {
 		t.Fatal(err)
 	}
-	list, err = s.Unsent(t.Context(), 10)
-	if err != nil || len(list) != 1 || list[0].N != 2 || list[0].Last != 22 {
-		t.Errorf("%+v, %v", list, err)
+	rollups, _, err = unsent(t, s, t0.Add(time.Hour)).Batch.Rows()
+	if err != nil || len(rollups) != 1 || rollups[0].N != 2 || rollups[0].Last != 22 {
+		t.Errorf("%+v, %v", rollups, err)
+	}
+}
+
+func unsent(t *testing.T, s *Store, now time.Time) Unsent {
+	t.Helper()
+	list, err := s.Unsent(t.Context(), now, reading.BatchRowsMax)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// TestReadingsAroundAnAlarm: the cloud gets each once, those that come late among them, and
+// nothing of the rest; stretches that overlap are one.
+func TestReadingsAroundAnAlarm(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "telemetry.db")
+	s := open(t, path, 0)
+	add(t, s, value("t", 1, -3*time.Hour), value("t", 2, -30*time.Minute), value("t", 3, 0))
+	for _, from := range []time.Duration{0, 30 * time.Minute} {
+		if err := s.Keep(t.Context(), "h", t0.Add(from), t0.Add(from)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n int
+	if err := s.read.QueryRow(`SELECT count(*) FROM kept`).Scan(&n); err != nil || n != 1 {
+		t.Errorf("%d stretches, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, path, 0)
+	add(t, s, value("t", 4, 80*time.Minute), value("t", 5, 2*time.Hour), value("t", 6, -59*time.Minute))
+	list := unsent(t, s, t0)
+	_, readings, err := list.Batch.Rows()
+	var got []float64
+	for _, r := range readings {
+		got = append(got, r.Value)
+	}
+	if want := []float64{6, 2, 3, 4}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, want %v, %v", got, want, err)
+	}
+	if err := s.Sent(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	if again := unsent(t, s, t0); len(again.readings) != 0 {
+		t.Errorf("again: %+v", again)
 	}
 }
 
@@ -107,9 +159,9 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	const budget = 1 << 20
 	s := open(t, filepath.Join(t.TempDir(), "telemetry.db"), budget)
-	var batch []Reading
+	var batch []reading.Reading
 	for i := range 5 * 24 * 360 { // five days, each ten seconds
-		batch = append(batch, reading("t", float64(i%97), time.Duration(i)*10*time.Second))
+		batch = append(batch, value("t", float64(i%97), time.Duration(i)*10*time.Second))
 	}
 	for len(batch) > 0 {
 		n := min(len(batch), 1000)
@@ -143,9 +195,18 @@ func TestBudget(t *testing.T) {
 			t.Errorf("%s: %d readings, %v", name, n, err)
 		}
 	}
-	points, span, err := s.Points(t.Context(), 1, t0, now, 400)
-	if err != nil || span != Hour || len(points) != 120 {
-		t.Errorf("%d points of %s, %v", len(points), span, err)
+	ask := reading.Query{Hardware: "h", Key: "t", Unit: "°C", From: t0, To: now, Points: 400}
+	points, err := s.Points(t.Context(), ask)
+	if err != nil || points.Span != reading.Hour || len(points.List) != 120 {
+		t.Errorf("%d points of %s, %v", len(points.List), points.Span, err)
+	}
+	ask.From, ask.To = t0.Add(90*time.Minute), t0.Add(91*time.Minute)
+	if points, err = s.Points(t.Context(), ask); err != nil || points.Span != 0 || len(points.List) != 6 {
+		t.Errorf("around the alarm: %+v, %v", points, err)
+	}
+	ask.From, ask.To = t0.Add(7*time.Hour), t0.Add(8*time.Hour)
+	if points, err = s.Points(t.Context(), ask); err != nil || points.Span == 0 || len(points.List) == 0 {
+		t.Errorf("thinned out: %+v, %v", points, err)
 	}
 }
 
@@ -154,9 +215,9 @@ func BenchmarkAdd(b *testing.B) {
 	const size = 500
 	n := 0
 	for b.Loop() {
-		batch := make([]Reading, size)
+		batch := make([]reading.Reading, size)
 		for i := range batch {
-			batch[i] = reading(fmt.Sprint(i%50), float64(n), time.Duration(n)*time.Millisecond)
+			batch[i] = value(fmt.Sprint(i%50), float64(n), time.Duration(n)*time.Millisecond)
 			n++
 		}
 		if _, err := s.Add(b.Context(), batch); err != nil {

@@ -132,26 +132,6 @@ func testAlarms(t *testing.T, open Opener) {
 	equal(t, "active alarms", must(w.Alarms(ctx(), w.tess, w.home, desk.AlarmFilter{State: []string{"active"}}, desk.Page{}))(t).Total, 2)
 }
 
-func testReadings(t *testing.T, open Opener) {
-	w := populated(t, open)
-	d := must(w.SeeDevice(ctx(), w.home, "t 1", "Boiler room", ""))(t)
-	var batch []desk.ReadingInput
-	for i := range 150 { // several transactions
-		at := noon.Add(time.Duration(i) * time.Second)
-		batch = append(batch, desk.ReadingInput{ID: record.DerivedID("reading", at.String()), Hardware: "t 1", Quantity: "temperature", Value: float64(i), UnitOfMeasure: "°C", EventTime: at, ArrivalTime: at})
-	}
-	for range 2 {
-		if err := w.StoreReadings(ctx(), w.home, append(batch, batch[0])); err != nil {
-			t.Fatal(err)
-		}
-	}
-	list := must(w.Readings(ctx(), w.tess, w.home, d.ID, noon.Add(100*time.Second), desk.Page{PerPage: 10}))(t)
-	equal(t, "readings since", list.Total, 50)
-	equal(t, "the latest", list.Items[0].Value, 149.0)
-	_, err := w.Readings(ctx(), w.ann, w.home, d.ID, time.Time{}, desk.Page{})
-	wantCode(t, err, problem.Forbidden)
-}
-
 func testPeople(t *testing.T, open Opener) {
 	w := populated(t, open)
 	equal(t, "people", must(w.Members(ctx(), w.boss, w.home, desk.Page{}))(t).Total, 4)

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"estate/internal/apiclient"
+	"estate/internal/desk"
 	"estate/internal/lab/stack"
+	"estate/internal/reading"
 	"estate/schema"
 	"estate/sync/record"
 )
@@ -53,6 +55,10 @@ func (s *site) verify(ctx context.Context) error {
 		}
 	}
 	l := look{site: s, records: records[0], past: pasts[0], table: schema.Default(), entries: map[written][]*entry{}}
+	var err error
+	if l.measured, err = s.measured(ctx); err != nil {
+		return err
+	}
 	l.run()
 	return s.verifyPhotos(ctx, l)
 }
@@ -76,6 +82,45 @@ type look struct {
 	past    *history
 	table   *schema.Table
 	entries map[written][]*entry // whose token says what they had seen
+	// measured are the readings of the sensors, each as often as it is there.
+	measured map[place][]record.Value
+}
+
+// measuredAround is how far from now a sensor's or the box's clock may have put a reading.
+const measuredAround = 30 * 24 * time.Hour
+
+// measured asks the building's box for all readings of the sensors that spoke.
+func (s *site) measured(ctx context.Context) (map[place][]record.Value, error) {
+	out := map[place][]record.Value{}
+	done := map[record.ID]bool{}
+	a, now := s.account(s.servers[0], "manager"), time.Now()
+	for _, e := range s.world.ledger.of(s) {
+		if e.kind != wroteReading || done[e.device] {
+			continue
+		}
+		done[e.device] = true
+		err := a.do(ctx, func(c *apiclient.Client) error {
+			series, err := c.Series(ctx, s.place.ID, e.device)
+			for _, one := range series {
+				if err != nil {
+					break
+				}
+				var got desk.ReadingPoints
+				got, err = c.Readings(ctx, s.place.ID, e.device, desk.ReadingQuery{Key: one.Key, UnitOfMeasure: one.UnitOfMeasure,
+					From: now.Add(-measuredAround), To: now.Add(measuredAround), Points: reading.PointsMax})
+				at := place{"reading", e.device, one.Key}
+				out[at] = nil
+				for _, p := range got.Points {
+					out[at] = append(out[at], record.Float(p.Last))
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("readings of device %s: %w", e.device, err)
+		}
+	}
+	return out, nil
 }
 
 func (l *look) run() {
@@ -86,23 +131,17 @@ func (l *look) run() {
 			l.entries[name] = append(l.entries[name], e)
 		}
 	}
-	readings := map[place][]record.Value{}
 	alarms := map[record.ID]int{}
 	for k, r := range l.records {
 		device, _ := l.table.Shown(k.Kind, "device", r).AsID()
-		switch k.Kind {
-		case "reading":
-			quantity, _ := l.table.Shown(k.Kind, "quantity", r).AsText()
-			at := place{"reading", device, quantity}
-			readings[at] = append(readings[at], l.table.Shown(k.Kind, "value", r))
-		case "alarm":
+		if k.Kind == "alarm" {
 			alarms[device]++
 		}
 	}
 	for _, e := range all {
 		switch e.kind {
 		case wroteReading:
-			same := slices.DeleteFunc(slices.Clone(readings[place{"reading", e.device, e.field}]), func(v record.Value) bool { return !bytes.Equal(v, e.value) })
+			same := slices.DeleteFunc(slices.Clone(l.measured[place{"reading", e.device, e.field}]), func(v record.Value) bool { return !bytes.Equal(v, e.value) })
 			l.counted(e, len(same))
 		case wroteAlarm:
 			l.counted(e, alarms[e.device])
