@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"estate/edge/internal/sqlitestore"
+	"estate/edge/internal/telemetry"
 	"estate/internal/auth"
 	"estate/internal/backup"
 )
@@ -19,7 +20,7 @@ import (
 const archiveBlobs = "media/blobs"
 
 // BackupAt writes everything that the box with this data folder keeps into one file: store,
-// key and photos. The edge may run and be written to meanwhile; the backup is its state at
+// readings, key and photos. The edge may run and be written to meanwhile; the backup is its state at
 // one moment. What it holds is secret: who has it can speak as this box. MQTT messages that
 // were not taken in yet and unfinished uploads are not part of it.
 func BackupAt(ctx context.Context, cfg Config, now func() time.Time, to string, progress backup.Progress) (_ backup.Manifest, err error) {
@@ -29,13 +30,22 @@ func BackupAt(ctx context.Context, cfg Config, now func() time.Time, to string, 
 	if _, err := os.Stat(at(fileStore)); err != nil {
 		return m, fmt.Errorf("no edge keeps its data in %s: %w", cfg.Data, err)
 	}
-	copied := to + ".db"
+	copied, measured := to+".db", to+".readings.db"
 	defer func() {
-		if gone := os.Remove(copied); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
-			err = errors.Join(err, gone)
+		for _, name := range []string{copied, measured} {
+			if gone := os.Remove(name); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+				err = errors.Join(err, gone)
+			}
 		}
 	}()
 	if m.Buildings, err = sqlitestore.Snapshot(ctx, at(fileStore), copied); err != nil {
+		return m, err
+	}
+	if _, err := os.Stat(at(fileReadings)); err == nil {
+		if err := telemetry.Snapshot(ctx, at(fileReadings), measured); err != nil {
+			return m, err
+		}
+	} else if measured = ""; !errors.Is(err, fs.ErrNotExist) {
 		return m, err
 	}
 	key, err := auth.ReadNodeKey(at(fileKey))
@@ -44,7 +54,7 @@ func BackupAt(ctx context.Context, cfg Config, now func() time.Time, to string, 
 	}
 	m.Node = key.ID().String()
 	blobs := at(filepath.Join(folderBlobs, "blobs"))
-	total, err := backup.SizeOf(copied, blobs)
+	total, err := backup.SizeOf(copied, measured, blobs)
 	if err != nil {
 		return m, err
 	}
@@ -52,15 +62,20 @@ func BackupAt(ctx context.Context, cfg Config, now func() time.Time, to string, 
 	if err != nil {
 		return m, err
 	}
-	if err := addEdge(ctx, w, copied, at(fileKey), blobs); err != nil {
+	if err := addEdge(ctx, w, copied, measured, at(fileKey), blobs); err != nil {
 		return m, errors.Join(err, w.Abort())
 	}
 	return w.Finish(ctx, m)
 }
 
-func addEdge(ctx context.Context, w *backup.Writer, store, key, blobs string) error {
+func addEdge(ctx context.Context, w *backup.Writer, store, readings, key, blobs string) error {
 	if _, err := w.AddFile(ctx, fileStore, store); err != nil {
 		return err
+	}
+	if readings != "" {
+		if _, err := w.AddFile(ctx, fileReadings, readings); err != nil {
+			return err
+		}
 	}
 	if _, err := w.AddFile(ctx, fileKey, key); err != nil {
 		return err
@@ -109,6 +124,9 @@ func RestoreAt(ctx context.Context, cfg Config, now func() time.Time, from strin
 	}
 	if there {
 		out.Kept = data + now().UTC().Format(".before-restore-20060102-150405")
+		if err := takeReadings(ctx, data, staged); err != nil {
+			return out, err
+		}
 		if err := takeOver(data, staged); err != nil {
 			return out, err
 		}
@@ -176,7 +194,30 @@ func stage(ctx context.Context, from, staged string, progress backup.Progress) (
 	if key.ID().String() != m.Node {
 		return m, fmt.Errorf("%w: the key is of node %s, the manifest names %s", backup.ErrArchive, key.ID(), m.Node)
 	}
+	if _, err := telemetry.Inspect(ctx, filepath.Join(staged, fileReadings)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("%w: %w", backup.ErrArchive, err)
+	}
 	return m, sqlitestore.EndSessions(ctx, store)
+}
+
+// takeReadings takes the old folder's readings over where they go on beyond the backup's.
+func takeReadings(ctx context.Context, old, staged string) error {
+	from, to := filepath.Join(old, fileReadings), filepath.Join(staged, fileReadings)
+	theirs, err := telemetry.Inspect(ctx, from)
+	if err != nil {
+		return nil //nolint:nilerr // none, or damaged: the backup's are the best there are
+	}
+	ours, err := telemetry.Inspect(ctx, to)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !theirs.After(ours) {
+		return nil
+	}
+	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take over readings: %w", err)
+	}
+	return telemetry.Snapshot(ctx, from, to)
 }
 
 // takeOver brings into the restored folder what only the old one has: the broker's messages,

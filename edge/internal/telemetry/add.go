@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -71,10 +72,24 @@ func (a *sums) add(r row) {
 
 // Add stores a batch in one transaction: each reading once, however often it comes, and its
 // share in the rollups. When it returns without error all of it is on the disk. A reading
-// that cannot be kept is refused by itself.
+// that cannot be kept is refused by itself. Where the file turns out to be damaged it is set
+// aside, and a new one takes the batch.
 func (s *Store) Add(ctx context.Context, batch []reading.Reading) (Added, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	out, err := s.add(ctx, batch)
+	if damaged(err) {
+		if err = s.renew(ctx, err); err == nil {
+			out, err = s.add(ctx, batch)
+		}
+	}
+	if err != nil {
+		return Added{}, fmt.Errorf("store %d readings: %w", len(batch), err)
+	}
+	return out, nil
+}
+
+func (s *Store) add(ctx context.Context, batch []reading.Reading) (Added, error) {
 	var out Added
 	known := map[seriesKey]int64{}
 	words := map[string]int64{}
@@ -101,14 +116,10 @@ func (s *Store) Add(ctx context.Context, batch []reading.Reading) (Added, error)
 		return s.insert(ctx, rows, &out)
 	})
 	if err != nil {
-		return Added{}, fmt.Errorf("store %d readings: %w", len(batch), err)
+		return Added{}, err
 	}
-	for k, v := range known {
-		s.series[k] = v
-	}
-	for k, v := range words {
-		s.words[k] = v
-	}
+	maps.Copy(s.series, known)
+	maps.Copy(s.words, words)
 	return out, nil
 }
 
@@ -265,9 +276,15 @@ func (s *Store) insertRows(ctx context.Context, rows []row) ([]row, error) {
 	return fresh, found.Err()
 }
 
-func isConstraint(err error) bool {
+func isConstraint(err error) bool { return codeOf(err) == sqlite3.SQLITE_CONSTRAINT }
+
+// codeOf is SQLite's primary result code, 0 where the error is not SQLite's.
+func codeOf(err error) int {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_CONSTRAINT
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff
 }
 
 func insertText(rows int) string {

@@ -47,11 +47,11 @@ const readingBytes = 40
 // Usage looks at the file.
 func (s *Store) Usage(ctx context.Context, now time.Time) (Usage, error) {
 	u := Usage{BudgetBytes: s.options.BudgetBytes}
-	if err := s.read.QueryRowContext(ctx, bytesUsed).Scan(&u.Bytes); err != nil {
+	if err := s.read.Load().QueryRowContext(ctx, bytesUsed).Scan(&u.Bytes); err != nil {
 		return u, fmt.Errorf("look at the size: %w", err)
 	}
 	var first, rolled, week sql.NullInt64
-	err := s.read.QueryRowContext(ctx, `SELECT (SELECT min(first) FROM (SELECT (SELECT min(at) FROM reading WHERE series = s.id) AS first FROM series s)),
+	err := s.read.Load().QueryRowContext(ctx, `SELECT (SELECT min(first) FROM (SELECT (SELECT min(at) FROM reading WHERE series = s.id) AS first FROM series s)),
 		(SELECT min(first) FROM (SELECT (SELECT min(bucket) FROM rollup WHERE span = 3600 AND series = s.id) AS first FROM series s)),
 		(SELECT sum(n) FROM rollup r JOIN series s ON r.series = s.id WHERE span = 3600 AND bucket >= ?)`, now.Add(-7*24*time.Hour).Unix()).Scan(&first, &rolled, &week)
 	if err != nil {
@@ -118,7 +118,7 @@ func (s *Store) Keep(ctx context.Context, hardware string, from, to time.Time) e
 // that what arrives meanwhile is stored; more says that there is more to do.
 func (s *Store) Thin(ctx context.Context, now time.Time) (more bool, err error) {
 	var used int64
-	if err := s.read.QueryRowContext(ctx, bytesUsed).Scan(&used); err != nil {
+	if err := s.read.Load().QueryRowContext(ctx, bytesUsed).Scan(&used); err != nil {
 		return false, fmt.Errorf("look at the size: %w", err)
 	}
 	s.mu.Lock()

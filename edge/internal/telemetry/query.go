@@ -14,7 +14,7 @@ import (
 // but rollups has the last of those.
 func (s *Store) Latest(ctx context.Context, hardware string) ([]reading.Latest, error) {
 	var out []reading.Latest
-	err := each(ctx, s.read, `SELECT s.hardware, s.key, s.kind, s.unit, s.type, coalesce(r.at, u.last_at, 0), coalesce(r.value, u.last, 0), coalesce(w.text, ''),
+	err := each(ctx, s.read.Load(), `SELECT s.hardware, s.key, s.kind, s.unit, s.type, coalesce(r.at, u.last_at, 0), coalesce(r.value, u.last, 0), coalesce(w.text, ''),
 			r.at IS NOT NULL OR u.last_at IS NOT NULL
 		FROM series s LEFT JOIN reading r ON r.series = s.id AND (r.at, r.value) = (SELECT at, value FROM reading WHERE series = s.id ORDER BY at DESC, arrival DESC LIMIT 1)
 		LEFT JOIN rollup u ON u.series = s.id AND u.span = 3600 AND u.bucket = (SELECT max(bucket) FROM rollup WHERE series = s.id AND span = 3600)
@@ -39,7 +39,7 @@ func (s *Store) Latest(ctx context.Context, hardware string) ([]reading.Latest, 
 // rollups. Of a key that came in several types it takes the one heard last.
 func (s *Store) Points(ctx context.Context, q reading.Query) (reading.Points, error) {
 	var id int64
-	err := s.read.QueryRowContext(ctx, `SELECT id FROM series s WHERE hardware = ? AND key = ? AND unit = ?
+	err := s.read.Load().QueryRowContext(ctx, `SELECT id FROM series s WHERE hardware = ? AND key = ? AND unit = ?
 		ORDER BY (SELECT max(at) FROM reading WHERE series = s.id) DESC, id DESC LIMIT 1`, q.Hardware, q.Key, q.Unit).Scan(&id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return reading.Points{}, nil
@@ -62,7 +62,7 @@ func (s *Store) Points(ctx context.Context, q reading.Query) (reading.Points, er
 func (s *Store) single(ctx context.Context, series int64, q reading.Query) (bool, error) {
 	most := min(max(q.Points, 1), reading.PointsMax)
 	var count int
-	err := s.read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM reading WHERE series = ? AND at >= ? AND at < ? LIMIT ?)`,
+	err := s.read.Load().QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM reading WHERE series = ? AND at >= ? AND at < ? LIMIT ?)`,
 		series, q.From.UnixMilli(), q.To.UnixMilli(), most+1).Scan(&count)
 	if err != nil {
 		return false, fmt.Errorf("count readings: %w", err)
@@ -71,9 +71,9 @@ func (s *Store) single(ctx context.Context, series int64, q reading.Query) (bool
 		return false, nil
 	}
 	whole := false
-	err = s.read.QueryRowContext(ctx, `SELECT coalesce(max(to_at), -1 << 62) <= ?1 FROM thinned WHERE what = 'reading'`, q.From.UnixMilli()).Scan(&whole)
+	err = s.read.Load().QueryRowContext(ctx, `SELECT coalesce(max(to_at), -1 << 62) <= ?1 FROM thinned WHERE what = 'reading'`, q.From.UnixMilli()).Scan(&whole)
 	if err == nil && !whole {
-		err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM kept WHERE series = ?1 AND from_at <= ?2 AND to_at >= ?3)
+		err = s.read.Load().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM kept WHERE series = ?1 AND from_at <= ?2 AND to_at >= ?3)
 			OR NOT EXISTS (SELECT 1 FROM rollup WHERE span = 3600 AND series = ?1 AND bucket >= ?4 AND bucket < ?5)`,
 			series, q.From.UnixMilli(), q.To.UnixMilli(), floor(q.From.Unix(), 3600)*3600, q.To.Unix()).Scan(&whole)
 	}
@@ -85,7 +85,7 @@ func (s *Store) single(ctx context.Context, series int64, q reading.Query) (bool
 
 func (s *Store) readings(ctx context.Context, series int64, q reading.Query) (reading.Points, error) {
 	var out reading.Points
-	err := each(ctx, s.read, `SELECT r.at, r.value, coalesce(w.text, '') FROM reading r JOIN series s ON s.id = r.series LEFT JOIN word w ON s.type = 3 AND w.id = r.value
+	err := each(ctx, s.read.Load(), `SELECT r.at, r.value, coalesce(w.text, '') FROM reading r JOIN series s ON s.id = r.series LEFT JOIN word w ON s.type = 3 AND w.id = r.value
 		WHERE r.series = ? AND r.at >= ? AND r.at < ? ORDER BY r.at`, func(rows *sql.Rows) error {
 		var at int64
 		p := reading.Point{N: 1}
@@ -103,7 +103,7 @@ func (s *Store) readings(ctx context.Context, series int64, q reading.Query) (re
 func (s *Store) rollups(ctx context.Context, series int64, q reading.Query, span time.Duration) (reading.Points, error) {
 	out := reading.Points{Span: span}
 	seconds := int64(span / time.Second)
-	err := each(ctx, s.read, `SELECT bucket, n, low, high, sum, last FROM rollup WHERE span = ? AND series = ? AND bucket >= ? AND bucket < ? ORDER BY bucket LIMIT ?`, func(rows *sql.Rows) error {
+	err := each(ctx, s.read.Load(), `SELECT bucket, n, low, high, sum, last FROM rollup WHERE span = ? AND series = ? AND bucket >= ? AND bucket < ? ORDER BY bucket LIMIT ?`, func(rows *sql.Rows) error {
 		var at int64
 		var sum float64
 		var p reading.Point

@@ -36,7 +36,7 @@ func (u Unsent) Empty() bool { return len(u.rollups)+len(u.readings) == 0 }
 func (s *Store) Unsent(ctx context.Context, now time.Time, limit int) (Unsent, error) {
 	var out Unsent
 	var rollups []reading.Rollup
-	err := each(ctx, s.read, `SELECT s.id, s.hardware, s.key, s.kind, s.unit, s.type, u.bucket, u.change, r.n, r.low, r.high, r.sum, r.last, r.last_at
+	err := each(ctx, s.read.Load(), `SELECT s.id, s.hardware, s.key, s.kind, s.unit, s.type, u.bucket, u.change, r.n, r.low, r.high, r.sum, r.last, r.last_at
 		FROM unsent u JOIN series s ON s.id = u.series JOIN rollup r ON r.span = 900 AND r.series = u.series AND r.bucket = u.bucket
 		WHERE u.bucket <= ? ORDER BY u.bucket, u.series LIMIT ?`, func(rows *sql.Rows) error {
 		var r reading.Rollup
@@ -51,7 +51,7 @@ func (s *Store) Unsent(ctx context.Context, now time.Time, limit int) (Unsent, e
 		return out, fmt.Errorf("list rollups that the cloud has not got: %w", err)
 	}
 	var readings []reading.Reading
-	err = each(ctx, s.read, `SELECT s.id, s.hardware, s.key, s.kind, s.unit, s.type, r.at, r.value, coalesce(w.text, ''), r.arrival
+	err = each(ctx, s.read.Load(), `SELECT s.id, s.hardware, s.key, s.kind, s.unit, s.type, r.at, r.value, coalesce(w.text, ''), r.arrival
 		FROM unsent_reading u JOIN series s ON s.id = u.series JOIN reading r ON r.series = u.series AND r.at = u.at AND r.value = u.value
 		LEFT JOIN word w ON s.type = 3 AND w.id = r.value ORDER BY u.series, u.at LIMIT ?`, func(rows *sql.Rows) error {
 		var r reading.Reading

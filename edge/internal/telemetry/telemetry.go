@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -38,7 +39,9 @@ const (
 type Options struct {
 	// BudgetBytes is how large the file may grow; zero means no limit.
 	BudgetBytes int64
-	Log         *slog.Logger
+	// Now names a file that was set aside; the system's clock where it is nil.
+	Now func() time.Time
+	Log *slog.Logger
 }
 
 // Store is the file of a building's readings. It is safe for concurrent use; one process at a
@@ -46,7 +49,7 @@ type Options struct {
 type Store struct {
 	path    string
 	options Options
-	read    *sql.DB
+	read    atomic.Pointer[sql.DB]
 
 	mu     sync.Mutex // guards what follows and the writing connection
 	write  *sql.DB
@@ -73,22 +76,37 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 	if options.Log == nil {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{path: path, options: options, stmts: map[string]*sql.Stmt{}, series: map[seriesKey]int64{}, keptTo: map[int64]int64{}, words: map[string]int64{}}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	s := &Store{path: path, options: options}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open telemetry: %w", err)
 	}
-	var err error
-	if s.write, err = sql.Open("sqlite", dsn(path, "_txlock=immediate&_pragma=synchronous(FULL)")); err == nil {
-		s.write.SetMaxOpenConns(1)
-		s.read, err = sql.Open("sqlite", dsn(path, "_pragma=query_only(1)"))
-	}
-	if err == nil {
-		err = s.prepare(ctx)
+	err := s.open(ctx)
+	if damaged(err) {
+		err = s.renew(ctx, err)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open telemetry %s: %w", path, err), s.Close())
 	}
 	return s, nil
+}
+
+// open opens the file and reads what is remembered of it.
+func (s *Store) open(ctx context.Context) error {
+	s.stmts, s.series, s.keptTo, s.words = map[string]*sql.Stmt{}, map[seriesKey]int64{}, map[int64]int64{}, map[string]int64{}
+	var err error
+	if s.write, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate&_pragma=synchronous(FULL)")); err != nil {
+		return err
+	}
+	s.write.SetMaxOpenConns(1)
+	read, err := sql.Open("sqlite", dsn(s.path, "_pragma=query_only(1)"))
+	if err != nil {
+		return err
+	}
+	s.read.Store(read)
+	return s.prepare(ctx)
 }
 
 func dsn(path, more string) string {
@@ -266,6 +284,10 @@ func (s *Store) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.close()
+}
+
+func (s *Store) close() error {
 	var errs []error
 	for _, st := range s.stmts {
 		errs = append(errs, st.Close())
@@ -273,10 +295,11 @@ func (s *Store) Close() error {
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())
 	}
-	for _, db := range []*sql.DB{s.write, s.read} {
+	for _, db := range []*sql.DB{s.write, s.read.Load()} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
 	}
+	s.stmts, s.conn = nil, nil
 	return errors.Join(errs...)
 }

@@ -1,8 +1,12 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -130,7 +134,7 @@ func TestReadingsAroundAnAlarm(t *testing.T) {
 		}
 	}
 	var n int
-	if err := s.read.QueryRow(`SELECT count(*) FROM kept`).Scan(&n); err != nil || n != 1 {
+	if err := s.read.Load().QueryRow(`SELECT count(*) FROM kept`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d stretches, %v", n, err)
 	}
 	if err := s.Close(); err != nil {
@@ -152,6 +156,83 @@ func TestReadingsAroundAnAlarm(t *testing.T) {
 	}
 	if again := unsent(t, s, t0); len(again.readings) != 0 {
 		t.Errorf("again: %+v", again)
+	}
+}
+
+// TestDamagedFile: a file that cannot be read is set aside whole, at the start and while it is
+// written to, and readings go on.
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(t *testing.T, path string, s *Store) *Store{
+		"AtTheStart": func(t *testing.T, path string, s *Store) *Store {
+			if err := errors.Join(s.Close(), os.WriteFile(path, bytes.Repeat([]byte("not a database "), 1000), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			return open(t, path, 0)
+		},
+		"WhileItRuns": func(t *testing.T, path string, s *Store) *Store {
+			if _, err := s.conn.ExecContext(t.Context(), `PRAGMA wal_checkpoint(TRUNCATE)`); err != nil {
+				t.Fatal(err)
+			}
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = f.Close() }()
+			size, err := f.Seek(0, io.SeekEnd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for at := int64(4096); at < size; at += 4096 { // all pages but the first
+				if _, err := f.WriteAt(bytes.Repeat([]byte{0xff}, 4096), at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := s.conn.ExecContext(t.Context(), `PRAGMA shrink_memory`); err != nil {
+				t.Fatal(err)
+			}
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "telemetry.db")
+			s := open(t, path, 0)
+			add(t, s, value("t", 1, 0))
+			s = damage(t, path, s)
+			if got := add(t, s, value("t", 2, time.Second)); got.Stored != 1 {
+				t.Errorf("%+v", got)
+			}
+			latest, err := s.Latest(t.Context(), "h")
+			if err != nil || len(latest) != 1 || latest[0].Last != 2 {
+				t.Errorf("%+v, %v", latest, err)
+			}
+			if aside, err := filepath.Glob(path + ".damaged-*"); err != nil || len(aside) == 0 {
+				t.Errorf("set aside: %v, %v", aside, err)
+			}
+		})
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, filepath.Join(dir, "telemetry.db"), 0)
+	add(t, s, value("t", 1, time.Minute))
+	to := filepath.Join(dir, "copy.db")
+	if err := Snapshot(t.Context(), s.path, to); err != nil {
+		t.Fatal(err)
+	}
+	add(t, s, value("t", 2, time.Hour))
+	last, err := Inspect(t.Context(), to)
+	if err != nil || !last.Equal(t0.Add(time.Minute)) {
+		t.Errorf("%s, %v", last, err)
+	}
+	if err := os.Truncate(to, 5000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Inspect(t.Context(), to); err == nil {
+		t.Error("a cut file passed")
 	}
 }
 
@@ -191,7 +272,7 @@ func TestBudget(t *testing.T) {
 		want     bool
 	}{"BeforeTheAlarm": {0, 59 * time.Minute, false}, "Alarm": {time.Hour, 4 * time.Hour, true}, "AfterTheAlarm": {5 * time.Hour, 6 * time.Hour, false}, "LastDay": {97 * time.Hour, 98 * time.Hour, true}} {
 		var n int
-		if err := s.read.QueryRow(`SELECT count(*) FROM reading WHERE at >= ? AND at < ?`, t0.Add(c.from).UnixMilli(), t0.Add(c.to).UnixMilli()).Scan(&n); err != nil || n > 0 != c.want {
+		if err := s.read.Load().QueryRow(`SELECT count(*) FROM reading WHERE at >= ? AND at < ?`, t0.Add(c.from).UnixMilli(), t0.Add(c.to).UnixMilli()).Scan(&n); err != nil || n > 0 != c.want {
 			t.Errorf("%s: %d readings, %v", name, n, err)
 		}
 	}
