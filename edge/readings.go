@@ -16,7 +16,7 @@ import (
 const (
 	// sendEvery is how often the cloud is given what it has not got; while it is away one try
 	// in sendEvery costs nothing.
-	sendEvery = 20 * time.Second
+	sendEvery = 10 * time.Second
 	// sendRows is how many rollups go at once: some 60 kB, which a slow line takes in time.
 	sendRows = 500
 	// thinEvery is how often the readings are held against their budget.

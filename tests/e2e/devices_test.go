@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"estate/internal/apiclient"
 	"estate/internal/desk"
@@ -57,6 +59,65 @@ func TestMosquittoSensor(t *testing.T) {
 	say(`{"leak":"perhaps","temperature":1e99}`, false)
 	if got := openTickets(t, manager, e); got != 1 {
 		t.Errorf("%d open tickets, one was expected", got)
+	}
+}
+
+// TestReadingsReachTheCloud: what a sensor measured is shown at the edge reading by reading, and
+// at the cloud, once it heard of it, by quarters of an hour; around an alarm reading by reading.
+func TestReadingsReachTheCloud(t *testing.T) {
+	t.Parallel()
+	w, cloud := begin(t, oak(), false)
+	e := w.edge(cloud, "OAK")
+	manager, above := w.as(e.Base(), "manager"), w.as(cloud.Base(), "manager")
+	login, err := e.AddDevice(t.Context(), "cellar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now().Add(-6 * time.Hour).Truncate(time.Hour).UTC()
+	say := func(after time.Duration, field string, value any) {
+		t.Helper()
+		text, err := json.Marshal(map[string]any{field: value, "ts": begin.Add(after).Format(time.RFC3339)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := publish(t, e, login, login.Topic, string(text), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(0, "temperature", 20)
+	device := heard(t, manager, e, "cellar")
+	if _, err := manager.AdoptDevice(t.Context(), e.Place.ID, device.ID, "Cellar", e.Place.Units["Lobby"]); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		say(time.Duration(i)*5*time.Minute, "temperature", 20+i)
+	}
+	say(4*time.Hour, "leak", true)
+	ask := desk.ReadingQuery{Key: "temperature", UnitOfMeasure: "°C", From: begin, To: begin.Add(time.Hour), Points: 100}
+	measured := func(c *apiclient.Client, span, points int, mean float64) func() error {
+		return func() error {
+			got, err := c.Readings(t.Context(), e.Place.ID, device.ID, ask)
+			if err != nil {
+				return err
+			}
+			if got.SpanSeconds != span || len(got.Points) != points || got.Points[0].Mean != mean {
+				return fmt.Errorf("%+v", got)
+			}
+			return nil
+		}
+	}
+	until(t, "the readings at the edge", every, measured(manager, 0, 8, 20))
+	until(t, "quarters of an hour at the cloud", every, measured(above, 900, 3, 21))
+	until(t, "the readings around the alarm at the cloud", every, func() error {
+		got, err := above.Readings(t.Context(), e.Place.ID, device.ID, desk.ReadingQuery{Key: "leak", From: begin.Add(3 * time.Hour), To: begin.Add(5 * time.Hour)})
+		if err != nil || len(got.Points) != 1 || got.SpanSeconds != 0 || got.Points[0].Last != 1 {
+			return fmt.Errorf("%+v, %w", got, err)
+		}
+		return nil
+	})
+	_, err = w.as(cloud.Base(), "tenant-a").Series(t.Context(), e.Place.ID, device.ID)
+	if !apiclient.HasStatus(err, http.StatusNotFound) && !apiclient.HasStatus(err, http.StatusForbidden) {
+		t.Errorf("a tenant sees what devices measure: %v", err)
 	}
 }
 

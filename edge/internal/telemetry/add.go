@@ -41,6 +41,7 @@ type row struct {
 	value   float64
 	arrival int64
 	typ     reading.Type
+	hardware string
 }
 
 // bucket names a rollup.
@@ -106,7 +107,7 @@ func (s *Store) add(ctx context.Context, batch []reading.Reading) (Added, error)
 			}
 			switch {
 			case err == nil:
-				rows = append(rows, row{id, r.At.UnixMilli(), r.Value, r.Arrival.UnixMilli(), r.Type})
+				rows = append(rows, row{id, r.At.UnixMilli(), r.Value, r.Arrival.UnixMilli(), r.Type, r.Hardware})
 			case errors.Is(err, ErrFull):
 				out.Refused = append(out.Refused, Refusal{r, err.Error()})
 			default:
@@ -211,15 +212,15 @@ func (s *Store) insert(ctx context.Context, rows []row, out *Added) error {
 // noteKept notes readings around an alarm that the cloud is to be given.
 func (s *Store) noteKept(ctx context.Context, rows []row) error {
 	for _, r := range rows {
-		if to, any := s.keptTo[r.series]; !any || r.at > to {
+		if to, any := s.keptTo[r.hardware]; !any || r.at > to {
 			continue
 		}
 		st, err := s.stmt(ctx, `INSERT OR IGNORE INTO unsent_reading (series, at, value)
-			SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM kept WHERE series = ?1 AND ?2 BETWEEN from_at AND to_at)`)
+			SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM kept WHERE hardware = ?4 AND ?2 BETWEEN from_at AND to_at)`)
 		if err != nil {
 			return err
 		}
-		if _, err := st.ExecContext(ctx, r.series, r.at, r.value); err != nil {
+		if _, err := st.ExecContext(ctx, r.series, r.at, r.value, r.hardware); err != nil {
 			return fmt.Errorf("note a reading around an alarm: %w", err)
 		}
 	}
@@ -261,16 +262,16 @@ func (s *Store) insertRows(ctx context.Context, rows []row) ([]row, error) {
 	}
 	defer func() { _ = found.Close() }()
 	var fresh []row
-	types := map[int64]reading.Type{}
+	given := map[int64]row{}
 	for _, r := range rows {
-		types[r.series] = r.typ
+		given[r.series] = r
 	}
 	for found.Next() {
 		var r row
 		if err := found.Scan(&r.series, &r.at, &r.value); err != nil {
 			return nil, err
 		}
-		r.typ = types[r.series]
+		r.typ, r.hardware = given[r.series].typ, given[r.series].hardware
 		fresh = append(fresh, r)
 	}
 	return fresh, found.Err()

@@ -77,39 +77,25 @@ func (s *Store) Keep(ctx context.Context, hardware string, from, to time.Time) e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first, last := from.Add(-keptAround).UnixMilli(), to.Add(keptAround).UnixMilli()
-	ids := map[int64]int64{}
+	begin, end := first, last
 	err := s.transaction(ctx, func() error {
-		for k, id := range s.series {
-			if k.hardware != hardware {
-				continue
-			}
-			var begin, end int64
-			err := s.conn.QueryRowContext(ctx, `SELECT coalesce(min(from_at), ?2), coalesce(max(to_at), ?3) FROM kept WHERE series = ?1 AND from_at <= ?3 AND to_at >= ?2`, id, first, last).Scan(&begin, &end)
-			if err != nil {
-				return err
-			}
-			begin, end = min(begin, first), max(end, last)
-			ids[id] = end
-			for _, text := range [...]string{
-				`DELETE FROM kept WHERE series = ?1 AND from_at <= ?3 AND to_at >= ?2`,
-				`INSERT INTO kept (series, from_at, to_at) VALUES (?1, ?2, ?3)`,
-			} {
-				if _, err := s.conn.ExecContext(ctx, text, id, begin, end); err != nil {
-					return err
-				}
-			}
-			if _, err := s.conn.ExecContext(ctx, `INSERT OR IGNORE INTO unsent_reading (series, at, value) SELECT series, at, value FROM reading WHERE series = ? AND at BETWEEN ? AND ?`, id, first, last); err != nil {
-				return err
+		err := s.conn.QueryRowContext(ctx, `SELECT min(coalesce(min(from_at), ?2), ?2), max(coalesce(max(to_at), ?3), ?3) FROM kept WHERE hardware = ?1 AND from_at <= ?3 AND to_at >= ?2`,
+			hardware, first, last).Scan(&begin, &end)
+		for _, text := range [...]string{
+			`DELETE FROM kept WHERE hardware = ?1 AND from_at <= ?3 AND to_at >= ?2`,
+			`INSERT INTO kept (hardware, from_at, to_at) VALUES (?1, ?2, ?3)`,
+			`INSERT OR IGNORE INTO unsent_reading (series, at, value) SELECT r.series, r.at, r.value FROM series s JOIN reading r ON r.series = s.id AND r.at BETWEEN ?4 AND ?5 WHERE s.hardware = ?1`,
+		} {
+			if err == nil {
+				_, err = s.conn.ExecContext(ctx, text, hardware, begin, end, first, last)
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("keep readings around an alarm: %w", err)
 	}
-	for id, end := range ids {
-		s.keptTo[id] = max(s.keptTo[id], end)
-	}
+	s.keptTo[hardware] = max(s.keptTo[hardware], end)
 	return nil
 }
 
@@ -159,7 +145,7 @@ func (s *Store) thin(ctx context.Context, what string, now time.Time) (bool, err
 	oldest := fmt.Sprintf(`SELECT min(first) FROM (SELECT (SELECT min(%s) FROM %s WHERE series = s.id AND %s >= ?%s) AS first FROM series s)`, column, table, column, where)
 	remove := fmt.Sprintf(`DELETE FROM %s WHERE series = ? AND %s < ?%s`, table, column, where)
 	if what == "reading" {
-		remove += ` AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.series = reading.series AND reading.at BETWEEN k.from_at AND k.to_at)`
+		remove += ` AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.hardware = (SELECT hardware FROM series WHERE id = reading.series) AND reading.at BETWEEN k.from_at AND k.to_at)`
 	}
 	var ids []int64
 	if err := each(ctx, s.conn, `SELECT id FROM series`, func(rows *sql.Rows) error {

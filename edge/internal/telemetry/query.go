@@ -73,9 +73,9 @@ func (s *Store) single(ctx context.Context, series int64, q reading.Query) (bool
 	whole := false
 	err = s.read.Load().QueryRowContext(ctx, `SELECT coalesce(max(to_at), -1 << 62) <= ?1 FROM thinned WHERE what = 'reading'`, q.From.UnixMilli()).Scan(&whole)
 	if err == nil && !whole {
-		err = s.read.Load().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM kept WHERE series = ?1 AND from_at <= ?2 AND to_at >= ?3)
+		err = s.read.Load().QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM kept WHERE hardware = ?6 AND from_at <= ?2 AND to_at >= ?3)
 			OR NOT EXISTS (SELECT 1 FROM rollup WHERE span = 3600 AND series = ?1 AND bucket >= ?4 AND bucket < ?5)`,
-			series, q.From.UnixMilli(), q.To.UnixMilli(), floor(q.From.Unix(), 3600)*3600, q.To.Unix()).Scan(&whole)
+			series, q.From.UnixMilli(), q.To.UnixMilli(), floor(q.From.Unix(), 3600)*3600, q.To.Unix(), q.Hardware).Scan(&whole)
 	}
 	if err != nil {
 		return false, fmt.Errorf("look whether readings were thinned out: %w", err)

@@ -57,8 +57,8 @@ type Store struct {
 	stmts  map[string]*sql.Stmt
 	series map[seriesKey]int64
 	words  map[string]int64
-	// keptTo is up to when readings of a series are kept for an alarm, in milliseconds.
-	keptTo map[int64]int64
+	// keptTo is up to when readings of a device are kept for an alarm, in milliseconds.
+	keptTo map[string]int64
 	// thinning says that the budget was used up and a tenth of it is not free yet.
 	thinning bool
 }
@@ -95,7 +95,7 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 
 // open opens the file and reads what is remembered of it.
 func (s *Store) open(ctx context.Context) error {
-	s.stmts, s.series, s.keptTo, s.words = map[string]*sql.Stmt{}, map[seriesKey]int64{}, map[int64]int64{}, map[string]int64{}
+	s.stmts, s.series, s.keptTo, s.words = map[string]*sql.Stmt{}, map[seriesKey]int64{}, map[string]int64{}, map[string]int64{}
 	var err error
 	if s.write, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate&_pragma=synchronous(FULL)")); err != nil {
 		return err
@@ -165,12 +165,12 @@ var tables = []string{
 	) STRICT, WITHOUT ROWID`,
 	// Up to when the oldest was taken away: milliseconds of readings, seconds of rollups.
 	`CREATE TABLE thinned (what TEXT PRIMARY KEY, to_at INTEGER NOT NULL) STRICT`,
-	// Stretches of time whose readings are kept.
+	// Stretches of time of which all that a device measured is kept.
 	`CREATE TABLE kept (
-		series INTEGER NOT NULL,
-		from_at INTEGER NOT NULL,
-		to_at  INTEGER NOT NULL,
-		PRIMARY KEY (series, from_at, to_at)
+		hardware TEXT    NOT NULL,
+		from_at  INTEGER NOT NULL,
+		to_at    INTEGER NOT NULL,
+		PRIMARY KEY (hardware, from_at)
 	) STRICT, WITHOUT ROWID`,
 }
 
@@ -212,10 +212,11 @@ func (s *Store) load(ctx context.Context) error {
 		return err
 	})
 	if err == nil {
-		err = each(ctx, s.conn, `SELECT series, max(to_at) FROM kept GROUP BY series`, func(rows *sql.Rows) error {
-			var id, to int64
-			err := rows.Scan(&id, &to)
-			s.keptTo[id] = to
+		err = each(ctx, s.conn, `SELECT hardware, max(to_at) FROM kept GROUP BY hardware`, func(rows *sql.Rows) error {
+			var hardware string
+			var to int64
+			err := rows.Scan(&hardware, &to)
+			s.keptTo[hardware] = to
 			return err
 		})
 	}

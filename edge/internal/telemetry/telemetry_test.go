@@ -141,14 +141,15 @@ func TestReadingsAroundAnAlarm(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, path, 0)
-	add(t, s, value("t", 4, 80*time.Minute), value("t", 5, 2*time.Hour), value("t", 6, -59*time.Minute))
+	other := value("new", 7, time.Minute) // heard for the first time
+	add(t, s, other, value("t", 4, 80*time.Minute), value("t", 5, 2*time.Hour), value("t", 6, -59*time.Minute))
 	list := unsent(t, s, t0)
 	_, readings, err := list.Batch.Rows()
 	var got []float64
 	for _, r := range readings {
 		got = append(got, r.Value)
 	}
-	if want := []float64{6, 2, 3, 4}; err != nil || !slices.Equal(got, want) {
+	if want := []float64{6, 2, 3, 4, 7}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, want %v, %v", got, want, err)
 	}
 	if err := s.Sent(t.Context(), list); err != nil {
