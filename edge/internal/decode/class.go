@@ -1,5 +1,7 @@
 package decode
 
+import "estate/edge/internal/hass"
+
 // classes are what Home Assistant's device classes mean here: those of sensors, which are
 // numbers, and those of binary sensors.
 var classes = map[string]Kind{
@@ -32,18 +34,21 @@ var attributes = map[string]Kind{
 	"mode": Mode, "fan_mode": Mode, "preset_mode": Mode, "swing_mode": Mode, "action": Mode, "latest_version": Update,
 }
 
-// kindOf says what a point of a component means.
-func kindOf(component, point, class string) Kind {
+// kindOf says what a point of an announced entity means.
+func kindOf(e hass.Entity, p hass.Point) Kind {
 	var kind Kind
 	switch {
-	case point != "":
-		kind = attributes[point]
-	case component == "binary_sensor":
-		kind = binaryClasses[class]
-	case component == "sensor" || component == "number" && class != "":
-		kind = classes[class]
+	case p.Name != "":
+		kind = attributes[p.Name]
+	case e.Component == "binary_sensor":
+		kind = binaryClasses[p.DeviceClass]
+	case e.Component == "sensor" || e.Component == "number" && p.DeviceClass != "":
+		kind = classes[p.DeviceClass]
+		if kind == Temperature && e.Category == "diagnostic" {
+			kind = DeviceTemperature
+		}
 	default:
-		kind = components[component]
+		kind = components[e.Component]
 	}
 	if kind == "" {
 		return Other

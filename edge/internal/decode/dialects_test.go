@@ -176,3 +176,41 @@ zigbee2mqtt/attic {"temperature":68.5}`)
 		t.Errorf("%+v, %+v", dev, e)
 	}
 }
+
+// TestTemperatureOfTheDeviceItself: a relay that is warm says nothing of the room, and our own
+// announcements are nobody's device.
+func TestTemperatureOfTheDeviceItself(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		topic, payload string
+		want           decode.Kind
+	}{
+		{"shellies/shellyswitch25-68c63afb5d00/temperature", "51.5", decode.DeviceTemperature},
+		{"shellies/shellyht-68c63afb5d00/sensor/temperature", "21.5", decode.Temperature},
+		{"shellyplus1-441793a5d2fc/status/switch:0", `{"temperature":{"tC":51.5}}`, decode.DeviceTemperature},
+		{"shellyplusht-441793a5d2fc/status/temperature:0", `{"tC":21.5}`, decode.Temperature},
+		{"tele/plug/SENSOR", `{"ESP32":{"Temperature":51.5}}`, decode.DeviceTemperature},
+		{"zigbee2mqtt/plug", `{"device_temperature":51.5}`, decode.DeviceTemperature},
+		{"zigbee2mqtt/plug", `{"temperature":21.5}`, decode.Temperature},
+	} {
+		d := decode.New(decode.Config{Building: "oak", Gateways: []string{"zigbee2mqtt"}})
+		r := d.Decode(decode.Message{Topic: c.topic, Payload: []byte(c.payload), Arrival: time.Now()})
+		if len(r.Observations) != 1 || r.Observations[0].Kind != c.want {
+			t.Errorf("%s %s: %+v, want %s", c.topic, c.payload, r, c.want)
+		}
+	}
+	d := decode.New(decode.Config{Building: "oak"})
+	for entity, want := range map[string]decode.Kind{"": decode.Temperature, `,"ent_cat":"diagnostic"`: decode.DeviceTemperature} {
+		text := `{"dev_cla":"temperature","stat_t":"a/b","uniq_id":"x","dev":{"ids":"d"}` + entity + `}`
+		d.Decode(decode.Message{Topic: "homeassistant/sensor/x/config", Payload: []byte(text), Arrival: time.Now()})
+		r := d.Decode(decode.Message{Topic: "a/b", Payload: []byte("20"), Arrival: time.Now()})
+		if len(r.Observations) != 1 || r.Observations[0].Kind != want {
+			t.Errorf("announced %s: %+v", entity, r)
+		}
+	}
+	own := `{"dev":{"ids":["estate"]},"o":{"name":"` + decode.Origin + `"},"cmps":{"a":{"p":"sensor","uniq_id":"a","stat_t":"estate/v1/oak/health"}}}`
+	r := d.Decode(decode.Message{Topic: "homeassistant/device/estate/config", Payload: []byte(own), Arrival: time.Now()})
+	if r.Configures || r.Nothing == "" || len(r.Changed) > 0 {
+		t.Errorf("our own announcement: %+v", r)
+	}
+}

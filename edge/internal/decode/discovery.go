@@ -8,6 +8,9 @@ import (
 	"estate/edge/internal/jinja"
 )
 
+// Origin names the edge where it announces its own state to others.
+const Origin = "Smart Estate"
+
 const (
 	// announcementsMax bounds the discovery topics that are remembered.
 	announcementsMax = 20_000
@@ -51,6 +54,10 @@ func (d *Decoder) announce(r *Result, m Message, address hass.Address) {
 	}
 	for _, p := range a.Problems {
 		r.refuse(m, strings.Trim(p.Component+"."+p.Key, "."), p.Reason)
+	}
+	if a.Origin == Origin {
+		r.Nothing = "what the edge itself announces"
+		return
 	}
 	known := d.announced[m.Topic]
 	r.Configures = true
@@ -157,7 +164,7 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 		}
 		d.describe(dev, one, key, e, p)
 		if !own && p.NeedsMapping == "" {
-			d.listen(r, m, p.Topic, binding{owner: one, hardware: hardware, key: key, kind: kindOf(e.Component, p.Name, p.DeviceClass), point: p})
+			d.listen(r, m, p.Topic, binding{owner: one, hardware: hardware, key: key, kind: kindOf(e, p), point: p})
 		}
 	}
 	if len(e.Points) == 0 {
@@ -179,7 +186,7 @@ func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass
 	}
 	entity.Component, entity.ExpireAfter, entity.NeedsMapping = e.Component, e.ExpireAfter, p.NeedsMapping
 	if entity.Kind == "" || entity.Kind == Other {
-		entity.Kind = kindOf(e.Component, p.Name, p.DeviceClass)
+		entity.Kind = kindOf(e, p)
 	}
 	if p.Unit != "" {
 		entity.Unit = clip(p.Unit)

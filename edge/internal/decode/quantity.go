@@ -20,7 +20,7 @@ type quantity struct {
 
 // bounds are the ranges of kinds in their usual unit. A value outside is no measurement.
 var bounds = map[Kind][2]float64{
-	Temperature: {-90, 1000}, Humidity: {0, 110}, Pressure: {0, 20_000}, Illuminance: {0, 1e6}, Power: {-1e7, 1e7}, Energy: {-1e12, 1e12},
+	Temperature: {-90, 1000}, DeviceTemperature: {-90, 1000}, Humidity: {0, 110}, Pressure: {0, 20_000}, Illuminance: {0, 1e6}, Power: {-1e7, 1e7}, Energy: {-1e12, 1e12},
 	Current: {-1e5, 1e5}, CO2: {0, 1e6}, Battery: {0, 100}, Voltage: {0, 1e6}, LinkQuality: {0, 255},
 }
 

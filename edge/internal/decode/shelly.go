@@ -213,7 +213,11 @@ func shellyQuantity(path []string) quantity {
 		strings.HasSuffix(last, "_energy"), kind == "emdata":
 		return of(Energy, Number, "Wh")
 	}
-	if q, ok := shellyWords[last]; ok {
+	q, ok := shellyWords[last]
+	if q.kind == Temperature && kind != "temperature" && kind != "thermostat" && kind != "trv" && kind != "blutrv" {
+		q.kind = DeviceTemperature // of the relay itself
+	}
+	if ok {
 		return q
 	}
 	for _, phase := range []string{"a_", "b_", "c_", "n_", "total_"} {

@@ -42,6 +42,9 @@ func (d *Decoder) shelly1(r *Result, m Message, device, tail string) {
 		return
 	}
 	q, ok := shelly1Words[last]
+	if q.kind == Temperature && path[0] != "sensor" && path[0] != "thermostat" {
+		q.kind = DeviceTemperature // of the relay itself
+	}
 	switch {
 	case ok:
 	case path[0] == "relay" || path[0] == "light":

@@ -234,8 +234,11 @@ func tasmotaQuantity(path []string, units map[string]string) quantity {
 		case !ok:
 			continue
 		}
+		if path[0] == "ESP32" && q.kind == Temperature {
+			q.kind = DeviceTemperature
+		}
 		switch q.kind {
-		case Temperature, DewPoint:
+		case Temperature, DeviceTemperature, DewPoint:
 			if units["TempUnit"] == "F" {
 				q.unit, q.min, q.max = "°F", -130, 1832
 			}

@@ -60,7 +60,7 @@ func (d *Decoder) zigbeeDevice(m Message, base, name string) Observation {
 
 // zigbeeWords are properties that many Zigbee devices have beside those of quantities.
 var zigbeeWords = map[string]quantity{
-	"illuminance_lux": of(Illuminance, Number, "lx"), "device_temperature": of(Temperature, Number, "°C"), "soil_moisture": {kind: Moisture, typ: Number, unit: "%"},
+	"illuminance_lux": of(Illuminance, Number, "lx"), "device_temperature": of(DeviceTemperature, Number, "°C"), "cpu_temperature": of(DeviceTemperature, Number, "°C"), "soil_moisture": {kind: Moisture, typ: Number, unit: "%"},
 	"pm25": {kind: PM25, typ: Number, unit: "µg/m³"}, "pm10": {kind: PM10, typ: Number, unit: "µg/m³"}, "voc": {kind: VOC, typ: Number, unit: "ppb"}, "presence": of(Occupancy, Bool, ""),
 	"moving": of(Motion, Bool, ""), "water_valve": {kind: Valve}, "position": {kind: Position, typ: Number, unit: "%", max: 100}, "tilt": {kind: Position, typ: Number, unit: "%", max: 100},
 	"action": {kind: Event, typ: Text}, "state": {kind: Switched}, "local_temperature": of(Temperature, Number, "°C"),
