@@ -3,7 +3,6 @@ package edge
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,22 +84,6 @@ type EnrolResult struct {
 	Building string `json:"building"`
 }
 
-// LoginInput is a login to make at the embedded broker.
-type LoginInput struct {
-	Name    string `json:"name"`
-	Gateway bool   `json:"gateway"`
-	Base    string `json:"base"` // of a gateway
-}
-
-// LoginResult is a login with its secret, which is shown once.
-type LoginResult struct {
-	Username string `json:"username"`
-	ClientID string `json:"client_id"`
-	Password string `json:"password"`
-	// Topic is what the login reaches.
-	Topic string `json:"topic"`
-}
-
 func (e *Edge) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathEnrol, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.Enrol) })
@@ -158,55 +141,6 @@ func (e *Edge) Enrol(ctx context.Context, in EnrolInput) (EnrolResult, error) {
 		close(e.enrolled)
 	}
 	return EnrolResult{Node: e.key.ID().String(), Building: got.Building.String()}, nil
-}
-
-// AddLogin makes a login for a device or a gateway at the embedded broker, or a new secret
-// for one that exists; the old one ends at once.
-func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error) {
-	enrolment, err := e.local.Enrolment(ctx)
-	if errors.Is(err, local.ErrNotEnrolled) {
-		return LoginResult{}, problem.New(problem.NotEnrolled, "")
-	}
-	if err != nil {
-		return LoginResult{}, err
-	}
-	l := local.Login{Username: in.Name, Gateway: in.Gateway, Base: in.Base, At: e.now()}
-	if l.Gateway && l.Base == "" {
-		l.Base = defaultBase
-	}
-	secret, err := e.local.AddLogin(ctx, l, rand.Reader)
-	if err != nil {
-		return LoginResult{}, err
-	}
-	if d := e.mqtt.Load(); d != nil {
-		d.disconnect(in.Name)
-	}
-	out := LoginResult{Username: in.Name, ClientID: in.Name, Password: secret.Reveal(), Topic: l.Base + "/#"}
-	if !in.Gateway {
-		topic, err := topicOf(ctx, e.store, enrolment.Building)
-		if err != nil {
-			return LoginResult{}, err
-		}
-		out.Topic = "estate/v1/" + topic + "/dev/" + in.Name + "/state"
-	}
-	return out, nil
-}
-
-// LoginName names a login.
-type LoginName struct {
-	Name string `json:"name"`
-}
-
-// RemoveLogin takes a login away and ends its connection at once. It returns not_found for
-// a name that has none. What the device reported stays.
-func (e *Edge) RemoveLogin(ctx context.Context, in LoginName) (LoginName, error) {
-	if err := e.local.RemoveLogin(ctx, in.Name); err != nil {
-		return LoginName{}, err
-	}
-	if d := e.mqtt.Load(); d != nil {
-		d.disconnect(in.Name)
-	}
-	return in, nil
 }
 
 // EnrolAt enrols the box whose data folder this is, whether it runs or not.

@@ -14,8 +14,10 @@ import (
 
 	"estate/edge/internal/broker"
 	"estate/edge/internal/ingest"
+	"estate/edge/internal/local"
 	"estate/edge/internal/sink"
 	"estate/edge/internal/sqlitestore"
+	"estate/internal/desk"
 	"estate/internal/obs"
 	"estate/internal/problem"
 	"estate/schema"
@@ -169,20 +171,43 @@ func (d *devices) authenticate(ctx context.Context, topic string, l broker.Login
 	if err != nil || !ok {
 		return broker.Grant{}, false
 	}
-	if login.Gateway {
-		return broker.Grant{Role: broker.RoleGateway, ClientID: login.Username, Base: login.Base}, true
+	if !login.Person.IsZero() && !d.employs(ctx, login.Person) {
+		return broker.Grant{}, false
 	}
-	return broker.Grant{Role: broker.RoleDevice, ClientID: login.Username, Building: topic, Device: login.Username}, true
+	return grantOf(login, topic), true
+}
+
+// grantOf is what a login may do in a building.
+func grantOf(l local.Login, topic string) broker.Grant {
+	g := broker.Grant{Role: broker.Role(l.Role), ClientID: l.Username, Building: topic, Device: l.Username, Base: l.Base, MAC: l.MAC}
+	if !l.Person.IsZero() {
+		g.Person = l.Person.String()
+	}
+	return g
+}
+
+// employs reports whether a person works for the building now.
+func (d *devices) employs(ctx context.Context, person record.ID) bool {
+	v, err := d.building.desk.Viewer(ctx, desk.Caller{Person: person}, d.building.id)
+	if err != nil && !problem.HasCode(err, problem.NotFound) && !problem.HasCode(err, problem.Forbidden) {
+		d.log.ErrorContext(ctx, "whether a person works for the building is not known", obs.Error(err))
+	}
+	return err == nil && slices.Contains([]schema.Role{schema.Technician, schema.Manager, schema.Admin}, v.Role)
 }
 
 // bases are the gateways to listen to. A gateway with another base than the default counts
 // from the next start on.
 func (d *devices) bases(ctx context.Context) ([]string, error) {
-	bases, err := d.building.edge.local.Bases(ctx)
+	logins, err := d.building.edge.local.Logins(ctx)
 	if err != nil {
 		return nil, err
 	}
-	bases = append(append(bases, d.building.edge.cfg.GatewayBases...), defaultBase)
+	bases := append(slices.Clone(d.building.edge.cfg.GatewayBases), defaultBase)
+	for _, l := range logins {
+		if l.Role == string(broker.RoleZigbee2MQTT) {
+			bases = append(bases, l.Base)
+		}
+	}
 	slices.Sort(bases)
 	return slices.Compact(bases), nil
 }

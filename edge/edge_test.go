@@ -140,7 +140,7 @@ func TestLeakOffline(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t)
 	b := enrolled(t, c)
-	gateway, err := edge.AddLoginAt(t.Context(), b.cfg, time.Now, edge.LoginInput{Name: "gw", Gateway: true})
+	gateway, err := edge.AddLoginAt(t.Context(), b.cfg, time.Now, edge.LoginInput{Name: "gw", Role: "zigbee2mqtt"})
 	if err != nil {
 		t.Fatal(err)
 	}

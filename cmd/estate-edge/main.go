@@ -206,8 +206,11 @@ func (p program) device(ctx context.Context, args []string) error {
 	}
 	var in edge.LoginInput
 	cfg, now, words, err := p.parse("device add", args[1:], func(f *flag.FlagSet, _ *edge.Config) {
-		f.BoolVar(&in.Gateway, "gateway", false, "a gateway such as Zigbee2MQTT, not one sensor")
-		f.StringVar(&in.Base, "base", "", "the gateway's base topic")
+		f.StringVar(&in.Role, "role", "", "what it is: device, zigbee2mqtt, esphome, tasmota, shelly, technician or home_assistant")
+		f.BoolFunc("gateway", "the same as --role zigbee2mqtt", func(string) error { in.Role = "zigbee2mqtt"; return nil })
+		f.StringVar(&in.Base, "base", "", "the base topic of a gateway or a firmware")
+		f.StringVar(&in.MAC, "mac", "", "a Tasmota's hardware address, so that it can announce itself")
+		f.StringVar(&in.Person, "person", "", "whose device it is: a technician's email")
 	})
 	if err != nil {
 		return err

@@ -22,3 +22,12 @@ CREATE TABLE rule_state (
 
 DROP TABLE sensor_state;
 DROP TABLE open_alarm;
+
+-- What a login is for, whose it is, and its secret in the form of mosquitto's password file,
+-- for a building that has its own mosquitto. Logins from before have none: make them anew.
+ALTER TABLE mqtt_login ADD COLUMN role TEXT NOT NULL DEFAULT 'device';
+ALTER TABLE mqtt_login ADD COLUMN mac TEXT NOT NULL DEFAULT '';
+ALTER TABLE mqtt_login ADD COLUMN person BLOB;
+ALTER TABLE mqtt_login ADD COLUMN mosquitto TEXT NOT NULL DEFAULT '';
+UPDATE mqtt_login SET role = 'zigbee2mqtt' WHERE gateway = 1;
+ALTER TABLE mqtt_login DROP COLUMN gateway;

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
-	"regexp"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -29,30 +29,6 @@ func (l Login) String() string {
 	return fmt.Sprintf("user %q client %q from %s", l.Username, l.ClientID, l.Remote)
 }
 
-// Role is what a login may do.
-type Role int
-
-const (
-	// RoleDevice is one sensor: it publishes below its own branch and nowhere else.
-	RoleDevice Role = iota + 1
-	// RoleGateway is an installer's gateway such as Zigbee2MQTT: it reaches its own base
-	// topic only.
-	RoleGateway
-)
-
-// Grant is what Authenticate gives to a login that it accepts.
-type Grant struct {
-	Role Role
-	// ClientID is the client id that this credential is bound to. A client id used twice
-	// kicks the first one off, so without the binding any device could silence another.
-	ClientID string
-	// Building and Device name a device's branch; both are single topic levels of letters,
-	// digits, '-' and '_'.
-	Building, Device string
-	// Base is a gateway's base topic, for example "zigbee2mqtt".
-	Base string
-}
-
 // Violation is a publish or subscription that was refused. The publisher was told
 // nothing: the protocol has no way to, which is why it is reported here.
 type Violation struct {
@@ -61,9 +37,6 @@ type Violation struct {
 	Topic    string
 	Reason   string
 }
-
-// nameLevel is one topic level that needs no escaping in the broker's subjects.
-var nameLevel = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // Check implements the server's authentication hook. It is called for every connection.
 func (b *Broker) Check(c server.ClientAuthentication) bool {
@@ -116,22 +89,26 @@ func (b *Broker) clientID(cid uint64) string {
 
 // permissions turns a grant into the broker's subjects, in which '.' parts levels.
 func permissions(g Grant) (*server.Permissions, error) {
-	switch g.Role {
-	case RoleDevice:
-		if !nameLevel.MatchString(g.Building) || !nameLevel.MatchString(g.Device) {
-			return nil, fmt.Errorf("device branch %q/%q: names are letters, digits, '-' and '_', at most 64", g.Building, g.Device)
-		}
-		own := "estate.v1." + g.Building + ".dev." + g.Device
-		return &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: []string{own + ".>"}},
-			Subscribe: &server.SubjectPermission{Allow: []string{own + ".>", own, "estate.v1." + g.Building + ".time"}},
-		}, nil
-	case RoleGateway:
-		if !nameLevel.MatchString(g.Base) || g.Base == "estate" {
-			return nil, fmt.Errorf("gateway base %q: one level of letters, digits, '-' and '_', not \"estate\"", g.Base)
-		}
-		both := &server.SubjectPermission{Allow: []string{g.Base + ".>", g.Base}}
-		return &server.Permissions{Publish: both, Subscribe: both}, nil
+	r, err := g.Rights()
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("unknown role %d", g.Role)
+	return &server.Permissions{
+		Publish:   &server.SubjectPermission{Allow: subjects(r.Publish)},
+		Subscribe: &server.SubjectPermission{Allow: subjects(r.Subscribe)},
+	}, nil
+}
+
+// subjects turns topic filters, whose levels hold no dot, into the broker's subjects. In MQTT
+// "a/#" covers "a" itself, too.
+func subjects(filters []string) []string {
+	var out []string
+	replace := strings.NewReplacer("/", ".", "+", "*", "#", ">")
+	for _, f := range filters {
+		out = append(out, replace.Replace(f))
+		if parent, ok := strings.CutSuffix(f, "/#"); ok {
+			out = append(out, replace.Replace(parent))
+		}
+	}
+	return out
 }

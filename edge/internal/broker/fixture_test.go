@@ -52,7 +52,7 @@ func newLogins() *logins {
 	l := &logins{list: map[string]entry{}}
 	l.device("leak1")
 	l.device("leak2")
-	l.list["installer"] = entry{"pw-installer", broker.Grant{Role: broker.RoleGateway, ClientID: "z2m", Base: "zigbee2mqtt"}}
+	l.list["installer"] = entry{"pw-installer", broker.Grant{Role: broker.RoleZigbee2MQTT, ClientID: "z2m", Base: "zigbee2mqtt"}}
 	return l
 }
 

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"net"
@@ -36,6 +37,14 @@ type embedded struct {
 	on   func(broker.Violation)
 }
 
+// grants are those of the gateway and of a plain sensor, the same at both brokers.
+func grants() map[string]broker.Grant {
+	return map[string]broker.Grant{
+		"gw": {Role: broker.RoleZigbee2MQTT, ClientID: "gw", Base: "zigbee2mqtt"},
+		"s1": {Role: broker.RoleDevice, ClientID: "s1", Building: "oak", Device: "s1"},
+	}
+}
+
 func startEmbedded(t *testing.T, on func(broker.Violation)) *embedded {
 	e := &embedded{dir: filepath.Join(t.TempDir(), "mqtt"), addr: "127.0.0.1:0", on: on}
 	e.start(t)
@@ -45,10 +54,7 @@ func startEmbedded(t *testing.T, on func(broker.Violation)) *embedded {
 
 func (e *embedded) start(t *testing.T) {
 	t.Helper()
-	grants := map[string]broker.Grant{
-		"gw": {Role: broker.RoleGateway, ClientID: "gw", Base: "zigbee2mqtt"},
-		"s1": {Role: broker.RoleDevice, ClientID: "s1", Building: "oak", Device: "s1"},
-	}
+	grants := grants()
 	b, err := broker.Start(broker.Config{Addr: e.addr, StoreDir: e.dir, Now: time.Now, OnViolation: e.on,
 		Authenticate: func(_ context.Context, l broker.Login) (broker.Grant, bool) {
 			g, ok := grants[l.Username]
@@ -82,7 +88,7 @@ func (e *embedded) onSubscribed() func() {
 	}
 }
 
-// mosquitto is Debian's broker, started with a configuration of its own.
+// mosquitto is Debian's broker, with the files of passwords and rights that the edge writes.
 type mosquitto struct {
 	conf string
 	port int
@@ -98,9 +104,27 @@ func startMosquitto(t *testing.T) *mosquitto {
 	addr, _ := l.Addr().(*net.TCPAddr)
 	_ = l.Close()
 	m := &mosquitto{conf: filepath.Join(t.TempDir(), "mosquitto.conf"), port: addr.Port}
-	conf := fmt.Sprintf("listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 10000\n", m.port)
-	if err := os.WriteFile(m.conf, []byte(conf), 0o600); err != nil {
+	hash, err := broker.MosquittoHash("secret", rand.Reader)
+	if err != nil {
 		t.Fatal(err)
+	}
+	logins := []broker.MosquittoLogin{{Username: "edge", Hash: hash, Rights: broker.EdgeRights()}}
+	for name, g := range grants() {
+		rights, err := g.Rights()
+		if err != nil {
+			t.Fatal(err)
+		}
+		logins = append(logins, broker.MosquittoLogin{Username: name, Hash: hash, Rights: rights})
+	}
+	passwords, rights, err := broker.MosquittoFiles(logins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := fmt.Sprintf("listener %d 127.0.0.1\nuser root\nallow_anonymous false\npassword_file %[2]s.passwords\nacl_file %[2]s.rights\npersistence false\nmax_queued_messages 10000\n", m.port, m.conf)
+	for end, text := range map[string]string{"": conf, ".passwords": passwords, ".rights": rights} {
+		if err := os.WriteFile(m.conf+end, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	m.start(t)
 	t.Cleanup(m.stop)
@@ -132,10 +156,14 @@ func (m *mosquitto) stop() {
 }
 
 func (m *mosquitto) link() ingest.Link {
-	return ingest.Link{URL: fmt.Sprintf("tcp://127.0.0.1:%d", m.port), RetryMin: 10 * time.Millisecond}
+	return ingest.Link{URL: fmt.Sprintf("tcp://127.0.0.1:%d", m.port), Username: "edge", Password: "secret", RetryMin: 10 * time.Millisecond}
 }
-func (m *mosquitto) login(bool) (string, string) { return "", "" }
-func (m *mosquitto) onSubscribed() func()        { return nil }
+
+func (m *mosquitto) login(gateway bool) (string, string) {
+	return map[bool]string{true: "gw", false: "s1"}[gateway], "secret"
+}
+
+func (m *mosquitto) onSubscribed() func() { return nil }
 
 // running is an Ingest under test.
 type running struct {
@@ -209,10 +237,7 @@ func mosquittoPub(t *testing.T, s server, gateway bool, topic, payload string) {
 	t.Helper()
 	user, password := s.login(gateway)
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.link().URL, "tcp://"))
-	args := []string{"-h", "127.0.0.1", "-p", port, "-q", "1", "-V", "mqttv311", "-t", topic, "-m", payload}
-	if user != "" {
-		args = append(args, "-u", user, "-P", password, "-i", user)
-	}
+	args := []string{"-h", "127.0.0.1", "-p", port, "-q", "1", "-V", "mqttv311", "-t", topic, "-m", payload, "-u", user, "-P", password, "-i", user}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil {

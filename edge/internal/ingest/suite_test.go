@@ -32,6 +32,7 @@ func TestSuite(t *testing.T) {
 	rules := map[string]func(*testing.T, server){
 		"LeakRaisesOnceAndClears":       leakRaisesOnceAndClears,
 		"CommandLinePublisher":          commandLinePublisher,
+		"ForeignTopicIsNotHeard":        foreignTopicIsNotHeard,
 		"RetainedIsState":               retainedIsState,
 		"UnadoptedIsQuarantined":        unadoptedIsQuarantined,
 		"NamesOutliveRestart":           namesOutliveRestart,
@@ -82,6 +83,24 @@ func commandLinePublisher(t *testing.T, s server) {
 	mosquittoPub(t, s, true, "zigbee2mqtt/bridge/devices", devices)
 	mosquittoPub(t, s, true, "zigbee2mqtt/cellar/leak", `{"water_leak":true,"linkquality":80}`)
 	eventually(t, "zigbee leak raised", sink.alarms(2, 0))
+}
+
+// foreignTopicIsNotHeard: nobody speaks for another device, or for the edge.
+func foreignTopicIsNotHeard(t *testing.T, s server) {
+	sink := newStore(s1, cellar)
+	in := run(t, s, sink)
+	p, gateway := connect(t, s, false), connect(t, s, true)
+	p.send("zigbee2mqtt/0x00158d0000000001", `{"water_leak":true}`, false)
+	p.send("estate/v1/oak/dev/s2/state", `{"leak":true}`, false)
+	p.send("homeassistant/sensor/x/config", `{"state_topic":"a"}`, true)
+	gateway.send(s1State, `{"leak":true}`, false)
+	gateway.send("estate/v1/oak/tech/someone/inbox", `{}`, false)
+	p.send(s1State, `{"temperature":3}`, false)
+	gateway.send("zigbee2mqtt/0x00158d0000000001", `{"temperature":4}`, false)
+	eventually(t, "their own are heard", func() bool { return sink.row(s1, "3")() && sink.row(cellar, "4")() })
+	if got := in.Status().Counts; got.Messages != 2 || !sink.alarms(0, 0)() || len(in.Quarantine()) > 0 {
+		t.Errorf("%+v, raised %v, quarantine %v", got, sink.raised, in.Quarantine())
+	}
 }
 
 func retainedIsState(t *testing.T, s server) {

@@ -6,9 +6,11 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"io"
 	"math"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,16 +124,18 @@ func TestLogins(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s, _ := open(t)
-	for _, bad := range []local.Login{{Username: ""}, {Username: "a/b"}, {Username: "a b"}, {Username: "gw", Gateway: true, Base: "estate"}, {Username: "gw", Gateway: true, Base: "#"}} {
-		if _, err := s.AddLogin(ctx, bad, rand.Reader); !problem.HasCode(err, problem.InvalidInput) {
+	hash := func(string, io.Reader) (string, error) { return "hash", nil }
+	for _, bad := range []local.Login{{Username: ""}, {Username: "a/b"}, {Username: "a b"}, {Username: strings.Repeat("a", 65)}} {
+		if _, err := s.AddLogin(ctx, bad, rand.Reader, hash); !problem.HasCode(err, problem.InvalidInput) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	first, err := s.AddLogin(ctx, local.Login{Username: "s1", At: t0}, rand.Reader)
+	first, err := s.AddLogin(ctx, local.Login{Username: "s1", Role: "device", At: t0}, rand.Reader, hash)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddLogin(ctx, local.Login{Username: "gw", Gateway: true, Base: "zigbee2mqtt", At: t0}, rand.Reader); err != nil {
+	gateway := local.Login{Username: "gw", Role: "zigbee2mqtt", Base: "zigbee2mqtt", MAC: "A8032AB12345", Person: record.DerivedID("p"), At: t0}
+	if _, err := s.AddLogin(ctx, gateway, rand.Reader, hash); err != nil {
 		t.Fatal(err)
 	}
 	check := func(user, secret string, want bool) {
@@ -144,14 +148,15 @@ func TestLogins(t *testing.T) {
 	check("s1", "", false)
 	check("gw", first.Reveal(), false)
 	check("nobody", first.Reveal(), false)
-	second, err := s.AddLogin(ctx, local.Login{Username: "s1", At: t0}, rand.Reader)
+	second, err := s.AddLogin(ctx, local.Login{Username: "s1", Role: "device", At: t0}, rand.Reader, hash)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check("s1", first.Reveal(), false)
 	check("s1", second.Reveal(), true)
-	if bases, err := s.Bases(ctx); err != nil || len(bases) != 1 || bases[0] != "zigbee2mqtt" {
-		t.Errorf("bases %v, %v", bases, err)
+	gateway.Mosquitto = "hash"
+	if list, err := s.Logins(ctx); err != nil || len(list) != 2 || list[0] != gateway || list[1].Username != "s1" {
+		t.Errorf("%+v, %v", list, err)
 	}
 	if err := s.RemoveLogin(ctx, "s1"); err != nil {
 		t.Fatal(err)

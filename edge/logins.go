@@ -1,0 +1,146 @@
+package edge
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+
+	"estate/edge/internal/broker"
+	"estate/edge/internal/local"
+	"estate/internal/problem"
+)
+
+// LoginInput is a login to make at the broker.
+type LoginInput struct {
+	Name string `json:"name"`
+	// Role is one of broker.Roles; a single sensor where it is empty.
+	Role string `json:"role"`
+	// Base is the base topic of a gateway or a firmware; MAC a Tasmota's hardware address.
+	Base string `json:"base"`
+	MAC  string `json:"mac"`
+	// Person is the email of the person whose device it is.
+	Person string `json:"person"`
+}
+
+// LoginResult is a login with its secret, which is shown once.
+type LoginResult struct {
+	Username string `json:"username"`
+	ClientID string `json:"client_id"`
+	Password string `json:"password"`
+	// Topic is where the login speaks, or what it hears first.
+	Topic string `json:"topic"`
+	// Publish and Subscribe are all that the login reaches.
+	Publish   []string `json:"publish"`
+	Subscribe []string `json:"subscribe"`
+}
+
+// AddLogin makes a login at the broker, or a new secret for one that exists; the old one ends
+// at once.
+func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error) {
+	enrolment, err := e.local.Enrolment(ctx)
+	if errors.Is(err, local.ErrNotEnrolled) {
+		return LoginResult{}, problem.New(problem.NotEnrolled, "")
+	}
+	if err != nil {
+		return LoginResult{}, err
+	}
+	topic, err := topicOf(ctx, e.store, enrolment.Building)
+	if err != nil {
+		return LoginResult{}, err
+	}
+	l := local.Login{Username: in.Name, Role: in.Role, Base: in.Base, MAC: macOf(in.MAC), At: e.now()}
+	if l.Role == "" {
+		l.Role = string(broker.RoleDevice)
+	}
+	if l.Role == string(broker.RoleZigbee2MQTT) && l.Base == "" {
+		l.Base = defaultBase
+	}
+	if err := e.checkLogin(ctx, in, &l); err != nil {
+		return LoginResult{}, err
+	}
+	rights, err := grantOf(l, topic).Rights()
+	if err != nil {
+		return LoginResult{}, problem.Wrap(problem.InvalidInput, err, "%s", err.Error())
+	}
+	secret, err := e.local.AddLogin(ctx, l, rand.Reader, broker.MosquittoHash)
+	if err != nil {
+		return LoginResult{}, err
+	}
+	if d := e.mqtt.Load(); d != nil {
+		d.disconnect(in.Name)
+	}
+	out := LoginResult{Username: in.Name, ClientID: in.Name, Password: secret.Reveal(), Publish: rights.Publish, Subscribe: rights.Subscribe}
+	switch broker.Role(l.Role) {
+	case broker.RoleDevice:
+		out.Topic = "estate/v1/" + topic + "/dev/" + in.Name + "/state"
+	case broker.RoleTechnician:
+		out.Topic = "estate/v1/" + topic + "/tech/" + l.Person.String() + "/inbox"
+	default:
+		out.Topic = rights.Publish[0]
+	}
+	return out, nil
+}
+
+// checkLogin finds what is wrong with a login that its rights do not show.
+func (e *Edge) checkLogin(ctx context.Context, in LoginInput, l *local.Login) error {
+	role := broker.Role(l.Role)
+	switch {
+	case !slices.Contains(broker.Roles(), role):
+		return problem.Invalid(problem.FieldError{Field: "role", Message: "one of " + strings.Join(roleNames(), ", ")})
+	case !role.NeedsBase() && in.Base != "":
+		return problem.Invalid(problem.FieldError{Field: "base", Message: "only gateways and firmwares have one"})
+	case in.MAC != "" && (l.MAC == "" || role != broker.RoleTasmota):
+		return problem.Invalid(problem.FieldError{Field: "mac", Message: "a Tasmota's hardware address, such as A8:03:2A:B1:23:45"})
+	case role == broker.RoleTechnician && in.Person == "" || role != broker.RoleTechnician && in.Person != "":
+		return problem.Invalid(problem.FieldError{Field: "person", Message: "the email of the person whose device it is; for technicians' devices only"})
+	case role != broker.RoleTechnician:
+		return nil
+	}
+	d := e.mqtt.Load()
+	if d == nil {
+		return problem.New(problem.Unavailable, "the box must run to find the person")
+	}
+	account, err := d.building.desk.AccountByEmail(ctx, d.building.id, strings.ToLower(strings.TrimSpace(in.Person)))
+	if err != nil {
+		return err
+	}
+	if l.Person = account.Person; !d.employs(ctx, l.Person) {
+		return problem.Invalid(problem.FieldError{Field: "person", Message: "does not work for this building"})
+	}
+	return nil
+}
+
+func roleNames() (out []string) {
+	for _, r := range broker.Roles() {
+		out = append(out, string(r))
+	}
+	return out
+}
+
+// macOf gives a hardware address the form of Tasmota's topics; empty for what is none.
+func macOf(text string) string {
+	digits := strings.ToUpper(strings.NewReplacer(":", "", "-", "", ".", "").Replace(text))
+	if len(digits) != 12 || strings.Trim(digits, "0123456789ABCDEF") != "" {
+		return ""
+	}
+	return digits
+}
+
+// LoginName names a login.
+type LoginName struct {
+	Name string `json:"name"`
+}
+
+// RemoveLogin takes a login away and ends its connection at once. It returns not_found for
+// a name that has none. What the device reported stays.
+func (e *Edge) RemoveLogin(ctx context.Context, in LoginName) (LoginName, error) {
+	if err := e.local.RemoveLogin(ctx, in.Name); err != nil {
+		return LoginName{}, err
+	}
+	if d := e.mqtt.Load(); d != nil {
+		d.disconnect(in.Name)
+	}
+	return in, nil
+}
