@@ -102,6 +102,7 @@ func (d *devices) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	link.Will = willOf(topic)
 	if d.broker != nil {
 		// Last of all: what it acknowledged is on its disk, and ingest asks for it again.
 		defer d.broker.Close()
@@ -123,6 +124,7 @@ func (d *devices) run(ctx context.Context) error {
 	group.Go(func() error { return ended(running, in.Run(running)) })
 	group.Go(func() error { return d.register(running, in, s) })
 	group.Go(func() error { return d.report(running, in) })
+	group.Go(func() error { return d.outbound(running, topic, in) })
 	if d.broker != nil {
 		group.Go(func() error { return ended(running, d.broker.Mend(running)) })
 	}

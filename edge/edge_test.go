@@ -187,7 +187,7 @@ func TestLeakOffline(t *testing.T) {
 		var points desk.ReadingPoints
 		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/readings?key=temperature&unit_of_measure=%%C2%%B0C", building, d.ID), nil, &points)
 		return got.Battery != nil && *got.Battery == 90 && slices.Equal(measured, []string{"battery", "temperature", "water_leak"}) &&
-			len(points.Points) == 3 && points.Points[0].Last == 12.5
+			len(points.Points) > 0 && points.Points[0].Last == 12.5
 	})
 
 	b = b.restart()

@@ -64,6 +64,16 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 	if err != nil {
 		return LoginResult{}, problem.Wrap(problem.InvalidInput, err, "%s", err.Error())
 	}
+	if !l.Person.IsZero() {
+		// An inbox begins now: who opens it sees the building's state elsewhere.
+		position, err := e.mqtt.Load().building.desk.Position(ctx, enrolment.Building)
+		if err == nil {
+			err = e.local.BeginInbox(ctx, l.Person, position)
+		}
+		if err != nil {
+			return LoginResult{}, err
+		}
+	}
 	secret, err := e.local.AddLogin(ctx, l, rand.Reader, broker.MosquittoHash)
 	if err != nil {
 		return LoginResult{}, err

@@ -31,3 +31,9 @@ ALTER TABLE mqtt_login ADD COLUMN person BLOB;
 ALTER TABLE mqtt_login ADD COLUMN mosquitto TEXT NOT NULL DEFAULT '';
 UPDATE mqtt_login SET role = 'zigbee2mqtt' WHERE gateway = 1;
 ALTER TABLE mqtt_login DROP COLUMN gateway;
+
+-- What brokers were asked to keep for whoever comes later: taken away when it no longer holds.
+CREATE TABLE mqtt_kept (topic TEXT NOT NULL PRIMARY KEY, payload BLOB NOT NULL) STRICT;
+
+-- Up to which position of the building's feed each person's inbox was told, from its first login on.
+CREATE TABLE mqtt_told (person BLOB NOT NULL PRIMARY KEY, position INTEGER NOT NULL) STRICT;

@@ -111,6 +111,10 @@ func (d *Decoder) Decode(m Message) Result {
 		d.tasmotaAnnounced(&r, m, rest)
 		return r
 	}
+	if slices.Contains(d.discovery, strings.TrimSuffix(m.Topic, "/status")) && strings.HasSuffix(m.Topic, "/status") {
+		r.Nothing = "a Home Assistant says whether it is there"
+		return r
+	}
 	bound := d.bound(&r, m)
 	if !d.firmware(&r, m) && !bound {
 		r.refuse(m, "", noTopic)
@@ -224,7 +228,7 @@ func (d *Decoder) plain(r *Result, m Message, rest string) {
 
 // ours says that the edge alone sends on the topic.
 func ours(level []string) bool {
-	return len(level) > 1 && slices.Contains([]string{"time", "alarm", "tech"}, level[1]) || len(level) == 4 && level[1] == "dev" && level[3] == "error"
+	return len(level) > 1 && slices.Contains([]string{"time", "alarm", "tech", "state"}, level[1]) || len(level) == 4 && level[1] == "dev" && level[3] == "error"
 }
 
 func observed(m Message, hardware, name string) Observation {

@@ -25,6 +25,8 @@ const (
 	// storeRetryMin and storeRetryMax bound the wait while the store fails.
 	storeRetryMin = 100 * time.Millisecond
 	storeRetryMax = 10 * time.Second
+	// birthTopic is where a Home Assistant says that it has started.
+	birthTopic = "homeassistant/status"
 )
 
 // Config says what to listen to.
@@ -193,6 +195,9 @@ func (i *Ingest) process(ctx context.Context, messages []mqtt.Message) error {
 	for _, m := range messages {
 		i.messages.Add(1)
 		message := decode.Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained(), Duplicate: m.Duplicate(), Arrival: i.cfg.Now()}
+		if message.Topic == birthTopic && !message.Retained && string(message.Payload) == "online" {
+			offer(i.link.asked)
+		}
 		r := i.decoder.Decode(message)
 		i.report(r)
 		if r.Configures {
@@ -398,6 +403,16 @@ func (i *Ingest) answer(building, device, topic, key, reason string, now time.Ti
 		i.link.send(to, body)
 	}
 }
+
+// Publish returns when the broker has acknowledged a message, at QoS 0 when it was sent. It waits
+// for the broker as long as ctx allows. Safe for concurrent use.
+func (i *Ingest) Publish(ctx context.Context, m Outgoing) error { return i.link.publish(ctx, m) }
+
+// Connected tells each time that the broker is there again.
+func (i *Ingest) Connected() <-chan struct{} { return i.link.connected }
+
+// Asked tells each time that a Home Assistant says that it has started.
+func (i *Ingest) Asked() <-chan struct{} { return i.link.asked }
 
 // Status says whether devices are heard and how much came. Safe for concurrent use.
 func (i *Ingest) Status() Status {

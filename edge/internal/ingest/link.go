@@ -37,14 +37,28 @@ type Link struct {
 	URL                string // tcp://, ssl://, ws:// or wss://host:port
 	Username, Password string
 	TLS                *tls.Config
+	Will               Will
 	// RetryMin and RetryMax bound the wait between attempts; 1 s and 60 s where zero.
 	RetryMin, RetryMax time.Duration
 }
 
-type outgoing struct {
-	topic   string
-	payload []byte
+// Outgoing is a message to send.
+type Outgoing struct {
+	Topic    string
+	Payload  []byte
+	QoS      byte
+	Retained bool
 }
+
+type outgoing struct {
+	Outgoing
+	// done, where it is not nil, receives once what became of it.
+	done chan error
+}
+
+// Will is what the broker says when this connection is gone without a goodbye, and Birth what
+// is said on each new one. Both are kept by the broker.
+type Will struct{ Topic, Birth, Death string }
 
 // link keeps a persistent session with the broker. It never blocks the MQTT client's
 // handler: what finds no room is left unacknowledged and asked for again.
@@ -62,6 +76,8 @@ type link struct {
 	leftOut atomic.Bool   // QoS 1 messages found no room
 	again   chan struct{} // there is room again: reconnect so that they come again
 	out     chan outgoing
+	// connected and asked each hold at most one token.
+	connected, asked chan struct{}
 
 	mu         sync.Mutex
 	blindSince time.Time
@@ -76,7 +92,7 @@ func newLink(cfg Link, clientID string, filters []string, now func() time.Time, 
 		cfg.RetryMax = time.Minute
 	}
 	l := &link{cfg: cfg, clientID: clientID, filters: map[string]byte{}, log: log, now: now, onReady: onReady,
-		in: make(chan mqtt.Message, queueMax), again: make(chan struct{}, 1), out: make(chan outgoing, 64),
+		in: make(chan mqtt.Message, queueMax), again: make(chan struct{}, 1), out: make(chan outgoing, 64), connected: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 		blindSince: now()}
 	for _, f := range filters {
 		l.filters[f] = 1
@@ -113,6 +129,8 @@ func (l *link) session(ctx context.Context) (subscribed bool, err error) {
 	ready := make(chan error, 1)
 	client := mqtt.NewClient(l.options(lost, ready))
 	defer client.Disconnect(disconnectMillis)
+	ended := make(chan struct{})
+	defer close(ended)
 	if err := settle(ctx, client.Connect(), connectTimeout, "connect"); err != nil {
 		return false, err
 	}
@@ -127,11 +145,25 @@ func (l *link) session(ctx context.Context) (subscribed bool, err error) {
 				return subscribed, err
 			}
 			subscribed = true
+			if w := l.cfg.Will; w.Topic != "" {
+				client.Publish(w.Topic, 1, true, w.Birth)
+			}
 			l.found()
+			offer(l.connected)
 		case <-l.again:
 			return subscribed, errors.New("messages were left out for want of room: asking for them again")
 		case o := <-l.out:
-			client.Publish(o.topic, 0, false, o.payload)
+			token := client.Publish(o.Topic, o.QoS, o.Retained, o.Payload)
+			if o.done != nil {
+				go func() {
+					select {
+					case <-token.Done():
+						o.done <- token.Error()
+					case <-ended:
+						o.done <- errBlind
+					}
+				}()
+			}
 		}
 	}
 }
@@ -147,6 +179,9 @@ func (l *link) options(lost, ready chan error) *mqtt.ClientOptions {
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }).
 		// Subscribing anywhere else misses what a broker forgot in its own restart.
 		SetOnConnectHandler(func(c mqtt.Client) { ready <- l.subscribe(c) })
+	if w := l.cfg.Will; w.Topic != "" {
+		o.SetWill(w.Topic, w.Death, 1, true)
+	}
 	if l.cfg.TLS != nil {
 		o.SetTLSConfig(l.cfg.TLS)
 	}
@@ -194,10 +229,7 @@ func (l *link) offer(m mqtt.Message) {
 func (l *link) taken(m mqtt.Message) {
 	l.bytes.Add(-int64(len(m.Payload()) + len(m.Topic())))
 	if len(l.in) == 0 && l.leftOut.Swap(false) {
-		select {
-		case l.again <- struct{}{}:
-		default:
-		}
+		offer(l.again)
 	}
 }
 
@@ -205,7 +237,37 @@ func (l *link) taken(m mqtt.Message) {
 // it is advice to a device.
 func (l *link) send(topic string, payload []byte) {
 	select {
-	case l.out <- outgoing{topic, payload}:
+	case l.out <- outgoing{Outgoing: Outgoing{Topic: topic, Payload: payload}}:
+	default:
+	}
+}
+
+// errBlind says that the broker went away before it acknowledged a message.
+var errBlind = errors.New("the broker is away")
+
+// publish returns when the broker has acknowledged a message, at QoS 0 when it was sent.
+func (l *link) publish(ctx context.Context, m Outgoing) error {
+	o := outgoing{m, make(chan error, 1)}
+	select {
+	case l.out <- o:
+	case <-ctx.Done():
+		return fmt.Errorf("publish to %s: %w: %w", m.Topic, errBlind, ctx.Err())
+	}
+	select {
+	case err := <-o.done:
+		if err != nil {
+			return fmt.Errorf("publish to %s: %w", m.Topic, err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("publish to %s: %w", m.Topic, ctx.Err())
+	}
+}
+
+// offer puts a token into a channel that has none.
+func offer(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
 	}
 }

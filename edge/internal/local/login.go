@@ -90,6 +90,9 @@ func (s *Store) RemoveLogin(ctx context.Context, username string) error {
 	if err == nil && n == 0 {
 		return problem.New(problem.NotFound, "login")
 	}
+	if err == nil { // an inbox that nobody can open is not told, and begins anew with the next login
+		_, err = s.exec(ctx, "end an inbox", `DELETE FROM mqtt_told WHERE person NOT IN (SELECT person FROM mqtt_login WHERE person IS NOT NULL)`)
+	}
 	return err
 }
 

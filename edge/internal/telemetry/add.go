@@ -36,11 +36,11 @@ type Refusal struct {
 
 // row is a reading as it is stored.
 type row struct {
-	series  int64
-	at      int64 // milliseconds
-	value   float64
-	arrival int64
-	typ     reading.Type
+	series   int64
+	at       int64 // milliseconds
+	value    float64
+	arrival  int64
+	typ      reading.Type
 	hardware string
 }
 
