@@ -146,11 +146,29 @@ func (b *building) run(ctx context.Context) error {
 		}
 		return nil // figures are no reason to stop
 	})
-	b.edge.serve(b.api)
+	b.edge.serve(b.handler())
 	err := group.Wait()
 	b.api.Close()
 	b.link.close()
 	return err
+}
+
+// pathMQTT is where the embedded broker takes WebSockets.
+const pathMQTT = "/mqtt"
+
+// handler is the API, and the embedded broker's WebSocket beside it.
+func (b *building) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", b.api)
+	mux.HandleFunc("GET "+pathMQTT, func(w http.ResponseWriter, r *http.Request) {
+		d := b.edge.mqtt.Load()
+		if d == nil || d.broker == nil {
+			auth.Refuse(w, r, problem.New(problem.NotFound, "the box has no broker of its own"), b.edge.log)
+			return
+		}
+		d.broker.WebSocket(w, r, b.edge.cfg.AllowedOrigins)
+	})
+	return mux
 }
 
 // ended is a part's error, unless it was asked to end.

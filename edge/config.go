@@ -48,6 +48,13 @@ type Config struct {
 	Listen string `env:"LISTEN" json:"listen"`
 	// MQTTListen is the address of the embedded broker.
 	MQTTListen string `env:"MQTT_LISTEN" json:"mqtt_listen"`
+	// MQTTTLSListen is the address of the embedded broker for devices that speak TLS; port 8883
+	// beside the usual MQTT port where it is left out, and "off" for none.
+	MQTTTLSListen string `env:"MQTT_TLS_LISTEN" json:"mqtt_tls_listen"`
+	// MQTTCertificate and MQTTKey are files with the broker's certificate and its key; without
+	// them the box makes an authority of its own, in mqtt-ca.pem.
+	MQTTCertificate string `env:"MQTT_CERTIFICATE" json:"mqtt_certificate"`
+	MQTTKey         string `env:"MQTT_KEY" json:"mqtt_key"`
 	// BrokerURL names an external broker instead of the embedded one: tcp://, ssl://, ws://
 	// or wss://host:port. Durability and topic rights are then that broker's matter.
 	BrokerURL      string `env:"BROKER_URL" json:"broker_url"`
@@ -100,6 +107,12 @@ func (c Config) WithDefaults() Config {
 	if c.MQTTListen == "" {
 		c.MQTTListen = defaultMQTTListen
 	}
+	if host, port, err := net.SplitHostPort(c.MQTTListen); c.MQTTTLSListen == "" && err == nil && port == "1883" {
+		c.MQTTTLSListen = net.JoinHostPort(host, "8883")
+	}
+	if c.MQTTTLSListen == "off" {
+		c.MQTTTLSListen = ""
+	}
 	if c.ReadingsBytesMax == 0 {
 		c.ReadingsBytesMax = defaultReadings
 	}
@@ -123,6 +136,14 @@ func (c Config) Validate() error {
 		if _, _, err := net.SplitHostPort(address); err != nil {
 			say("%s: %q is not host:port", name, address)
 		}
+	}
+	if c.MQTTTLSListen != "" {
+		if _, _, err := net.SplitHostPort(c.MQTTTLSListen); err != nil {
+			say("mqtt_tls_listen: %q is neither host:port nor off", c.MQTTTLSListen)
+		}
+	}
+	if (c.MQTTCertificate == "") != (c.MQTTKey == "") {
+		say("mqtt_certificate and mqtt_key go together")
 	}
 	if c.BrokerURL != "" {
 		u, err := url.Parse(c.BrokerURL)

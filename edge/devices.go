@@ -2,8 +2,10 @@ package edge
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -42,6 +44,8 @@ type devices struct {
 	building *building
 	log      *slog.Logger
 	broker   *broker.Broker // nil with an external one
+	tls      net.Listener   // of the embedded one; nil for none
+	secret   *tls.Config
 	ingest   atomic.Pointer[ingest.Ingest]
 	refused  chan broker.Violation
 }
@@ -107,6 +111,9 @@ func (d *devices) run(ctx context.Context) error {
 		// Last of all: what it acknowledged is on its disk, and ingest asks for it again.
 		defer d.broker.Close()
 	}
+	if d.tls != nil {
+		defer func() { _ = d.tls.Close() }() // again, where it was served
+	}
 	moved, stop := d.building.edge.store.Watch(d.building.id)
 	defer stop()
 	s := sink.New(sink.Config{Building: d.building.id, Desk: d.building.desk, Local: d.building.edge.local, Readings: d.building.edge.readings, Moved: moved, Log: d.log})
@@ -127,6 +134,9 @@ func (d *devices) run(ctx context.Context) error {
 	group.Go(func() error { return d.outbound(running, topic, in) })
 	if d.broker != nil {
 		group.Go(func() error { return ended(running, d.broker.Mend(running)) })
+	}
+	if d.tls != nil {
+		group.Go(func() error { return ended(running, d.broker.ServeTLS(running, d.tls, d.secret)) })
 	}
 	return group.Wait()
 }
@@ -157,6 +167,16 @@ func (d *devices) connect(topic string) (ingest.Link, error) {
 		return ingest.Link{}, err
 	}
 	d.broker = b
+	if cfg.MQTTTLSListen != "" {
+		if d.secret, err = d.building.edge.brokerTLS(); err != nil {
+			b.Close()
+			return ingest.Link{}, err
+		}
+		if d.tls, err = net.Listen("tcp", cfg.MQTTTLSListen); err != nil {
+			b.Close()
+			return ingest.Link{}, fmt.Errorf("the broker cannot listen for TLS on %s (is another program using the port?): %w", cfg.MQTTTLSListen, err)
+		}
+	}
 	if moved := b.StoreMovedTo(); moved != "" {
 		d.log.Error("the broker's store was damaged and began anew", slog.String("moved_to", moved))
 	}

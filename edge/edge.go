@@ -126,6 +126,15 @@ func (e *Edge) MQTTAddr() string {
 	return ""
 }
 
+// MQTTTLSAddr is the address of the embedded broker for devices that speak TLS, empty until it
+// runs.
+func (e *Edge) MQTTTLSAddr() string {
+	if d := e.mqtt.Load(); d != nil && d.tls != nil {
+		return d.tls.Addr().String()
+	}
+	return ""
+}
+
 // Node is the box's id.
 func (e *Edge) Node() record.ID { return e.key.ID() }
 

@@ -73,7 +73,12 @@ func (b *box) tryPublish(login edge.LoginResult, topic, payload string) (string,
 // enrolled starts a box, enrols it while it runs, and waits until it is in step.
 func enrolled(t *testing.T, c *cloud) *box {
 	t.Helper()
-	b := startBox(t, config(t.TempDir()))
+	return enrolledWith(t, c, config(t.TempDir()))
+}
+
+func enrolledWith(t *testing.T, c *cloud, cfg edge.Config) *box {
+	t.Helper()
+	b := startBox(t, cfg)
 	in := edge.EnrolInput{Code: c.code(), Cloud: c.http.URL}
 	got, err := edge.EnrolAt(t.Context(), b.cfg, time.Now, in)
 	if err != nil {

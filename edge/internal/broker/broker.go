@@ -70,6 +70,8 @@ type Broker struct {
 	grants   sync.Map // client id → Grant of its latest login
 	movedTo  string
 	failed   chan struct{} // the store failed: to be mended
+	// fronts counts connections that come in through TLS or a WebSocket.
+	fronts atomic.Int64
 
 	mu      sync.Mutex
 	addr    string
