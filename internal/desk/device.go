@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"estate/sync/record"
@@ -44,12 +45,23 @@ func (d *Desk) deviceViews(ctx context.Context, items []item) ([]Device, error) 
 	if err := names.read(ctx); err != nil {
 		return nil, err
 	}
+	var units []place
+	if slices.ContainsFunc(items, func(it item) bool { return !d.fields(it).bool("adopted") }) {
+		var err error
+		if units, err = d.places(ctx, items[0].key.Building); err != nil {
+			return nil, err
+		}
+	}
 	out := make([]Device, 0, len(items))
 	for _, it := range items {
 		f := d.fields(it)
 		out = append(out, Device{ID: it.key.ID, Hardware: f.text("hardware"), Name: f.text("name"), Model: f.text("model"), Unit: f.id("unit"),
 			UnitName: names.name("unit", f.id("unit")), Adopted: f.bool("adopted"), Availability: f.text("availability"), Battery: f.float("battery"),
 			Conflicts: f.conflicts(), Seen: seen(it.record)})
+		one := &out[len(out)-1]
+		if u, ok := suggest(units, one.Name); ok && !one.Adopted && one.Unit.IsZero() {
+			one.SuggestedUnit, one.SuggestedUnitName = u.id, u.name
+		}
 	}
 	return out, nil
 }

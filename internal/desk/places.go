@@ -65,7 +65,10 @@ type Device struct {
 	Availability string    `json:"availability,omitempty"`
 	Battery      *float64  `json:"battery,omitempty"`
 	Conflicts    []string  `json:"conflicts,omitempty"`
-	Seen         string    `json:"seen"`
+	// SuggestedUnit is where a device that nobody adopted seems to be, by its name.
+	SuggestedUnit     record.ID `json:"suggested_unit,omitempty,omitzero"`
+	SuggestedUnitName string    `json:"suggested_unit_name,omitempty"`
+	Seen              string    `json:"seen"`
 }
 
 // DeviceFilter restricts a list of devices.

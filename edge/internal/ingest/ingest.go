@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -234,7 +235,7 @@ func (i *Ingest) admit(o decode.Observation) (decode.Observation, Place, bool) {
 	switch {
 	case !known:
 		i.quarantined.Add(1)
-		i.quarantine.add(o)
+		i.quarantine.add(o, i.called(o), i.modelOf(o.Hardware))
 		return o, place, false
 	case i.recent.repeated(o):
 		i.duplicates.Add(1)
@@ -242,6 +243,30 @@ func (i *Ingest) admit(o decode.Observation) (decode.Observation, Place, bool) {
 	}
 	i.observations.Add(1)
 	return o, place, true
+}
+
+// called is what people call a device that nobody adopted: its own name, with its area where
+// the name does not tell it.
+func (i *Ingest) called(o decode.Observation) string {
+	name := o.Name
+	if dev, ok := i.decoder.Device(o.Hardware); ok {
+		if dev.Name != "" {
+			name = dev.Name
+		}
+		if dev.Area != "" && !strings.Contains(strings.ToLower(name), strings.ToLower(dev.Area)) {
+			name = dev.Area + " " + name
+		}
+	}
+	return name
+}
+
+// modelOf is what a device says that it is.
+func (i *Ingest) modelOf(hardware string) string {
+	dev, ok := i.decoder.Device(hardware)
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(dev.Manufacturer + " " + dev.Model)
 }
 
 // fact is an observation as rules look at it.

@@ -17,9 +17,11 @@ const candidatesMax = 1000
 // and raise nothing.
 type Candidate struct {
 	Hardware, Name string
-	First, Last    time.Time
-	Observations   int
-	Values         map[decode.Kind]decode.Value // the latest of each kind
+	// Model is what the device or its gateway says that it is.
+	Model        string
+	First, Last  time.Time
+	Observations int
+	Values       map[decode.Kind]decode.Value // the latest of each kind
 }
 
 // quarantine is safe for concurrent use: screens read it while messages come in.
@@ -28,7 +30,8 @@ type quarantine struct {
 	list map[string]*Candidate
 }
 
-func (q *quarantine) add(o decode.Observation) {
+// add notes an observation of a device; model may be empty.
+func (q *quarantine) add(o decode.Observation, name, model string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	c, ok := q.list[o.Hardware]
@@ -39,7 +42,7 @@ func (q *quarantine) add(o decode.Observation) {
 		c = &Candidate{Hardware: o.Hardware, First: o.ArrivalTime, Values: map[decode.Kind]decode.Value{}}
 		q.list[o.Hardware] = c
 	}
-	c.Name, c.Last, c.Observations = o.Name, o.ArrivalTime, c.Observations+1
+	c.Name, c.Model, c.Last, c.Observations = name, model, o.ArrivalTime, c.Observations+1
 	c.Values[o.Kind] = o.Value
 }
 

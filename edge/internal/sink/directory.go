@@ -82,7 +82,7 @@ func (s *Sink) Register(ctx context.Context, candidates []ingest.Candidate, know
 		if len(known) >= candidatesMax {
 			return nil
 		}
-		if _, err := s.cfg.Desk.SeeDevice(ctx, s.cfg.Building, c.Hardware, c.Name, ""); err != nil {
+		if _, err := s.cfg.Desk.SeeDevice(ctx, s.cfg.Building, c.Hardware, c.Name, c.Model); err != nil {
 			if err := refusal(err); !errors.Is(err, ingest.ErrRefused) {
 				return err
 			}
