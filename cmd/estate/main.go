@@ -19,6 +19,7 @@ import (
 	"estate/cmd/estate/internal/bench"
 	"estate/cmd/estate/internal/crash"
 	"estate/cmd/estate/internal/demo"
+	"estate/cmd/estate/internal/device"
 	"estate/cmd/estate/internal/enrol"
 	"estate/cmd/estate/internal/importing"
 	"estate/cmd/estate/internal/replay"
@@ -52,6 +53,7 @@ func run(ctx context.Context) int {
 		backup.Command(),
 		backup.RestoreCommand(),
 		replay.Command(),
+		device.Command(),
 	)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
