@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 	"estate/internal/desk"
 	"estate/internal/obs"
 	"estate/internal/problem"
+	"estate/internal/rules"
 	"estate/schema"
 	"estate/sync/record"
 )
@@ -121,7 +123,13 @@ func (d *devices) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Gateways: bases, Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
+	list, err := d.building.desk.ActiveRules(ctx, d.building.id)
+	if err != nil {
+		return err
+	}
+	changed := make(chan []rules.Rule)
+	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Gateways: bases, Zone: d.building.desk.Zone(ctx, d.building.id), Rules: list, Changed: changed,
+		Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
 	if err != nil {
 		return err
 	}
@@ -132,6 +140,7 @@ func (d *devices) run(ctx context.Context) error {
 	group.Go(func() error { return d.register(running, in, s) })
 	group.Go(func() error { return d.report(running, in) })
 	group.Go(func() error { return d.outbound(running, topic, in) })
+	group.Go(func() error { return d.followRules(running, list, changed) })
 	if d.broker != nil {
 		group.Go(func() error { return ended(running, d.broker.Mend(running)) })
 	}
@@ -139,6 +148,45 @@ func (d *devices) run(ctx context.Context) error {
 		group.Go(func() error { return ended(running, d.broker.ServeTLS(running, d.tls, d.secret)) })
 	}
 	return group.Wait()
+}
+
+// rulesSettle is how long a building's feed may go on moving before its rules are looked at.
+const rulesSettle = time.Second
+
+// followRules gives the rules on each time that they changed.
+func (d *devices) followRules(ctx context.Context, list []rules.Rule, changed chan<- []rules.Rule) error {
+	moved, stop := d.building.edge.store.Watch(d.building.id)
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-moved:
+		}
+		settle := time.NewTimer(rulesSettle)
+		select {
+		case <-ctx.Done():
+			settle.Stop()
+			return nil
+		case <-settle.C:
+		}
+		now, err := d.building.desk.ActiveRules(ctx, d.building.id)
+		if err != nil {
+			if ctx.Err() == nil {
+				d.log.WarnContext(ctx, "read the building's rules", obs.Error(err))
+			}
+			continue
+		}
+		if reflect.DeepEqual(now, list) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case changed <- now:
+			list = now
+		}
+	}
 }
 
 // connect starts the embedded broker or names the external one.

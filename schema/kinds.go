@@ -71,7 +71,7 @@ func deleted(writers []Role) Field {
 // Kinds is the table of kinds of this release, in the order in which screens list them.
 func Kinds() []Kind {
 	return []Kind{buildingKind(), unitKind(), membershipKind(), credentialKind(), nodeKind(), ticketKind(),
-		messageKind(), noteKind(), mediaKind(), deviceKind(), alarmKind(), settingKind(), auditKind()}
+		messageKind(), noteKind(), mediaKind(), deviceKind(), ruleKind(), alarmKind(), settingKind(), auditKind()}
 }
 
 func buildingKind() Kind {
@@ -192,6 +192,14 @@ func deviceKind() Kind {
 		{Name: "adopted", Type: Bool, Policy: personFirst, Writers: with(staff, Automation)},
 		{Name: "availability", Type: Enum, Values: []string{"online", "offline"}, Policy: latest, Writers: programs},
 		{Name: "battery", Type: Float, Policy: latest, Writers: programs},
+		deleted(managers),
+	}}
+}
+
+func ruleKind() Kind {
+	return Kind{Name: "rule", Doc: "a rule about devices, made here or changed from what is shipped", Readers: readers(Nothing), EdgeWrites: true, Deletable: true, Fields: []Field{
+		{Name: "rule", Type: Text, Max: nameMax, Policy: latest, Creators: managers, Doc: "the rule's id, which its record's id is derived from"},
+		{Name: "definition", Type: Text, Max: proseMax, Policy: latest, Writers: managers, Doc: "the rule as JSON, of package rules"},
 		deleted(managers),
 	}}
 }

@@ -143,6 +143,8 @@ media       tenant      r   -     -         -        r        r       -
 media       staff       r   r     -         -        r        r       r
 device      tenant      -   -     -         -        -        -       -
 device      staff       r   r     -         -        r        r       r
+rule        tenant      -   -     -         -        -        -       -
+rule        staff       r   r     -         -        r        r       r
 alarm       tenant      r   -     -         -        -        -       -
 alarm       staff       r   r     -         -        r        r       r
 setting     tenant      -   -     -         -        -        -       -
@@ -190,6 +192,9 @@ media       tenant      +   I      R     B         A        +        +       R
 media       staff       +   I      +     B         A        +        +       +
 device      tenant      F   F      F     B         A        F        F       F
 device      staff       +   +      +     B         A        +        +       +
+rule        tenant      F   F      F     B         A        F        F       F
+rule        technician  F   F      F     B         A        F        F       F
+rule        managers    +   +      +     B         A        +        +       +
 alarm       tenant      F   F      F     B         A        F        F       F
 alarm       staff       +   +      +     B         A        +        +       +
 setting     tenant      F   F      F     B         A        F        F       F
@@ -206,7 +211,7 @@ var probes = map[string]struct {
 	"building": {"name", record.Text("Oak")}, "unit": {"name", record.Text("3B")}, "membership": {"active", record.Bool(true)},
 	"credential": {"disabled", record.Bool(true)}, "node": {"name", record.Text("phone")}, "ticket": {"status", record.Text("new")},
 	"message": {"text", record.Text("hello")}, "note": {"text", record.Text("hm")}, "media": {"name", record.Text("leak.jpg")},
-	"device": {"name", record.Text("meter")}, "alarm": {"state", record.Text("acknowledged")},
+	"device": {"name", record.Text("meter")}, "rule": {"definition", record.Text("{}")}, "alarm": {"state", record.Text("acknowledged")},
 	"setting": {"value", record.Text("on")}, "audit_event": {"action", record.Text("x")},
 }
 

@@ -123,6 +123,7 @@ const (
 	shapeCredentials    = "credentials"
 	shapeMediaByDigest  = "media_by_digest"
 	shapeMediaByThumb   = "media_by_thumbnail"
+	shapeRules          = "rules"
 )
 
 // ProbedLead is the field by which a kind is probed, empty where it is not.
@@ -148,6 +149,7 @@ func Shapes() []Shape {
 		{Name: shapeMediaByThumb, Kind: "media", Lead: "thumbnail"},
 		{Name: shapeUnits, Kind: "unit", Order: "name", Scoped: true, Hides: true},
 		{Name: shapeDevices, Kind: "device", Filters: []string{"unit", "adopted", "hardware"}, Order: "hardware", Hides: true},
+		{Name: shapeRules, Kind: "rule", Hides: true},
 		{Name: shapeAlarms, Kind: "alarm", Filters: []string{"state", "unit", "device", "ticket"}, Order: "raised_at", Desc: true, Scoped: true},
 		{Name: shapeAlarmsByDevice, Kind: "alarm", Lead: "device", Filters: []string{"cause", "state"}, Order: "raised_at", Desc: true},
 		{Name: shapeMembers, Kind: "membership", Filters: []string{"role", "active"}, Order: "name"},

@@ -40,6 +40,7 @@ func (a *API) register() {
 	a.registerMedia()
 	a.registerDevices()
 	a.registerAlarms()
+	a.registerRules()
 	a.registerUnits()
 	a.registerBuildings()
 	a.registerSession()

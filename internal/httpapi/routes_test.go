@@ -97,12 +97,12 @@ func (w *world) bodyFor(method, path string) any {
 		{"/devices", `{"hardware":"x"}`}, {"/adopt", `{}`}, {"/acknowledge", ""},
 		{"/resolve", `{"kind":"ticket","id":"` + id + `","field":"priority","value":"low","seen":"` + w.seen() + `"}`},
 		{"/nodes", `{"public_key":"` + strings.Repeat("A", 43) + `=","signature":"` + strings.Repeat("A", 86) + `=="}`},
-		{"/accounts", `{"name":"x","email":"x@example.org"}`}, {"/memberships", `{"building":"` + id + `","role":"tenant","active":true}`},
+		{"/accounts", `{"name":"x","email":"x@example.org"}`}, {"/try", `{"name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/rules/{rule}", `{"name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/memberships", `{"building":"` + id + `","role":"tenant","active":true}`},
 	}
 	switch method {
 	case http.MethodPatch:
 		return "{}"
-	case http.MethodPost:
+	case http.MethodPost, http.MethodPut:
 		for _, b := range bodies {
 			if strings.HasSuffix(path, b.suffix) && b.body != "" {
 				return b.body

@@ -105,6 +105,7 @@ type Engine struct {
 	raised  map[int][]time.Time // lately, by rule
 	storms  map[int]time.Time   // since when, by rule
 	dirty   map[watchKey]bool
+	gone    []Saved   // of rules that are gone: to be removed
 	deaf    time.Time // since when nothing can be heard; zero while it can
 }
 

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +208,34 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s except: %t", t0.Add(at), got)
 		}
 		night.Except = false
+	}
+}
+
+// TestReplaced: an engine of changed rules goes on where the old one was; alarms of rules that
+// are gone end, and what was kept of them is removed.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	yes := true
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	list := Shipped()
+	e := New(list, time.UTC)
+	if got := e.Observe(Observation{Device: "d", Kind: "leak", Key: "leak", Bool: &yes, Arrival: at}); len(got) != 1 || got[0].What != Raise {
+		t.Fatalf("%+v", got)
+	}
+	if _, err := e.Dirty(); err != nil {
+		t.Fatal(err)
+	}
+	same, effects, err := e.Replaced(list, at)
+	if err != nil || len(effects) != 0 || len(same.Open()) != 1 {
+		t.Fatalf("%+v, %v, %+v", effects, err, same.Open())
+	}
+	without := slices.DeleteFunc(slices.Clone(list), func(r Rule) bool { return r.ID == "leak" })
+	next, effects, err := same.Replaced(without, at.Add(time.Minute))
+	if err != nil || len(effects) != 1 || effects[0].What != Clear || effects[0].Alarm.Cause != "leak" || len(next.Open()) != 0 {
+		t.Fatalf("%+v, %v", effects, err)
+	}
+	saved, err := next.Dirty()
+	if err != nil || !slices.ContainsFunc(saved, func(s Saved) bool { return s.Rule == "leak" && s.Device == "d" && s.State == nil }) {
+		t.Errorf("%+v, %v", saved, err)
 	}
 }

@@ -309,6 +309,12 @@ func (c Condition) Kinds() []string {
 	return out
 }
 
+// Silent reports whether a condition looks at silence, and so at all that a device says.
+func (c Condition) Silent() (yes bool) {
+	c.each(func(leaf Condition) { yes = yes || leaf.Silence != nil })
+	return yes
+}
+
 // each visits the conditions that have no parts, in their order.
 func (c Condition) each(visit func(Condition)) {
 	parts := append(append([]Condition{}, c.All...), c.Any...)

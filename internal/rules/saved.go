@@ -30,8 +30,36 @@ func (e *Engine) Dirty() ([]Saved, error) {
 		out = append(out, Saved{r.ID, r.Version, key.device, state})
 	}
 	clear(e.dirty)
+	out = append(out, e.gone...)
+	e.gone = nil
 	slices.SortFunc(out, func(a, b Saved) int { return strings.Compare(a.Rule+"\x00"+a.Device, b.Rule+"\x00"+b.Device) })
 	return out, nil
+}
+
+// Replaced makes an engine of other rules that goes on where this one is: what both have alike
+// knows what it knew. The effects are the ends of alarms of rules that are gone.
+func (e *Engine) Replaced(list []Rule, now time.Time) (*Engine, []Effect, error) {
+	for key := range e.watches {
+		e.dirty[key] = true
+	}
+	saved, err := e.Dirty()
+	if err != nil {
+		return nil, nil, err
+	}
+	next := New(list, e.zone)
+	effects, err := next.Restore(saved, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	for key := range next.watches {
+		next.dirty[key] = true
+	}
+	for _, s := range saved {
+		if !slices.ContainsFunc(next.rules, func(r rule) bool { return r.ID == s.Rule }) {
+			next.gone = append(next.gone, Saved{Rule: s.Rule, Device: s.Device})
+		}
+	}
+	return next, effects, nil
 }
 
 // Restore takes what was saved. Of a rule that changed only an open alarm stays, until the

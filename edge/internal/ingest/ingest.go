@@ -39,6 +39,8 @@ type Config struct {
 	Zone                *time.Location
 	// Rules are the building's; those that are shipped where nil.
 	Rules []rules.Rule
+	// Changed gives the building's rules each time that they changed. May be nil.
+	Changed <-chan []rules.Rule
 	// Tick is how often rules look at the time; 1 s where zero.
 	Tick time.Duration
 	Now  func() time.Time
@@ -135,6 +137,8 @@ func (i *Ingest) Run(ctx context.Context) error {
 		case <-tick.C:
 			since, _ := i.link.blind()
 			err = i.apply(ctx, i.engine.Tick(i.cfg.Now(), since.IsZero()), nil)
+		case list := <-i.cfg.Changed:
+			err = i.useRules(ctx, list)
 		case m := <-i.link.in:
 			err = i.process(ctx, i.gather(m))
 		}
@@ -164,6 +168,17 @@ func (i *Ingest) resume(ctx context.Context, saved Snapshot) error {
 			effects = append(effects, rules.Effect{What: rules.Clear, Alarm: a})
 		}
 	}
+	return i.apply(ctx, effects, nil)
+}
+
+// useRules goes on with other rules. Alarms of rules that are gone end.
+func (i *Ingest) useRules(ctx context.Context, list []rules.Rule) error {
+	next, effects, err := i.engine.Replaced(list, i.cfg.Now())
+	if err != nil {
+		return err
+	}
+	i.engine = next
+	i.log.Info("rules changed", "rules", len(list), "alarms_ended", len(effects))
 	return i.apply(ctx, effects, nil)
 }
 

@@ -46,6 +46,12 @@ func (s *Store) SaveDevices(ctx context.Context, states []rules.Saved, announced
 	}
 	err := s.tables.Local(ctx, func(tx *sql.Tx) error {
 		for _, one := range states {
+			if one.State == nil {
+				if _, err := tx.ExecContext(ctx, `DELETE FROM rule_state WHERE rule = ? AND device = ?`, one.Rule, one.Device); err != nil {
+					return err
+				}
+				continue
+			}
 			_, err := tx.ExecContext(ctx, `INSERT INTO rule_state (rule, device, version, state) VALUES (?, ?, ?, ?)
 				ON CONFLICT (rule, device) DO UPDATE SET version = excluded.version, state = excluded.state`, one.Rule, one.Device, one.Version, one.State)
 			if err != nil {

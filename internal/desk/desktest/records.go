@@ -8,6 +8,7 @@ import (
 
 	"estate/internal/desk"
 	"estate/internal/problem"
+	"estate/internal/rules"
 	"estate/schema"
 	"estate/sync/record"
 )
@@ -130,6 +131,48 @@ func testAlarms(t *testing.T, open Opener) {
 	equal(t, "alarms that ann sees", must(w.Alarms(ctx(), w.ann, w.home, desk.AlarmFilter{}, desk.Page{}))(t).Total, 3)
 	equal(t, "alarms that bob sees", must(w.Alarms(ctx(), w.bob, w.home, desk.AlarmFilter{}, desk.Page{}))(t).Total, 0)
 	equal(t, "active alarms", must(w.Alarms(ctx(), w.tess, w.home, desk.AlarmFilter{State: []string{"active"}}, desk.Page{}))(t).Total, 2)
+}
+
+func testRules(t *testing.T, open Opener) {
+	w := populated(t, open)
+	shipped := must(w.Rules(ctx(), w.tess, w.home))(t)
+	if len(shipped) != len(rules.Shipped()) || !shipped[0].Shipped || shipped[0].Changed {
+		t.Fatalf("%+v", shipped)
+	}
+	const damp = `{"name":"Damp cellar","cause":"damp","severity":"low","category":"structure","ticket":true,"when":{"threshold":{"kind":"humidity","above":80,"for":"1h"}}}`
+	made := must(w.SaveRule(ctx(), w.boss, w.home, "damp", "", []byte(damp)))(t)
+	equal(t, "version", made.Version, 1)
+	equal(t, "shipped", made.Shipped, false)
+	leak := `{"name":"Leak","cause":"leak","severity":"normal","category":"plumbing","ticket":false,"when":{"is":{"kind":"leak","value":true}}}`
+	changed := must(w.SaveRule(ctx(), w.boss, w.home, "leak", "", []byte(leak)))(t)
+	equal(t, "version of a shipped rule that was changed", changed.Version, 2)
+	equal(t, "changed", changed.Shipped && changed.Changed, true)
+	again := must(w.SaveRule(ctx(), w.boss, w.home, "leak", changed.Seen, []byte(leak)))(t)
+	equal(t, "version changed again", again.Version, 3)
+	equal(t, "active", len(must(w.ActiveRules(ctx(), w.home))(t)), len(shipped)+1)
+	for _, id := range []string{"leak", "damp"} {
+		if err := w.ResetRule(ctx(), w.boss, w.home, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back := must(w.Rules(ctx(), w.tess, w.home))(t)
+	equal(t, "set back", len(back), len(shipped))
+	third := must(w.SaveRule(ctx(), w.boss, w.home, "leak", "", []byte(leak)))(t)
+	equal(t, "version after it was set back", third.Version, 4)
+	wantCode(t, w.ResetRule(ctx(), w.boss, w.home, "smoke"), problem.NotFound)
+	for name, text := range map[string]string{"NoJSON": "leak", "List": "[]", "NoCondition": `{"name":"x","cause":"x","severity":"low","category":"other"}`, "Unknown": `{"nam":"x"}`} {
+		if _, err := w.SaveRule(ctx(), w.boss, w.home, "x", "", []byte(text)); !problem.HasCode(err, problem.InvalidInput) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := w.SaveRule(ctx(), w.tess, w.home, "leak", "", []byte(leak))
+	wantCode(t, err, problem.Forbidden)
+	_, err = w.Rules(ctx(), w.ann, w.home)
+	wantCode(t, err, problem.Forbidden)
+	_, err = w.Rules(ctx(), w.boss, w.other)
+	wantCode(t, err, problem.NotFound)
+	_, err = w.TryRule(ctx(), w.ann, w.home, []byte(leak), time.Time{}, time.Time{})
+	wantCode(t, err, problem.Forbidden)
 }
 
 func testPeople(t *testing.T, open Opener) {

@@ -48,7 +48,9 @@ func Command() *cobra.Command {
 A capture is JSON lines with "topic", "payload" and perhaps "retain" and "at" (RFC 3339), or
 a table (.csv) of one sensor's values. Messages with times keep their pauses, divided by
 --speed; others follow each other after --every.`,
-		RunE: func(cmd *cobra.Command, files []string) error { return run(cmd.Context(), o, files, cmd.ErrOrStderr(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, files []string) error {
+			return run(cmd.Context(), o, files, cmd.ErrOrStderr(), cmd.OutOrStdout())
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.broker, "broker", "tcp://127.0.0.1:1883", "broker to send to")
