@@ -198,7 +198,7 @@ func TestAvailability(t *testing.T) {
 	h.adopt()
 	s := h.sink(h.Desk)
 	for _, online := range []bool{true, false, false, true} {
-		if err := s.Observe(t.Context(), ingest.Batch{Observations: []decode.Observation{seen(decode.Availability, decode.BoolValue(online), 0)}}); err != nil {
+		if err := s.Observe(t.Context(), []decode.Observation{seen(decode.Availability, decode.BoolValue(online), 0)}); err != nil {
 			t.Fatal(err)
 		}
 		d, err := h.DeviceByHardware(t.Context(), h.building, hardware)
