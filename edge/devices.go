@@ -104,7 +104,7 @@ func (d *devices) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	link, err := d.connect(topic)
+	link, err := d.connect(ctx, topic)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (d *devices) followRules(ctx context.Context, list []rules.Rule, changed ch
 }
 
 // connect starts the embedded broker or names the external one.
-func (d *devices) connect(topic string) (ingest.Link, error) {
+func (d *devices) connect(ctx context.Context, topic string) (ingest.Link, error) {
 	cfg := d.building.edge.cfg
 	if cfg.BrokerURL != "" {
 		link := ingest.Link{URL: cfg.BrokerURL, Username: cfg.BrokerUsername}
@@ -220,7 +220,7 @@ func (d *devices) connect(topic string) (ingest.Link, error) {
 			b.Close()
 			return ingest.Link{}, err
 		}
-		if d.tls, err = net.Listen("tcp", cfg.MQTTTLSListen); err != nil {
+		if d.tls, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.MQTTTLSListen); err != nil {
 			b.Close()
 			return ingest.Link{}, fmt.Errorf("the broker cannot listen for TLS on %s (is another program using the port?): %w", cfg.MQTTTLSListen, err)
 		}

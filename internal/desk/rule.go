@@ -98,15 +98,15 @@ func (d *Desk) rules(ctx context.Context, building record.ID) ([]Rule, error) {
 // SaveRule makes or changes a rule. Its version rises by one: a changed rule starts anew, and an
 // alarm that the old text holds open ends when the new one says so. Managers only.
 func (d *Desk) SaveRule(ctx context.Context, c Caller, building record.ID, id, seenToken string, definition json.RawMessage) (Rule, error) {
-	if id == "" || len(id) > hardwareMax {
-		return Rule{}, invalid("id", "wanted 1 to %d characters", hardwareMax)
-	}
 	shown, err := d.shown(ctx, building, seenToken)
 	if err != nil {
 		return Rule{}, err
 	}
 	if _, err := d.Rules(ctx, c, building); err != nil { // before anything else is said
 		return Rule{}, err
+	}
+	if id == "" || len(id) > hardwareMax {
+		return Rule{}, invalid("id", "wanted 1 to %d characters", hardwareMax)
 	}
 	r, err := readRule(definition, id, 1)
 	if err != nil {

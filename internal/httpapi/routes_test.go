@@ -97,7 +97,7 @@ func (w *world) bodyFor(method, path string) any {
 		{"/devices", `{"hardware":"x"}`}, {"/adopt", `{}`}, {"/acknowledge", ""},
 		{"/resolve", `{"kind":"ticket","id":"` + id + `","field":"priority","value":"low","seen":"` + w.seen() + `"}`},
 		{"/nodes", `{"public_key":"` + strings.Repeat("A", 43) + `=","signature":"` + strings.Repeat("A", 86) + `=="}`},
-		{"/accounts", `{"name":"x","email":"x@example.org"}`}, {"/try", `{"name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/rules/{rule}", `{"name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/memberships", `{"building":"` + id + `","role":"tenant","active":true}`},
+		{"/accounts", `{"name":"x","email":"x@example.org"}`}, {"/try", `{"id":"x","name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/rules/{rule}", `{"id":"x","name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/memberships", `{"building":"` + id + `","role":"tenant","active":true}`},
 	}
 	switch method {
 	case http.MethodPatch:

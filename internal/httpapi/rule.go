@@ -13,7 +13,8 @@ type rulesBody struct {
 	Items []desk.Rule `json:"items"`
 }
 
-type inRule struct {
+// InRule is a path to one rule of a building.
+type InRule struct {
 	InBuilding
 	Rule string `path:"rule" maxLength:"200" doc:"Id of the rule"`
 }
@@ -28,7 +29,7 @@ func (a *API) registerRules() {
 		})
 	add(a, operation{id: "save-rule", method: http.MethodPut, path: one, tag: tagDevices, summary: "Make or change a rule"},
 		func(ctx context.Context, c desk.Caller, in *struct {
-			inRule
+			InRule
 			InMatch
 			Body map[string]any
 		}) (*outItem[desk.Rule], error) {
@@ -47,7 +48,7 @@ func (a *API) registerRules() {
 			return &outItem[desk.Rule]{ETag: tag(r.Seen), Body: r}, nil
 		})
 	add(a, operation{id: "reset-rule", method: http.MethodDelete, path: one, tag: tagDevices, status: http.StatusNoContent, summary: "Set a shipped rule back, or remove one that was made here"},
-		func(ctx context.Context, c desk.Caller, in *inRule) (*struct{}, error) {
+		func(ctx context.Context, c desk.Caller, in *InRule) (*struct{}, error) {
 			return nil, a.cfg.Desk.ResetRule(ctx, c, in.Building, in.Rule)
 		})
 	add(a, operation{id: "try-rule", method: http.MethodPost, path: all + "/try", tag: tagDevices, summary: "Show what a rule would have done with what the devices measured"},

@@ -82,7 +82,7 @@ func (n errStill) Error() string { return "some events have the value yet" }
 // detailsInSQLite counts the events of an edge's store whose values contain a text.
 func detailsInSQLite(t *testing.T, dir, text string) (n int) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*.db"))
+	files, err := filepath.Glob(filepath.Join(dir, "edge.db"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("stores in %s: %v, %v", dir, files, err)
 	}

@@ -92,7 +92,7 @@ none*; what is *refused* is shown with its reason, and its device loses nothing 
 	}
 	path := filepath.Join(root, captureTable)
 	if *rewriteFlag {
-		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil { //nolint:gosec // a page of the docs
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

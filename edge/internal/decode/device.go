@@ -98,7 +98,7 @@ func macOf(s string) (string, bool) {
 		}
 		return c
 	}, s)
-	if len(digits) != 12 || strings.ContainsFunc(digits, func(c rune) bool { return !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') }) {
+	if len(digits) != 12 || strings.ContainsFunc(digits, func(c rune) bool { return (c < '0' || c > '9') && (c < 'a' || c > 'f') }) {
 		return "", false
 	}
 	return digits, true

@@ -334,8 +334,9 @@ func valueOf(v hass.Value) Value {
 		return NumberValue(v.Number)
 	case hass.Switch:
 		return BoolValue(v.On)
+	default:
+		return Value{Type: Text, Text: clip(v.Text)}
 	}
-	return Value{Type: Text, Text: clip(v.Text)}
 }
 
 // reached tells whether the device is there, by the mode of its sources.

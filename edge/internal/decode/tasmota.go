@@ -248,6 +248,7 @@ func tasmotaQuantity(path []string, units map[string]string) quantity {
 			}
 		case Speed:
 			q.unit = clip(units["SpeedUnit"])
+		default: // its unit is always the same
 		}
 		return q
 	}

@@ -245,8 +245,8 @@ func (p *Point) form(component string, c config) {
 // otherwise.
 func (p *Point) words(c config, pairs ...string) {
 	p.Form, p.Words = Text, map[string]string{}
-	for i := 0; i < len(pairs); i += 2 {
-		p.Words[c.textOr("state_"+pairs[i], pairs[i+1])] = pairs[i]
+	for pair := range slices.Chunk(pairs, 2) {
+		p.Words[c.textOr("state_"+pair[0], pair[1])] = pair[0]
 	}
 }
 

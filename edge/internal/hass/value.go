@@ -57,11 +57,12 @@ func (p Point) Read(payload *jinja.Payload, now time.Time) (Value, error) {
 			text = word
 		}
 		return Value{Form: Text, Text: text}, nil
+	default:
+		if v, err := number(text); err == nil {
+			return v, nil
+		}
+		return Value{Form: Text, Text: text}, nil
 	}
-	if v, err := number(text); err == nil {
-		return v, nil
-	}
-	return Value{Form: Text, Text: text}, nil
 }
 
 func number(text string) (Value, error) {

@@ -297,6 +297,7 @@ func (i *Ingest) fact(o decode.Observation, place Place) rules.Observation {
 		out.Bool = &o.Value.Bool
 	case decode.Number:
 		out.Number = &o.Value.Number
+	case decode.Text: // no rule reads words
 	}
 	if dev, ok := i.decoder.Device(o.Hardware); ok {
 		out.Battery = dev.Battery || dev.Sleeps

@@ -70,7 +70,7 @@ func computeWhole(op string, i, j int64) (int64, bool) {
 			return 0, true
 		}
 		n := i * j
-		return n, n/j == i && !(i == -1 && j == math.MinInt64) && !(j == -1 && i == math.MinInt64)
+		return n, n/j == i && (i != -1 || j != math.MinInt64) && (j != -1 || i != math.MinInt64)
 	case "//", "%":
 		if j == 0 || j == -1 {
 			return 0, j == -1 && op == "%"

@@ -238,6 +238,7 @@ func (p *parser) testArgument() bool {
 		return !slices.Contains([]string{"and", "or", "not", "is", "in", "if", "else"}, t.s)
 	case tokenOperator:
 		return t.s == "[" || t.s == "{"
+	default:
+		return false
 	}
-	return false
 }

@@ -99,7 +99,6 @@ type Config struct {
 type Outbound struct {
 	cfg     Config
 	kept    map[string][]byte
-	inboxes map[record.ID]uint64
 	failing bool
 }
 

@@ -54,7 +54,7 @@ type Store struct {
 	mu     sync.Mutex // guards what follows and the writing connection
 	write  *sql.DB
 	conn   *sql.Conn
-	stmts  map[string]*sql.Stmt
+	stmts  map[string]statement
 	series map[seriesKey]int64
 	words  map[string]int64
 	// keptTo is up to when readings of a device are kept for an alarm, in milliseconds.
@@ -95,7 +95,7 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 
 // open opens the file and reads what is remembered of it.
 func (s *Store) open(ctx context.Context) error {
-	s.stmts, s.series, s.keptTo, s.words = map[string]*sql.Stmt{}, map[seriesKey]int64{}, map[string]int64{}, map[string]int64{}
+	s.stmts, s.series, s.keptTo, s.words = map[string]statement{}, map[seriesKey]int64{}, map[string]int64{}, map[string]int64{}
 	var err error
 	if s.write, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate&_pragma=synchronous(FULL)")); err != nil {
 		return err
@@ -269,16 +269,19 @@ func (s *Store) transaction(ctx context.Context, fn func() error) error {
 	return err
 }
 
-func (s *Store) stmt(ctx context.Context, text string) (*sql.Stmt, error) {
+// statement is prepared once and kept until the store is closed.
+type statement struct{ *sql.Stmt }
+
+func (s *Store) stmt(ctx context.Context, text string) (statement, error) {
 	if st, ok := s.stmts[text]; ok {
 		return st, nil
 	}
 	st, err := s.conn.PrepareContext(ctx, text)
 	if err != nil {
-		return nil, fmt.Errorf("prepare: %w", err)
+		return statement{}, fmt.Errorf("prepare: %w", err)
 	}
-	s.stmts[text] = st
-	return st, nil
+	s.stmts[text] = statement{st}
+	return statement{st}, nil
 }
 
 // Close closes the file.

@@ -35,8 +35,8 @@ func freshness(ctx context.Context, b *bench) error {
 	return sensorsSeen(ctx, s)
 }
 
-// sensorsSeen fires leak sensors one after the other and waits for each ticket on a
-// dashboard's WebSocket at the cloud.
+// sensorsSeen fires leak sensors one after the other and waits for each alarm on a
+// dashboard's WebSocket at the cloud. So many leaks share a ticket.
 func sensorsSeen(ctx context.Context, s *site) error {
 	g, devices, err := fit(ctx, s, s.how.size(sensorsFull, sensorsQuick))
 	if err != nil {
@@ -56,7 +56,7 @@ func sensorsSeen(ctx context.Context, s *site) error {
 			return err
 		}
 		stored = append(stored, time.Since(began))
-		event, err := await(ctx, events, func(e apiclient.Event) bool { return ticketOf(e) == devices[i] })
+		event, err := await(ctx, events, func(e apiclient.Event) bool { return alarmOf(e) == devices[i] })
 		if err != nil {
 			return fmt.Errorf("sensor %d: %w", i, err)
 		}
@@ -107,11 +107,11 @@ func await(ctx context.Context, events <-chan apiclient.Event, match func(apicli
 	}
 }
 
-// ticketOf is the device of the ticket that an event shows; zero for other events.
-func ticketOf(e apiclient.Event) record.ID {
-	var ticket desk.Ticket
-	if e.Kind != "ticket" || json.Unmarshal(e.Record, &ticket) != nil {
+// alarmOf is the device of the alarm that an event shows; zero for other events.
+func alarmOf(e apiclient.Event) record.ID {
+	var alarm desk.Alarm
+	if e.Kind != "alarm" || json.Unmarshal(e.Record, &alarm) != nil {
 		return record.ID{}
 	}
-	return ticket.Device
+	return alarm.Device
 }

@@ -59,7 +59,7 @@ func follow(ctx context.Context, client *apiclient.Client, building record.ID, d
 	for first := true; ; first = false {
 		series, err := client.Series(ctx, building, d.ID)
 		if ctx.Err() != nil {
-			return n, nil //nolint:nilerr // the time is over
+			return n, nil // the time is over
 		}
 		if err != nil {
 			return n, fmt.Errorf("ask for values: %w", err)
