@@ -67,7 +67,7 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 			return replica.Server{}, nil
 		}}
 	b.readings = &readings{building: b, store: e.readings}
-	b.desk = desk.New(desk.Config{Node: b.node, Table: b.table, Query: sqlitestore.NewQueries(e.store, schema.Kinds()), Readings: b.readings,
+	b.desk = desk.New(desk.Config{Node: b.node, Table: b.table, Query: sqlitestore.NewQueries(e.store, schema.Kinds()), Readings: b.readings, Entities: entities{b},
 		Now: e.now, Random: rand.Reader, Log: e.log})
 	var err error
 	if b.auth, err = b.newAuth(enrolment); err != nil {

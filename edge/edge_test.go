@@ -244,6 +244,14 @@ func TestPlainSensor(t *testing.T) {
 		t.Error("the replaced secret still works")
 	}
 	d := b.devices(building)[0]
+	if d.HeardAt != nil {
+		t.Errorf("readings were kept of a device that nobody adopted: heard %v", d.HeardAt)
+	}
+	var says struct{ Items []desk.Entity }
+	b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/entities", building, d.ID), nil, &says)
+	if len(says.Items) != 1 || says.Items[0].Kind != "temperature" || says.Items[0].Value != "21.4" {
+		t.Errorf("it says %+v", says.Items)
+	}
 	b.call(http.MethodPost, fmt.Sprintf("/buildings/%s/devices/%s/adopt", building, d.ID), map[string]string{"name": "Boiler"}, nil)
 	b.publish(second, second.Topic, `{"leak":true}`)
 	eventually(t, "the ticket at the cloud", func() bool {
@@ -253,6 +261,7 @@ func TestPlainSensor(t *testing.T) {
 		}
 		return len(got.Items) == 1
 	})
+	eventually(t, "heard", func() bool { return b.devices(building)[0].HeardAt != nil })
 	if _, err := edge.RemoveLoginAt(t.Context(), b.cfg, time.Now, edge.LoginName{Name: "s1"}); err != nil {
 		t.Fatal(err)
 	}

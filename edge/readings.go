@@ -46,6 +46,14 @@ func (r *readings) Points(ctx context.Context, building record.ID, q reading.Que
 	return r.store.Points(ctx, q)
 }
 
+// Heard implements desk.Readings.
+func (r *readings) Heard(ctx context.Context, building record.ID, hardware []string) (map[string]time.Time, error) {
+	if building != r.building.id {
+		return nil, problem.New(problem.NotFound, "building")
+	}
+	return r.store.Heard(ctx, hardware)
+}
+
 // run gives the cloud what it has not got, and keeps the file within its budget.
 func (r *readings) run(ctx context.Context) error {
 	send, thin := time.NewTicker(sendEvery), time.NewTicker(thinEvery)

@@ -211,7 +211,7 @@ func alarmKind() Kind {
 		{Name: "unit", Type: ID, Policy: latest, Creators: programs, Indexed: true},
 		{Name: "state", Type: Enum, Values: []string{"active", "acknowledged", "cleared"}, Policy: alarmStates, Writers: with(staff, Automation), Indexed: true},
 		{Name: "raised_at", Type: Time, Policy: earliest, Creators: programs},
-		{Name: "cleared_at", Type: Time, Policy: latest, Writers: programs},
+		{Name: "cleared_at", Type: Time, Policy: latest, Writers: with(staff, Automation)},
 		{Name: "flapping", Type: Bool, Policy: latest, Writers: programs},
 		{Name: "ticket", Type: ID, Policy: latest, Writers: programs, Indexed: true},
 		{Name: "detail", Type: Text, Max: lineMax, Policy: latest, Writers: programs},

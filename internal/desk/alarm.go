@@ -72,6 +72,23 @@ func (d *Desk) AcknowledgeAlarm(ctx context.Context, c Caller, building, id reco
 	return d.alarmOf(ctx, k)
 }
 
+// EndAlarm says for a person that an alarm is over, though its rule has not said so. What the
+// rule still holds open begins anew only after it ended.
+func (d *Desk) EndAlarm(ctx context.Context, c Caller, building, id record.ID) (Alarm, error) {
+	k := key(building, "alarm", id)
+	err := d.write(ctx, c, building, "alarm.end", []record.Key{k}, func(x *draft) error {
+		it, err := x.readable(k)
+		if err != nil || d.fields(it).text("state") == "cleared" {
+			return err
+		}
+		return x.setAll(k, textPair("state", "cleared"), pair{"cleared_at", record.Int(x.current.Now)})
+	})
+	if err != nil {
+		return Alarm{}, err
+	}
+	return d.alarmOf(ctx, k)
+}
+
 func (d *Desk) alarmOf(ctx context.Context, k record.Key) (Alarm, error) {
 	found, err := d.load(ctx, k.Building, k)
 	if err != nil {

@@ -24,13 +24,15 @@ import (
 	"estate/sync/wire"
 )
 
-// Config is what a Desk works with. All of it is required but Readings and Log.
+// Config is what a Desk works with. All of it is required but Readings, Entities and Log.
 type Config struct {
 	Node  *replica.Node
 	Table *schema.Table
 	Query Query
 	// Readings is where devices' readings are; without it asking for some is refused.
 	Readings Readings
+	// Entities is where a box knows what devices say; without it asking is refused.
+	Entities Entities
 	// Now is the wall clock; the building's own offset is added where a write is stamped.
 	Now    func() time.Time
 	Random io.Reader
@@ -43,6 +45,7 @@ type Desk struct {
 	table    *schema.Table
 	query    Query
 	readings Readings
+	entities Entities
 	now      func() time.Time
 	random   io.Reader
 	log      *slog.Logger
@@ -76,7 +79,10 @@ func New(c Config) *Desk {
 	if c.Readings == nil {
 		c.Readings = noReadings{}
 	}
-	return &Desk{node: c.Node, table: c.Table, query: c.Query, readings: c.Readings, now: c.Now, random: c.Random, log: c.Log,
+	if c.Entities == nil {
+		c.Entities = noEntities{}
+	}
+	return &Desk{node: c.Node, table: c.Table, query: c.Query, readings: c.Readings, entities: c.Entities, now: c.Now, random: c.Random, log: c.Log,
 		bindings: auth.NewLimiter(bindingEvery, bindingsBurst, bindingsKeysMax, c.Now)}
 }
 

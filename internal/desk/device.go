@@ -31,7 +31,11 @@ func (d *Desk) Devices(ctx context.Context, c Caller, building record.ID, f Devi
 		filters["adopted"] = []record.Value{record.Bool(*f.Adopted)}
 	}
 	keep := func(it item) bool { return d.table.MayRead(v, it.key, it.record, record.Record{}) }
-	return list(ctx, d, Selection{Shape: shapeDevices, Building: building, Filters: filters}, p, keep, d.deviceViews)
+	out, err := list(ctx, d, Selection{Shape: shapeDevices, Building: building, Filters: filters}, p, keep, d.deviceViews)
+	if err == nil {
+		err = d.heard(ctx, building, out.Items)
+	}
+	return out, err
 }
 
 func (d *Desk) deviceViews(ctx context.Context, items []item) ([]Device, error) {
@@ -77,7 +81,13 @@ func (d *Desk) Device(ctx context.Context, c Caller, building, id record.ID) (De
 	if !hasContent(it) || !d.table.MayRead(v, k, it.record, record.Record{}) || d.fields(it).bool("deleted") {
 		return Device{}, notFound("device")
 	}
-	return d.deviceOf(ctx, k)
+	out, err := d.deviceOf(ctx, k)
+	if err != nil {
+		return out, err
+	}
+	one := []Device{out}
+	err = d.heard(ctx, building, one)
+	return one[0], err
 }
 
 func (d *Desk) deviceOf(ctx context.Context, k record.Key) (Device, error) {

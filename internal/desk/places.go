@@ -64,7 +64,9 @@ type Device struct {
 	Adopted      bool      `json:"adopted"`
 	Availability string    `json:"availability,omitempty"`
 	Battery      *float64  `json:"battery,omitempty"`
-	Conflicts    []string  `json:"conflicts,omitempty"`
+	// HeardAt is when it last measured something. A pushed change leaves it out.
+	HeardAt   *time.Time `json:"heard_at,omitempty"`
+	Conflicts []string   `json:"conflicts,omitempty"`
 	// SuggestedUnit is where a device that nobody adopted seems to be, by its name.
 	SuggestedUnit     record.ID `json:"suggested_unit,omitempty,omitzero"`
 	SuggestedUnitName string    `json:"suggested_unit_name,omitempty"`

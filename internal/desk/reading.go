@@ -16,6 +16,9 @@ type Readings interface {
 	Latest(ctx context.Context, building record.ID, hardware string) ([]reading.Latest, error)
 	// Points gives what one series measured; nothing where there is no such series.
 	Points(ctx context.Context, building record.ID, q reading.Query) (reading.Points, error)
+	// Heard gives when each of some devices last measured something; nothing of those that
+	// never did.
+	Heard(ctx context.Context, building record.ID, hardware []string) (map[string]time.Time, error)
 }
 
 // Limits of a question for readings.
@@ -134,4 +137,8 @@ func (noReadings) Latest(context.Context, record.ID, string) ([]reading.Latest, 
 
 func (noReadings) Points(context.Context, record.ID, reading.Query) (reading.Points, error) {
 	return reading.Points{}, problem.New(problem.Unavailable, "readings are not kept here")
+}
+
+func (noReadings) Heard(context.Context, record.ID, []string) (map[string]time.Time, error) {
+	return nil, problem.New(problem.Unavailable, "readings are not kept here")
 }

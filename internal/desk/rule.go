@@ -225,6 +225,7 @@ type Trial struct {
 	Readings int           `json:"readings" doc:"How many readings, or spans of them, it was shown"`
 	Spans    int           `json:"span_seconds" doc:"The longest span that stood for single readings; what is shorter was not seen. 0 where all were there"`
 	Alarms   int           `json:"alarms"`
+	Tickets  int           `json:"tickets" doc:"How many tickets they would have opened, where nobody closed one in between: one for each device, or one for all of a storm"`
 	Effects  []TrialEffect `json:"effects" doc:"The first 500"`
 }
 
@@ -263,16 +264,29 @@ func (d *Desk) TryRule(ctx context.Context, c Caller, building record.ID, defini
 		return out, err
 	}
 	out.Devices, out.Readings, out.Spans = len(h.names), len(h.list), int(h.span/time.Second)
+	tickets := map[string]bool{}
 	for _, e := range rules.Try([]rules.Rule{r}, d.Zone(ctx, building), h.each) {
 		one := TrialEffect{At: e.Alarm.Since, What: "raise", Device: e.Alarm.Device, DeviceName: h.names[e.Alarm.Device], Detail: e.Alarm.Detail}
 		if e.What == rules.Clear {
 			one.At, one.What = e.Alarm.Cleared, "clear"
 		} else {
 			out.Alarms++
+			tickets[ticketOf(e.Alarm)] = true
 		}
 		if len(out.Effects) < trialEffectsMax {
 			out.Effects = append(out.Effects, one)
 		}
 	}
+	if r.Ticket {
+		out.Tickets = len(tickets)
+	}
 	return out, nil
+}
+
+// ticketOf names the ticket that an alarm opens or joins.
+func ticketOf(a rules.Alarm) string {
+	if !a.Storm.IsZero() {
+		return a.Storm.String()
+	}
+	return a.Device
 }

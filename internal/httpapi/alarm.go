@@ -32,4 +32,16 @@ func (a *API) registerAlarms() {
 			}
 			return &outItem[desk.Alarm]{ETag: tag(alarm.Seen), Body: alarm}, nil
 		})
+	add(a, operation{id: "end-alarm", method: http.MethodPost, path: "/buildings/{building}/alarms/{alarm}/end", tag: tagDevices, summary: "Say that an alarm is over, though its device has not said so"},
+		func(ctx context.Context, c desk.Caller, in *struct {
+			InBuilding
+			Alarm record.ID `path:"alarm" doc:"Id of the alarm"`
+			InKey
+		}) (*outItem[desk.Alarm], error) {
+			alarm, err := a.cfg.Desk.EndAlarm(ctx, c, in.Building, in.Alarm)
+			if err != nil {
+				return nil, err
+			}
+			return &outItem[desk.Alarm]{ETag: tag(alarm.Seen), Body: alarm}, nil
+		})
 }

@@ -99,6 +99,11 @@ func (a *API) registerDevices() {
 			list, err := a.cfg.Desk.Series(ctx, c, in.Building, in.Device)
 			return &outSeries{Body: seriesBody{Items: list}}, err
 		})
+	add(a, operation{id: "list-entities", method: http.MethodGet, path: one + "/entities", tag: tagDevices, summary: "What a device says and can be told, adopted or not; known only at the building's own box"},
+		func(ctx context.Context, c desk.Caller, in *InDevice) (*outEntities, error) {
+			list, err := a.cfg.Desk.Entities(ctx, c, in.Building, in.Device)
+			return &outEntities{Body: entitiesBody{Items: list}}, err
+		})
 	add(a, operation{id: "get-readings", method: http.MethodGet, path: one + "/readings", tag: tagDevices, summary: "What one series of a device measured: single readings where they are few enough, else minutes, quarters of an hour or hours"},
 		func(ctx context.Context, c desk.Caller, in *inReadings) (*outReadings, error) {
 			points, err := a.cfg.Desk.Readings(ctx, c, in.Building, in.Device, desk.ReadingQuery{Key: in.Key, UnitOfMeasure: in.UnitOfMeasure, From: in.From, To: in.To, Points: in.Points})
@@ -111,6 +116,12 @@ type seriesBody struct {
 }
 
 type outSeries struct{ Body seriesBody }
+
+type entitiesBody struct {
+	Items []desk.Entity `json:"items"`
+}
+
+type outEntities struct{ Body entitiesBody }
 
 type inReadings struct {
 	InDevice

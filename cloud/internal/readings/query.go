@@ -39,6 +39,29 @@ func (s *Store) Latest(ctx context.Context, building record.ID, hardware string)
 	return out, nil
 }
 
+// Heard implements desk.Readings.
+func (s *Store) Heard(ctx context.Context, building record.ID, hardware []string) (map[string]time.Time, error) {
+	rows, err := s.pool.Query(ctx, `SELECT s.hardware, coalesce(max(greatest(
+			(SELECT last_at FROM rollup WHERE series = s.id ORDER BY bucket DESC LIMIT 1), (SELECT at FROM reading WHERE series = s.id ORDER BY at DESC LIMIT 1))), 0)
+		FROM series s WHERE s.building = $1 AND s.hardware = ANY($2) GROUP BY s.hardware`, [16]byte(building), hardware)
+	if err != nil {
+		return nil, fmt.Errorf("read when devices were heard: %w", err)
+	}
+	out := map[string]time.Time{}
+	var name string
+	var at int64
+	_, err = pgx.ForEachRow(rows, []any{&name, &at}, func() error {
+		if at > 0 {
+			out[name] = time.UnixMilli(at).UTC()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read when devices were heard: %w", err)
+	}
+	return out, nil
+}
+
 // Points implements desk.Readings: single readings where the cloud has all of the stretch and
 // they are few enough, else quarters of an hour or sums of them. Of a key that came in several
 // types it takes the one heard last.

@@ -106,6 +106,13 @@ func TestAroundAnAlarm(t *testing.T) {
 	if err != nil || len(latest) != 1 || latest[0].Last != 4 {
 		t.Errorf("%+v, %v", latest, err)
 	}
+	heard, err := s.Heard(t.Context(), home, []string{"h", "never"})
+	if err != nil || len(heard) != 1 || !heard["h"].Equal(t0.Add(17*time.Minute)) {
+		t.Errorf("heard %v, %v", heard, err)
+	}
+	if got, err := s.Heard(t.Context(), record.DerivedID("third"), []string{"h"}); err != nil || len(got) != 0 {
+		t.Errorf("another building's: %v, %v", got, err)
+	}
 	if n, err := s.DeleteBefore(t.Context(), t0.Add(reading.Quarter)); err != nil || n != 4 {
 		t.Errorf("%d removed, %v", n, err)
 	}

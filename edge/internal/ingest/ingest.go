@@ -70,10 +70,12 @@ type Status struct {
 
 // Ingest takes messages of one building from one broker.
 type Ingest struct {
-	cfg     Config
-	sink    Sink
-	log     *slog.Logger
-	link    *link
+	cfg  Config
+	sink Sink
+	log  *slog.Logger
+	link *link
+	// told is held while the decoder changes: screens look at what devices told of themselves.
+	told    sync.RWMutex
 	decoder *decode.Decoder
 	recent  *recent
 	engine  *rules.Engine
@@ -121,7 +123,9 @@ func (i *Ingest) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	i.told.Lock()
 	i.decoder.Seed(saved.Announced)
+	i.told.Unlock()
 	if err := i.resume(ctx, saved); err != nil {
 		return err
 	}
@@ -214,7 +218,9 @@ func (i *Ingest) process(ctx context.Context, messages []mqtt.Message) error {
 		if message.Topic == birthTopic && !message.Retained && string(message.Payload) == "online" {
 			offer(i.link.asked)
 		}
+		i.told.Lock()
 		r := i.decoder.Decode(message)
+		i.told.Unlock()
 		i.report(r)
 		if r.Configures {
 			announced = append(announced, message)

@@ -76,3 +76,20 @@ func (q *quarantine) all(known func(string) bool) []Candidate {
 	slices.SortFunc(out, func(a, b Candidate) int { return cmp.Compare(a.Hardware, b.Hardware) })
 	return out
 }
+
+// Device gives what a piece of hardware told of itself. Safe for concurrent use.
+func (i *Ingest) Device(hardware string) (decode.Device, bool) {
+	i.told.RLock()
+	defer i.told.RUnlock()
+	known, ok := i.decoder.Device(hardware)
+	if !ok {
+		return decode.Device{}, false
+	}
+	out := *known
+	out.Entities = make(map[string]*decode.Entity, len(known.Entities))
+	for key, e := range known.Entities {
+		one := *e
+		out.Entities[key] = &one
+	}
+	return out, true
+}

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -114,6 +115,30 @@ func (s *Store) rollups(ctx context.Context, series int64, q reading.Query, span
 	}, seconds, series, floor(q.From.Unix(), seconds)*seconds, q.To.Unix(), reading.PointsMax)
 	if err != nil {
 		return out, fmt.Errorf("read rollups: %w", err)
+	}
+	return out, nil
+}
+
+// Heard gives when each of some devices last measured something.
+func (s *Store) Heard(ctx context.Context, hardware []string) (map[string]time.Time, error) {
+	list, err := json.Marshal(hardware)
+	if err != nil {
+		return nil, fmt.Errorf("name devices: %w", err)
+	}
+	out := map[string]time.Time{}
+	err = each(ctx, s.read.Load(), `SELECT s.hardware, max(max(coalesce((SELECT max(at) FROM reading WHERE series = s.id), 0),
+			coalesce((SELECT last_at FROM rollup WHERE span = 3600 AND series = s.id ORDER BY bucket DESC LIMIT 1), 0)))
+		FROM series s WHERE s.hardware IN (SELECT value FROM json_each(?)) GROUP BY s.hardware`, func(rows *sql.Rows) error {
+		var name string
+		var at int64
+		err := rows.Scan(&name, &at)
+		if at > 0 {
+			out[name] = time.UnixMilli(at).UTC()
+		}
+		return err
+	}, string(list))
+	if err != nil {
+		return nil, fmt.Errorf("read when devices were heard: %w", err)
 	}
 	return out, nil
 }

@@ -88,6 +88,10 @@ func TestBadReadingsAreRefusedAlone(t *testing.T) {
 	if err != nil || len(latest) != 3 || latest[0].Text != "heat" || latest[1].Last != 20 || latest[2].Last != 1 {
 		t.Errorf("%+v, %v", latest, err)
 	}
+	heard, err := s.Heard(t.Context(), []string{"h", "never"})
+	if err != nil || len(heard) != 1 || !heard["h"].Equal(t0.Add(time.Second)) {
+		t.Errorf("heard %v, %v", heard, err)
+	}
 }
 
 func TestUnsentUntilTheCloudHasIt(t *testing.T) {

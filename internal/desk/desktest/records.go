@@ -131,6 +131,23 @@ func testAlarms(t *testing.T, open Opener) {
 	equal(t, "alarms that ann sees", must(w.Alarms(ctx(), w.ann, w.home, desk.AlarmFilter{}, desk.Page{}))(t).Total, 3)
 	equal(t, "alarms that bob sees", must(w.Alarms(ctx(), w.bob, w.home, desk.AlarmFilter{}, desk.Page{}))(t).Total, 0)
 	equal(t, "active alarms", must(w.Alarms(ctx(), w.tess, w.home, desk.AlarmFilter{State: []string{"active"}}, desk.Page{}))(t).Total, 2)
+	endByHand(t, w, in)
+}
+
+// endByHand: a person says that an alarm is over, and what the device repeats does not bring it
+// back.
+func endByHand(t *testing.T, w *world, in desk.AlarmInput) {
+	id := desk.AlarmID(w.home, in.Hardware, in.Cause, in.Onset)
+	_, err := w.EndAlarm(ctx(), w.bob, w.home, id)
+	wantCode(t, err, problem.NotFound)
+	_, err = w.EndAlarm(ctx(), w.ann, w.home, id)
+	wantCode(t, err, problem.Forbidden)
+	over := must(w.EndAlarm(ctx(), w.tess, w.home, id))(t)
+	equal(t, "ended at", *over.ClearedAt, w.now())
+	equal(t, "ended twice", must(w.EndAlarm(ctx(), w.tess, w.home, id))(t).Seen, over.Seen)
+	again, _, err := w.RaiseAlarm(ctx(), w.home, in)
+	equal(t, "state when it is raised again", again.State, "cleared")
+	equal(t, "raised again", err, nil)
 }
 
 func testRules(t *testing.T, open Opener) {
