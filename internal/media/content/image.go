@@ -105,6 +105,9 @@ func Thumbnail(r io.Reader, mediaType string, orientation int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
+	if img.Bounds().Empty() { // a GIF's first frame may be
+		return nil, fmt.Errorf("%w: its picture is empty", ErrDamaged)
+	}
 	small := upright(imaging.Fit(img, ThumbnailSide, ThumbnailSide, imaging.Box), orientation)
 	page := imaging.New(small.Bounds().Dx(), small.Bounds().Dy(), color.White)
 	page = imaging.Overlay(page, small, image.Point{}, 1)
