@@ -26,6 +26,10 @@ const (
 	defaultListen     = "0.0.0.0:8090"
 	defaultMQTTListen = "0.0.0.0:1883"
 	defaultData       = "estate-edge-data"
+	// defaultTime lets a device that wakes up for a minute hear the time; more often than each
+	// second would only wake devices, and less often than each ten minutes is no help to them.
+	defaultTime = 30
+	timeMax     = 600
 	// rateMin is what makes a photo arrive at all, in bytes per second.
 	rateMin = 4 << 10
 	// defaultMemory lets pages of a backlog and a dozen requests live at once. With some 30 MB
@@ -55,6 +59,8 @@ type Config struct {
 	// them the box makes an authority of its own, in mqtt-ca.pem.
 	MQTTCertificate string `env:"MQTT_CERTIFICATE" json:"mqtt_certificate"`
 	MQTTKey         string `env:"MQTT_KEY" json:"mqtt_key"`
+	// MQTTTimeSeconds is how often the building's time is told to devices without a clock.
+	MQTTTimeSeconds int `env:"MQTT_TIME_SECONDS" json:"mqtt_time_seconds"`
 	// BrokerURL names an external broker instead of the embedded one: tcp://, ssl://, ws://
 	// or wss://host:port. Durability and topic rights are then that broker's matter.
 	BrokerURL      string `env:"BROKER_URL" json:"broker_url"`
@@ -113,6 +119,9 @@ func (c Config) WithDefaults() Config {
 	if c.MQTTTLSListen == "off" {
 		c.MQTTTLSListen = ""
 	}
+	if c.MQTTTimeSeconds == 0 {
+		c.MQTTTimeSeconds = defaultTime
+	}
 	if c.ReadingsBytesMax == 0 {
 		c.ReadingsBytesMax = defaultReadings
 	}
@@ -144,6 +153,9 @@ func (c Config) Validate() error {
 	}
 	if (c.MQTTCertificate == "") != (c.MQTTKey == "") {
 		say("mqtt_certificate and mqtt_key go together")
+	}
+	if c.MQTTTimeSeconds < 1 || c.MQTTTimeSeconds > timeMax {
+		say("mqtt_time_seconds must be 1 to %d", timeMax)
 	}
 	if c.BrokerURL != "" {
 		u, err := url.Parse(c.BrokerURL)

@@ -34,7 +34,7 @@ func (d *devices) outbound(ctx context.Context, topic string, in *ingest.Ingest)
 		Desk: b.desk, Local: b.edge.local, Broker: speaker{in}, Moved: moved, Log: d.log,
 		Link:  func(ctx context.Context) httpapi.LinkStatus { return b.link.Status(ctx, b.id) },
 		Blind: func() time.Time { return in.Status().BlindSince },
-		Time:  d.time, Birth: d.broker != nil,
+		Time:  d.time, TimeEvery: time.Duration(b.edge.cfg.MQTTTimeSeconds) * time.Second, Birth: d.broker != nil,
 		Lost: func(person record.ID) { d.dismiss(ctx, person) },
 	}).Run(ctx)
 }

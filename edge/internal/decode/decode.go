@@ -48,8 +48,9 @@ type Decoder struct {
 	tasmotas  map[string]tasmotaDevice // by the device's part of the topic
 	shellies  map[string]string        // prefix → hardware
 	devices   map[string]*Device
-	announced map[string]announced // by discovery topic
-	bindings  map[string][]binding // by topic
+	announced map[string]announced           // by discovery topic
+	bindings  map[string][]binding           // by topic
+	plains    map[string]map[string]quantity // what devices of our own topics announced, by hardware and key
 }
 
 // New makes a decoder.
@@ -64,7 +65,7 @@ func New(c Config) *Decoder {
 		c.Zone = time.UTC
 	}
 	d := &Decoder{building: c.Building, zone: c.Zone, discovery: c.Discovery, gateways: map[string]*directory{}, tasmotas: map[string]tasmotaDevice{},
-		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}}
+		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}, plains: map[string]map[string]quantity{}}
 	for _, b := range c.Gateways {
 		d.gateways[b] = &directory{byName: map[string]string{}}
 	}
@@ -94,7 +95,7 @@ func (d *Decoder) Decode(m Message) Result {
 		return r
 	}
 	if len(m.Payload) > GatewayPayloadBytesMax {
-		r.refuse(m, "", fmt.Sprintf("payload of %d bytes is above the limit of %d", len(m.Payload), GatewayPayloadBytesMax))
+		r.refuseAs(PayloadTooLarge, m, "", fmt.Sprintf("payload of %d bytes is above the limit of %d", len(m.Payload), GatewayPayloadBytesMax))
 		return r
 	}
 	if address, prefix, ok := discoveryAddress(m.Topic); ok {
@@ -117,7 +118,7 @@ func (d *Decoder) Decode(m Message) Result {
 	}
 	bound := d.bound(&r, m)
 	if !d.firmware(&r, m) && !bound {
-		r.refuse(m, "", noTopic)
+		r.refuseAs(UnknownTopic, m, "", noTopic)
 	}
 	return r
 }
@@ -191,7 +192,7 @@ func (d *Decoder) gatewayOf(topic string) (base, rest string) {
 	return base, rest
 }
 
-// plain reads <building>/dev/<device>/state|availability.
+// plain reads <building>/dev/<device>/state|availability|announcement|answer.
 func (d *Decoder) plain(r *Result, m Message, rest string) {
 	level := strings.Split(rest, "/")
 	if ours(level) {
@@ -199,20 +200,20 @@ func (d *Decoder) plain(r *Result, m Message, rest string) {
 		return
 	}
 	if len(level) != 4 || level[1] != "dev" || level[2] == "" {
-		r.refuse(m, "", noTopic)
+		r.refuseAs(UnknownTopic, m, "", noTopic)
 		return
 	}
 	if level[0] != d.building {
-		r.refuse(m, "", "the topic names another building")
+		r.refuseAs(AnotherBuilding, m, "", "the topic names another building")
 		return
 	}
 	if strings.ContainsFunc(level[2], func(c rune) bool { return c <= ' ' || c >= 0x7f }) {
-		r.refuse(m, "", "the device name holds white space or is not plain ASCII")
+		r.refuseAs(WrongName, m, "", "the device name holds white space or is not plain ASCII")
 		return
 	}
 	r.Building, r.Device = level[0], level[2]
 	if len(m.Payload) > OwnPayloadBytesMax {
-		r.refuse(m, "", fmt.Sprintf("payload of %d bytes is above the limit of %d", len(m.Payload), OwnPayloadBytesMax))
+		r.refuseAs(PayloadTooLarge, m, "", fmt.Sprintf("payload of %d bytes is above the limit of %d", len(m.Payload), OwnPayloadBytesMax))
 		return
 	}
 	o := observed(m, "plain:"+level[0]+"/"+level[2], level[2])
@@ -221,14 +222,18 @@ func (d *Decoder) plain(r *Result, m Message, rest string) {
 		d.plainState(r, m, o)
 	case "availability":
 		readAvailability(r, m, o)
+	case "announcement":
+		d.plainAnnounced(r, m, o)
+	case "answer":
+		d.plainAnswer(r, m, o)
 	default:
-		r.refuse(m, "", noTopic)
+		r.refuseAs(UnknownTopic, m, "", noTopic)
 	}
 }
 
 // ours says that the edge alone sends on the topic.
 func ours(level []string) bool {
-	return len(level) > 1 && slices.Contains([]string{"time", "alarm", "tech", "state"}, level[1]) || len(level) == 4 && level[1] == "dev" && level[3] == "error"
+	return len(level) > 1 && slices.Contains([]string{"time", "alarm", "tech", "state"}, level[1]) || len(level) == 4 && level[1] == "dev" && (level[3] == "error" || level[3] == "set")
 }
 
 func observed(m Message, hardware, name string) Observation {
@@ -239,23 +244,29 @@ func observed(m Message, hardware, name string) Observation {
 func (d *Decoder) plainState(r *Result, m Message, o Observation) {
 	fields, err := object(m.Payload)
 	if err != nil {
-		r.refuse(m, "", err.Error())
+		r.refuseAs(NotAnObject, m, "", err.Error())
 		return
 	}
 	at, wrong := eventTime(fields["ts"], m.Arrival)
 	if wrong {
-		r.refuse(m, "ts", wrongTime)
+		r.refuseAs(WrongTime, m, "ts", wrongTime)
 	}
 	o.EventTime = at
+	announced := d.plains[o.Hardware]
 	keys := make([]string, 0, len(fields))
 	for k := range fields {
-		if _, known := quantities[k]; known {
+		_, known := quantities[k]
+		if _, announced := announced[k]; known || announced {
 			keys = append(keys, k)
 		}
 	}
 	slices.Sort(keys)
 	for _, k := range keys {
-		d.observe(r, m, o, leaf{[]string{k}, fields[k]}, quantities[k])
+		q, known := quantities[k]
+		if !known {
+			q = announced[k]
+		}
+		d.observe(r, m, o, leaf{[]string{k}, fields[k]}, q)
 	}
 }
 
@@ -268,7 +279,7 @@ func readAvailability(r *Result, m Message, o Observation) {
 			State *string `json:"state"`
 		}
 		if err := json.Unmarshal(m.Payload, &body); err != nil || body.State == nil {
-			r.refuse(m, "", "availability is neither online nor offline")
+			r.refuseAs(WrongAvailability, m, "", "availability is neither online nor offline")
 			return
 		}
 		text = *body.State
@@ -280,7 +291,7 @@ func readAvailability(r *Result, m Message, o Observation) {
 	case "offline":
 		o.Value = BoolValue(false)
 	default:
-		r.refuse(m, "", "availability is neither online nor offline")
+		r.refuseAs(WrongAvailability, m, "", "availability is neither online nor offline")
 		return
 	}
 	r.Observations = append(r.Observations, o)

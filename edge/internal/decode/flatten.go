@@ -131,7 +131,11 @@ func (d *Decoder) observe(r *Result, m Message, o Observation, l leaf, q quantit
 	}
 	v, ok, err := q.read(l.raw)
 	if err != nil {
-		r.refuse(m, o.Key, err.Error())
+		code := WrongValue
+		if errors.Is(err, errRange) {
+			code = OutOfRange
+		}
+		r.refuseAs(code, m, o.Key, err.Error())
 		return
 	}
 	if !ok {

@@ -176,7 +176,34 @@ func (o Observation) ID() [16]byte {
 type Unrecognised struct {
 	Topic  string
 	Key    string // empty when the whole payload is meant
+	Code   Code
 	Reason string
+}
+
+// Code says in one word why something was refused, for programs. The words are part of the
+// contract with devices (firmware-docs): never change one.
+type Code string
+
+// The codes. TopicNotPermitted comes from the broker, all others from this package.
+const (
+	NotUnderstood     Code = "not_understood"
+	NotAnObject       Code = "not_an_object"
+	PayloadTooLarge   Code = "payload_too_large"
+	UnknownTopic      Code = "unknown_topic"
+	AnotherBuilding   Code = "another_building"
+	WrongName         Code = "wrong_name"
+	WrongTime         Code = "wrong_time"
+	WrongValue        Code = "wrong_value"
+	OutOfRange        Code = "out_of_range"
+	WrongAvailability Code = "wrong_availability"
+	WrongAnnouncement Code = "wrong_announcement"
+	WrongAnswer       Code = "wrong_answer"
+	TopicNotPermitted Code = "topic_not_permitted"
+)
+
+// Codes lists the codes that a device can find on its error topic.
+func Codes() []Code {
+	return []Code{NotUnderstood, NotAnObject, PayloadTooLarge, UnknownTopic, WrongTime, WrongValue, OutOfRange, WrongAvailability, WrongAnnouncement, WrongAnswer, TopicNotPermitted}
 }
 
 // Result is everything that one message said.
@@ -198,8 +225,10 @@ type Result struct {
 	Building, Device string
 }
 
-func (r *Result) refuse(m Message, key, reason string) {
-	r.Unrecognised = append(r.Unrecognised, Unrecognised{Topic: clip(m.Topic), Key: clip(key), Reason: reason})
+func (r *Result) refuse(m Message, key, reason string) { r.refuseAs(NotUnderstood, m, key, reason) }
+
+func (r *Result) refuseAs(code Code, m Message, key, reason string) {
+	r.Unrecognised = append(r.Unrecognised, Unrecognised{Topic: clip(m.Topic), Key: clip(key), Code: code, Reason: reason})
 }
 
 // clip bounds what a sender can put into our logs and lists.

@@ -2,8 +2,11 @@ package decode
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +19,8 @@ type quantity struct {
 	typ      ValueType
 	unit     string
 	min, max float64
+	// words are the texts that there are; none where any is.
+	words []string
 }
 
 // bounds are the ranges of kinds in their usual unit. A value outside is no measurement.
@@ -27,7 +32,7 @@ var bounds = map[Kind][2]float64{
 // of makes the quantity of a kind, in the range of the kind.
 func of(kind Kind, typ ValueType, unit string) quantity {
 	b := bounds[kind]
-	return quantity{kind, typ, unit, b[0], b[1]}
+	return quantity{kind: kind, typ: typ, unit: unit, min: b[0], max: b[1]}
 }
 
 // quantities are the words of our own topics, most of which Zigbee2MQTT uses as well. It is
@@ -43,6 +48,9 @@ var quantities = map[string]quantity{
 	"linkquality": of(LinkQuality, Number, "lqi"),
 }
 
+// errRange marks values that no such sensor gives.
+var errRange = errors.New("outside")
+
 // read turns one JSON value into a Value. ok is false for null: a value that the device
 // does not know is not an observation.
 func (q quantity) read(raw json.RawMessage) (v Value, ok bool, err error) {
@@ -57,6 +65,9 @@ func (q quantity) read(raw json.RawMessage) (v Value, ok bool, err error) {
 		if !quoted {
 			text = string(raw)
 		}
+		if len(q.words) > 0 && !slices.Contains(q.words, text) {
+			return Value{}, false, fmt.Errorf("wanted one of %s, got %s", strings.Join(q.words, ", "), clip(text))
+		}
 		return Value{Type: Text, Text: clip(text)}, text != "", nil
 	case q.typ != Number:
 		v, ok = auto(raw)
@@ -67,7 +78,7 @@ func (q quantity) read(raw json.RawMessage) (v Value, ok bool, err error) {
 		return Value{}, false, err
 	}
 	if (n < q.min || n > q.max) && q.min < q.max {
-		return Value{}, false, fmt.Errorf("%g is outside %g to %g", n, q.min, q.max)
+		return Value{}, false, fmt.Errorf("%g is %w %g to %g", n, errRange, q.min, q.max)
 	}
 	return NumberValue(n), true, nil
 }
@@ -107,4 +118,24 @@ func readText(raw json.RawMessage) (string, bool) {
 		return "", false
 	}
 	return s, true
+}
+
+// Word is a key of our own topics and what its value is.
+type Word struct {
+	Key  string
+	Kind Kind
+	Type ValueType
+	Unit string
+	// Min and Max are the limits of a number.
+	Min, Max float64
+}
+
+// Words lists the keys of our own topics.
+func Words() []Word {
+	var out []Word
+	for _, key := range slices.Sorted(maps.Keys(quantities)) {
+		q := quantities[key]
+		out = append(out, Word{key, q.kind, q.typ, q.unit, q.min, q.max})
+	}
+	return out
 }

@@ -149,7 +149,7 @@ func (d *Decoder) shellyEvents(r *Result, m Message, o Observation, params json.
 var shellyWords = map[string]quantity{
 	"apower": of(Power, Number, "W"), "act_power": of(Power, Number, "W"), "aprt_power": {kind: ApparentPower, typ: Number, unit: "VA"}, "voltage": of(Voltage, Number, "V"),
 	"current": of(Current, Number, "A"), "freq": {kind: Frequency, typ: Number, unit: "Hz"}, "pf": {kind: PowerFactor, typ: Number},
-	"tC": of(Temperature, Number, "°C"), "tF": {Temperature, Number, "°F", -130, 1832}, "rh": of(Humidity, Number, "%"), "lux": of(Illuminance, Number, "lx"),
+	"tC": of(Temperature, Number, "°C"), "tF": {kind: Temperature, typ: Number, unit: "°F", min: -130, max: 1832}, "rh": of(Humidity, Number, "%"), "lux": of(Illuminance, Number, "lx"),
 	"percent": of(Battery, Number, "%"), "V": of(Voltage, Number, "V"), "flood": of(Leak, Bool, ""), "rssi": {kind: Signal, typ: Number, unit: "dBm"},
 	"uptime": {kind: Duration, typ: Number, unit: "s"}, "current_pos": {kind: Position, typ: Number, unit: "%", max: 100}, "output": {kind: Switched, typ: Bool},
 	"brightness": {kind: Other, typ: Number, unit: "%"}, "target_C": {kind: Setpoint, typ: Number, unit: "°C"}, "current_C": of(Temperature, Number, "°C"),

@@ -8,7 +8,7 @@ import (
 // shelly1Words are the values of Shelly's first generation, by the last part of the topic.
 var shelly1Words = map[string]quantity{
 	"power": of(Power, Number, "W"), "energy": {kind: Energy, typ: Number, unit: "Wmin"}, "voltage": of(Voltage, Number, "V"), "current": of(Current, Number, "A"),
-	"temperature": of(Temperature, Number, "°C"), "temperature_f": {Temperature, Number, "°F", -130, 1832}, "humidity": of(Humidity, Number, "%"), "lux": of(Illuminance, Number, "lx"),
+	"temperature": of(Temperature, Number, "°C"), "temperature_f": {kind: Temperature, typ: Number, unit: "°F", min: -130, max: 1832}, "humidity": of(Humidity, Number, "%"), "lux": of(Illuminance, Number, "lx"),
 	"battery": of(Battery, Number, "%"), "flood": of(Leak, Bool, ""), "smoke": of(Smoke, Bool, ""), "gas": {kind: Gas}, "motion": of(Motion, Bool, ""), "vibration": of(Vibration, Bool, ""),
 	"pos": {kind: Position, typ: Number, unit: "%"}, "overtemperature": of(Problem, Bool, ""), "overpower": of(Problem, Bool, ""),
 	"total": {kind: Energy, typ: Number, unit: "Wh"}, "pf": {kind: PowerFactor, typ: Number}, "tilt": {kind: Other, typ: Number, unit: "°"},

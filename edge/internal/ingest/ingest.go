@@ -429,7 +429,7 @@ func (i *Ingest) report(r decode.Result) {
 			i.log.Warn("device message not understood", "topic", u.Topic, "key", u.Key, "reason", u.Reason)
 		}
 		if r.Device != "" {
-			i.answer(r.Building, r.Device, u.Topic, u.Key, u.Reason, now)
+			i.answer(r, u, now)
 		}
 	}
 }
@@ -440,12 +440,12 @@ func (i *Ingest) ReportViolation(building, device, topic, reason string) {
 	now := i.cfg.Now()
 	i.refusals.add(topic, "", reason, now)
 	if building == i.cfg.Building && device != "" {
-		i.answer(building, device, topic, "", reason, now)
+		i.answer(decode.Result{Building: building, Device: device}, decode.Unrecognised{Topic: topic, Code: decode.TopicNotPermitted, Reason: reason}, now)
 	}
 }
 
-func (i *Ingest) answer(building, device, topic, key, reason string, now time.Time) {
-	to, body, err := answer(building, device, topic, key, reason)
+func (i *Ingest) answer(r decode.Result, u decode.Unrecognised, now time.Time) {
+	to, body, err := answer(r.Building, r.Device, u.Topic, u.Key, u.Code, u.Reason)
 	if err == nil && i.refusals.due(to, now) {
 		i.link.send(to, body)
 	}

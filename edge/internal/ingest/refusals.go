@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"estate/edge/internal/decode"
 )
 
 const (
@@ -81,8 +83,8 @@ func (r *refusals) all() []Refusal {
 }
 
 // answer is what a plain sensor finds on its error topic.
-func answer(building, device, topic, key, reason string) (string, []byte, error) {
-	body, err := json.Marshal(map[string]string{"topic": topic, "key": key, "reason": reason})
+func answer(building, device, topic, key string, code decode.Code, reason string) (string, []byte, error) {
+	body, err := json.Marshal(map[string]string{"topic": topic, "key": key, "code": string(code), "reason": reason})
 	if err != nil {
 		return "", nil, fmt.Errorf("write the answer to device %q: %w", device, err)
 	}

@@ -20,8 +20,6 @@ import (
 )
 
 const (
-	// timeEvery is how often the time is told.
-	timeEvery = 30 * time.Second
 	// settle is how long a change may develop before it is told.
 	settle = 100 * time.Millisecond
 	// lookEvery is how often what nobody announces is looked at: tickets that become overdue,
@@ -87,6 +85,8 @@ type Config struct {
 	Moved <-chan struct{}
 	// Time is the building's time, and what it may be off by; zero where that is not known.
 	Time func(ctx context.Context) (at time.Time, uncertainty time.Duration, err error)
+	// TimeEvery is how often the time is told.
+	TimeEvery time.Duration
 	// Birth says that this box plays Home Assistant's part: devices announce themselves anew
 	// when it starts.
 	Birth bool
@@ -109,7 +109,7 @@ func (o *Outbound) topic(rest string) string { return "estate/v1/" + o.cfg.Code 
 
 // Run tells until ctx ends.
 func (o *Outbound) Run(ctx context.Context) error {
-	clock, look := time.NewTicker(timeEvery), time.NewTicker(lookEvery)
+	clock, look := time.NewTicker(o.cfg.TimeEvery), time.NewTicker(lookEvery)
 	defer clock.Stop()
 	defer look.Stop()
 	var again <-chan time.Time // when to announce again
