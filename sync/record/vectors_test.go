@@ -106,13 +106,13 @@ func buildVectors(t *testing.T) vectors {
 		value   record.Value
 	}{
 		{"text", "Ölfleck 🛢", record.Text("Ölfleck 🛢")}, {"text empty", "", record.Text("")}, {"zero", 0, record.Int(0)},
-		{"23", 23, record.Int(23)}, {"24", 24, record.Int(24)}, {"minus one", -1, record.Int(-1)}, {"minus 2^53", -1 << 53, record.Int(-1 << 53)},
+		{"23", 23, record.Int(23)}, {"24", 24, record.Int(24)}, {"minus one", -1, record.Int(-1)}, {"minus 2^53", int64(-1 << 53), record.Int(-1 << 53)},
 		{"float 1.5", 1.5, record.Float(1.5)}, {"float 0.1", 0.1, record.Float(0.1)}, {"float 100000.5", 100000.5, record.Float(100000.5)},
 		{"whole float", map[string]float64{"float": 21}, record.Float(21)},
 		{"true", true, record.Bool(true)}, {"false", false, record.Bool(false)}, {"id", map[string]any{"bytes": one.String()}, record.IDValue(one)},
 		{"bytes", map[string]any{"bytes_hex": "0001ff"}, record.Bytes([]byte{0, 1, 255})}, {"bytes empty", map[string]any{"bytes_hex": ""}, record.Bytes(nil)},
 		{"largest integer", "9223372036854775807", record.Int(math.MaxInt64)}, {"least integer", "-9223372036854775808", record.Int(math.MinInt64)},
-		{"256", 256, record.Int(256)}, {"65536", 65536, record.Int(65536)}, {"2^32", 1 << 32, record.Int(1 << 32)}, {"minus 257", -257, record.Int(-257)},
+		{"256", 256, record.Int(256)}, {"65536", 65536, record.Int(65536)}, {"2^32", int64(1 << 32), record.Int(1 << 32)}, {"minus 257", -257, record.Int(-257)},
 		{"float 1e300", 1e300, record.Float(1e300)}, {"float least half", 5.960464477539063e-08, record.Float(5.960464477539063e-08)}, {"float minus zero", "-0", record.Float(math.Copysign(0, -1))},
 		{"array", []any{1, "a", true}, record.Value{0x83, 0x01, 0x61, 0x61, 0xf5}}, {"array empty", []any{}, record.Value{0x80}},
 		{"map, keys by their bytes", map[string]any{"a": 1, "b": []any{}, "aa": false}, record.Value{0xa3, 0x61, 0x61, 0x01, 0x61, 0x62, 0x80, 0x62, 0x61, 0x61, 0xf4}},

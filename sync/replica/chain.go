@@ -151,6 +151,7 @@ func (l *ledger) extend(c *Chain, in *incoming) string {
 	if c.Signed != nil && c.Signed.N == in.row.N || c.Proof != nil && c.Proof.N == in.row.N && c.Proof.Hash != in.row.Hash {
 		c.Proof = nil
 	}
+	c.arrived(in.row.N, in.row.Hash)
 	l.out.Events = append(l.out.Events, in.row)
 	l.out.Events[len(l.out.Events)-1].Position = l.position(in.row.Hash[:])
 	l.known[record.Dot{Replica: in.row.Replica, N: in.row.N}] = in.row.Hash
@@ -294,37 +295,11 @@ func (l *ledger) admitHead(h record.Head) string {
 	if ok && known != h.Hash {
 		return wire.CodeChainFork
 	}
-	if c.sign(&h, ok && known == h.Hash, l.waits(c.Signed)) {
+	if l.sign(c, &h, ok && known == h.Hash) {
 		l.changed(h.Replica)
 		l.pass(c)
 	}
 	return ""
-}
-
-// sign keeps a head, and of those over events that are held the highest. It reports whether
-// that was news. same says that the event it names is known, and waits that the one which the
-// head before names is behind a gap.
-func (c *Chain) sign(h *record.Head, same, waits bool) bool {
-	held := h.N <= c.Held && same || h.N == c.Held && c.Hash == h.Hash
-	switch higher := c.Signed == nil || h.N > c.Signed.N; {
-	case higher && held:
-		c.Signed, c.Proof = h, nil
-	case higher:
-		if c.Proof == nil && c.Signed != nil && (waits || c.Signed.N <= c.Held) {
-			c.Proof = c.Signed
-		}
-		c.Signed = h
-	case held && (c.Proof == nil && c.Signed.N > c.Held || c.Proof != nil && h.N > c.Proof.N):
-		c.Proof = h
-	default:
-		return false
-	}
-	return true
-}
-
-// waits reports whether the event that a head names waits behind a gap.
-func (l *ledger) waits(h *record.Head) bool {
-	return h != nil && slices.ContainsFunc(l.waiting[h.Replica], func(r EventRow) bool { return r.N == h.N && r.Hash == h.Hash })
 }
 
 // admitReceipt takes a peer's statement of what it holds.

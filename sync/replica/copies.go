@@ -22,8 +22,9 @@ type Copies struct {
 	// still there at the end of the pass is returned.
 	Missing map[record.ID]Missing
 	// Forks are the last common numbers of chains with two branches, as servers that had cut
-	// them said (SPEC R33).
-	Forks map[record.ReplicaID]uint64
+	// them said (SPEC R33), and ForkedBy is who said so.
+	Forks    map[record.ReplicaID]uint64
+	ForkedBy map[record.ReplicaID]record.ID
 	// Doubts are the phone's own replicas that somebody else may have written under, from these
 	// numbers on: no server has decided on that.
 	Doubts map[record.ReplicaID]uint64
@@ -52,7 +53,7 @@ const returnBytesGoal = 1 << 20
 
 // Clone copies the copies; bodies are shared.
 func (c Copies) Clone() Copies {
-	out := Copies{Held: maps.Clone(c.Held), Issuers: maps.Clone(c.Issuers), Missing: maps.Clone(c.Missing), Forks: maps.Clone(c.Forks), Doubts: maps.Clone(c.Doubts)}
+	out := Copies{Held: maps.Clone(c.Held), Issuers: maps.Clone(c.Issuers), Missing: maps.Clone(c.Missing), Forks: maps.Clone(c.Forks), ForkedBy: maps.Clone(c.ForkedBy), Doubts: maps.Clone(c.Doubts)}
 	for k, h := range out.Held {
 		out.Held[k] = Holding{Items: slices.Clone(h.Items), Tags: maps.Clone(h.Tags)}
 	}

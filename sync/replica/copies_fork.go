@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"crypto/ed25519"
 	"slices"
 
 	"estate/sync/merge"
@@ -16,6 +17,10 @@ const forksMax = 1024
 // server says too low hides values of this phone's copies and loses none: they are kept as
 // they came.
 func (c *Copies) Learn(page wire.Page) (news bool) {
+	server := record.ID{}
+	if len(page.Issuer) == ed25519.PublicKeySize {
+		server = record.NodeID(page.Issuer)
+	}
 	for _, d := range page.Forks {
 		last, known := c.Forks[d.Replica]
 		if d.N == 0 || known && last <= d.N || !known && len(c.Forks) == forksMax {
@@ -24,7 +29,28 @@ func (c *Copies) Learn(page wire.Page) (news bool) {
 		if c.Forks == nil {
 			c.Forks = map[record.ReplicaID]uint64{}
 		}
-		c.Forks[d.Replica], news = d.N, true
+		if c.ForkedBy == nil {
+			c.ForkedBy = map[record.ReplicaID]record.ID{}
+		}
+		c.Forks[d.Replica], c.ForkedBy[d.Replica], news = d.N, server, true
+	}
+	return c.unlearn(server, page) || news
+}
+
+// unlearn drops the word of a server that shows a chain beyond what it had told to be the last
+// common number, and tells of no fork any more: it was set back, and has forgotten what it decided.
+// Whoever knows of the fork lets it decide anew (see Contest).
+func (c *Copies) unlearn(server record.ID, page wire.Page) (news bool) {
+	for _, h := range page.Heads {
+		if last, known := c.Forks[h.Replica]; !known || h.N <= last || server.IsZero() || c.ForkedBy[h.Replica] != server {
+			continue
+		}
+		if slices.ContainsFunc(page.Forks, func(d record.Dot) bool { return d.Replica == h.Replica }) {
+			continue
+		}
+		delete(c.Forks, h.Replica)
+		delete(c.ForkedBy, h.Replica)
+		news = true
 	}
 	return news
 }

@@ -180,6 +180,7 @@ func (n *Node) heads(ctx context.Context, building record.ID, carried []record.R
 			if p := n.proof(building, c); p != nil {
 				out = append(out, *p)
 			}
+			out = append(out, c.Ahead...)
 		}
 	}
 	return out, nil

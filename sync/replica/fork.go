@@ -204,6 +204,7 @@ func (l *ledger) fork(r record.ReplicaID, first uint64) bool {
 	if c.Proof != nil && c.Proof.N >= first {
 		c.Proof = nil
 	}
+	c.Ahead = slices.DeleteFunc(slices.Clone(c.Ahead), func(h record.Head) bool { return h.N >= first })
 	l.changed(r)
 	l.forks.marked = true
 	if r != l.state.Replica {

@@ -64,7 +64,7 @@ func (n *Node) glance(building record.ID, need Need, have Have, decide func(*led
 				late = append(late, *h)
 			}
 		}
-		if before.Signed, before.Proof = c.Signed, c.Proof; before != c {
+		if before.Signed, before.Proof = c.Signed, c.Proof; !before.same(c) {
 			return nil, false
 		}
 	}

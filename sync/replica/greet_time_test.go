@@ -14,7 +14,7 @@ import (
 func TestGreetingRetriedLater(t *testing.T) {
 	t.Parallel()
 	building, peer := record.DerivedID("building"), replica.Peer{Node: record.DerivedID("cloud"), Tier: record.TierCloud}
-	const told = 1_700_000_000_000
+	const told = int64(1_700_000_000_000)
 	s := replica.NewSession(replica.SessionConfig{Building: building, Peer: peer})
 	s.Step(1, replica.Opened{Hello: wire.Hello{Protocol: wire.Protocol, Building: building, Tier: record.TierEdge}})
 	greeted := func(effects []replica.SessionEffect) *replica.DoGreet {

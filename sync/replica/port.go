@@ -149,6 +149,9 @@ type Chain struct {
 	// Proof is the highest head over an event that is held, where Signed is beyond them: of
 	// two branches it proves the one that is held, whatever other heads say.
 	Proof *record.Head
+	// Ahead are heads over events that wait behind a gap, below the highest of all, ascending:
+	// which of them comes to be held, and proven by its head, shows when the gap is filled.
+	Ahead []record.Head
 	// Receipted is up to where a peer of the tier above said that it holds this chain.
 	Receipted uint64
 	// Receipt is the cloud's last signed statement about a phone's chain: an edge passes it

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -41,10 +42,12 @@ func (n *Node) ApplyPush(ctx context.Context, building record.ID, peer Peer, adm
 		return wire.Pushed{}, err
 	}
 	var out wire.Pushed
-	err = n.step(ctx, building, need, push.chains(), func(l *ledger) error {
-		out = wire.Pushed{ID: p.ID, Time: l.now}
-		return push.apply(l, &out)
-	})
+	for err = errUnproven; errors.Is(err, errUnproven); {
+		err = n.step(ctx, building, need, push.chains(), func(l *ledger) error {
+			out = wire.Pushed{ID: p.ID, Time: l.now}
+			return push.apply(l, &out)
+		})
+	}
 	if err != nil {
 		return wire.Pushed{}, err
 	}
@@ -74,6 +77,9 @@ type push struct {
 	held     []*incoming   // of earlier pushes, that waited for a record whose rights theirs share
 	refused  []refusal
 	taken    []*incoming // the events that are no branch of a fork; set anew by each decision
+	// unproven is the lowest number that no head would prove: its push leads to another history
+	// than the one here. Zero for none.
+	unproven uint64
 }
 
 // refusal is one part that was not admitted, with the values that the audit keeps.
@@ -136,6 +142,7 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 		return err
 	}
 	p.prove(l)
+	fresh := p.fresh(l)
 	for _, e := range p.events {
 		if e.row.N > p.head.N {
 			return refuse(wire.CodeBadSignature, "transaction %d beyond the signed head %d", e.row.N, p.head.N)
@@ -145,7 +152,7 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 			if err := p.own(l, e); err != nil {
 				return err
 			}
-			if !p.branches(l, e) && !p.parted(l, e) {
+			if !p.branches(l, e) && !p.parted(l, e) && !p.leads(l, e) {
 				code = l.admitEvent(e)
 			}
 		}
@@ -158,15 +165,10 @@ func (p *push) apply(l *ledger, out *wire.Pushed) error {
 			return refuse(code, "transaction %d of replica %s", e.row.N, e.row.Replica)
 		}
 	}
-	whole := len(p.taken) == len(p.events) // else the head is of another branch than the chain here
-	p.admitAll(l, out)
-	if whole {
-		// Where it is of another branch than the chain here, the receipt says so.
-		comes := slices.ContainsFunc(p.events, func(e *incoming) bool { return e.row.N == p.head.N })
-		if code := l.admitHead(p.head); code != "" && (comes || code != wire.CodeChainFork) {
-			return refuse(code, "head %d of replica %s", p.head.N, p.head.Replica)
-		}
+	if err := p.proves(l, fresh); err != nil {
+		return err
 	}
+	p.admitAll(l, out)
 	// What waits behind a card that the phone brought is not its to fill.
 	out.Wants = slices.DeleteFunc(l.gaps(), func(w wire.Want) bool { return w.Replica != p.head.Replica })
 	return p.record(l)

@@ -76,3 +76,16 @@ func TestForksThatPhonesCarry(t *testing.T) {
 		t.Error("nothing was kept aside")
 	}
 }
+
+// In each of these runs the fork of a copied app was once decided by nobody: no head proved what a
+// server held of the one branch, or of the one branch no event was left (SPEC R23, R33).
+func TestCopiedAppsThatNobodyDecidedOn(t *testing.T) {
+	t.Parallel()
+	restored := sim.Network | sim.RestoreCloud | sim.Crash | sim.CloudPair | sim.CloneEdge
+	for seed, faults := range map[uint64]sim.Faults{178: sim.Network, 450: sim.Network, 14: restored} {
+		c := sim.Config{Seed: seed, Faults: faults | sim.ForkPhone, Often: sim.ForkPhone}
+		if _, err := sim.Run(c); err != nil {
+			t.Errorf("%v\nreplay: %s", err, c.Replay())
+		}
+	}
+}

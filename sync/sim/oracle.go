@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -157,7 +158,7 @@ type image struct {
 
 func (w *world) image(h *host, b record.ID) image {
 	out := image{bodies: map[record.Key]string{}, chains: map[record.ReplicaID]replica.Chain{}}
-	feed, err := h.disk.store.Feed(context.Background(), b, 0, 1<<20, 1<<40)
+	feed, err := h.disk.store.Feed(context.Background(), b, 0, 1<<20, math.MaxInt)
 	if err != nil {
 		w.violate("feed: %v", err)
 	}

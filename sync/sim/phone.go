@@ -224,7 +224,16 @@ func (p *Phone) append(e record.Event, details record.Details, now int64) (recor
 // Pull asks a server for its next page, and for what the cloud said of the open chains.
 func (p *Phone) Pull(server record.ID) wire.Pull {
 	at := p.State.Cursors[server]
-	return wire.Pull{Cursor: at, Holds: len(p.State.Copies.Held) > 0, Replicas: p.Outbox(), Heads: p.State.Proofs.Ask(server, at.Position == 0)}
+	pull := wire.Pull{Cursor: at, Holds: len(p.State.Copies.Held) > 0, Replicas: p.Outbox(), Heads: p.State.Proofs.Ask(server, at.Position == 0)}
+	p.State.Copies.Contest(&pull, func(d record.Dot) (record.Hash, bool) {
+		if c := p.State.Chains[d.Replica]; c != nil && d.N <= uint64(len(c.Hashes)) {
+			return c.Hashes[d.N-1], true
+		}
+		return record.Hash{}, false
+	}, func(d record.Dot, h record.Hash) record.Head {
+		return record.SignHead(p.Key, p.Building, d.Replica, d.N, h)
+	})
+	return pull
 }
 
 // Return is the next message of records that a server seems to have lost.

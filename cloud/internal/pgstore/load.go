@@ -367,11 +367,8 @@ func scanChain(rows pgx.Rows) (replica.Chain, error) {
 			return c, fmt.Errorf("%w: head of %s: %w", replica.ErrCorrupt, c.Replica, err)
 		}
 	}
-	if proof != nil {
-		c.Proof = &record.Head{}
-		if err := record.Unmarshal(proof, c.Proof); err != nil {
-			return c, fmt.Errorf("%w: proof of %s: %w", replica.ErrCorrupt, c.Replica, err)
-		}
+	if err := c.DecodeProofs(proof); err != nil {
+		return c, fmt.Errorf("%w: proof of %s: %w", replica.ErrCorrupt, c.Replica, err)
 	}
 	if receipt != nil {
 		c.Receipt = &record.Receipt{}

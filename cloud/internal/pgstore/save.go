@@ -243,10 +243,8 @@ func saveChains(of [16]byte, rows []replica.Chain) ([]statement, error) {
 				return nil, err
 			}
 		}
-		if c.Proof != nil {
-			if proofs[i], err = record.Marshal(c.Proof); err != nil {
-				return nil, err
-			}
+		if proofs[i], err = c.EncodeProofs(); err != nil {
+			return nil, err
 		}
 		if c.Receipt != nil {
 			if receipts[i], err = record.Marshal(c.Receipt); err != nil {

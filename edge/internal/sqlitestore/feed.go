@@ -172,11 +172,8 @@ func scanChain(rows *sql.Rows) (replica.Chain, error) {
 			return c, fmt.Errorf("%w: head of %s: %w", replica.ErrCorrupt, c.Replica, err)
 		}
 	}
-	if len(proof) > 0 {
-		c.Proof = &record.Head{}
-		if err := record.Unmarshal(proof, c.Proof); err != nil {
-			return c, fmt.Errorf("%w: proof of %s: %w", replica.ErrCorrupt, c.Replica, err)
-		}
+	if err := c.DecodeProofs(proof); err != nil {
+		return c, fmt.Errorf("%w: proof of %s: %w", replica.ErrCorrupt, c.Replica, err)
 	}
 	if len(receipt) > 0 {
 		c.Receipt = &record.Receipt{}

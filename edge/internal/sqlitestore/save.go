@@ -235,10 +235,8 @@ func (c *conn) saveChain(building record.ID, chain replica.Chain) (err error) {
 			return err
 		}
 	}
-	if chain.Proof != nil {
-		if proof, err = record.Marshal(chain.Proof); err != nil {
-			return err
-		}
+	if proof, err = chain.EncodeProofs(); err != nil {
+		return err
 	}
 	if chain.Receipt != nil {
 		if receipt, err = record.Marshal(chain.Receipt); err != nil {

@@ -32,7 +32,7 @@ func saveCopies(s state, out *savedState) {
 		out.Missing = append(out.Missing, saved)
 	}
 	for _, r := range slices.SortedFunc(maps.Keys(s.copies.Forks), record.ID.Compare) {
-		out.Cut = append(out.Cut, record.Dot{Replica: r, N: s.copies.Forks[r]})
+		out.Cut, out.CutBy = append(out.Cut, record.Dot{Replica: r, N: s.copies.Forks[r]}), append(out.CutBy, s.copies.ForkedBy[r])
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(s.forgotten), record.Key.Compare) {
 		out.Forgotten = append(out.Forgotten, savedKey{Kind: k.Kind, ID: k.ID})
@@ -61,6 +61,11 @@ func loadCopies(in savedState, s *state) error {
 		s.copies.Held[key(c.Kind, c.ID)] = h
 	}
 	s.copies.Learn(wire.Page{Forks: in.Cut})
+	for i, by := range in.CutBy[:min(len(in.CutBy), len(in.Cut))] {
+		if r := in.Cut[i].Replica; s.copies.Forks[r] > 0 {
+			s.copies.ForkedBy[r] = by
+		}
+	}
 	for _, first := range in.Forked {
 		s.copies.Doubt(first)
 	}

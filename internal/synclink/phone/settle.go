@@ -21,6 +21,12 @@ func (o *Outbox) Pull(server string) wire.Pull {
 			p.Replicas = append(p.Replicas, id)
 		}
 	}
+	o.state.copies.Contest(&p, func(d record.Dot) (record.Hash, bool) {
+		h, wrote := o.state.hashes[d]
+		return h, wrote
+	}, func(d record.Dot, h record.Hash) record.Head {
+		return record.SignHead(o.config.Key, o.config.Building, d.Replica, d.N, h)
+	})
 	return p
 }
 

@@ -81,6 +81,7 @@ type (
 		Wanted       []wire.Want        `cbor:"22,keyasint,omitempty"`
 		Forked       []record.Dot       `cbor:"23,keyasint,omitempty"`
 		Cut          []record.Dot       `cbor:"24,keyasint,omitempty"` // last common numbers of forks
+		CutBy        []record.ID        `cbor:"25,keyasint,omitempty"` // who said so
 	}
 	savedTransaction struct {
 		Body    []byte `cbor:"1,keyasint"`
