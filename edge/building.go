@@ -89,7 +89,7 @@ func newBuilding(e *Edge, enrolment local.Enrolment) (*building, error) {
 		return nil, err
 	}
 	b.api, err = httpapi.New(httpapi.Config{Role: httpapi.Edge, Dashboard: dashboard.Files(), Version: e.cfg.Version, Desk: b.desk, Auth: b.auth, Node: b.node, Table: b.table,
-		Media: &httpapi.Media{Uploads: b.files.uploads, Blobs: b.files.blobs}, Links: b.link, Notices: e.local.Notices, Sync: b.link.phones(),
+		Media: &httpapi.Media{Uploads: b.files.uploads, Blobs: b.files.blobs}, Links: b.link, Hearing: b.devices, Notices: e.local.Notices, Sync: b.link.phones(),
 		Ready: b.ready, Registerer: b.metrics,
 		Limits: httpapi.Limits{Proxies: proxies, Origins: e.cfg.AllowedOrigins}, Log: e.log,
 		// The transport's deadlines are the system clock's, whatever a test does to ours.

@@ -33,9 +33,6 @@ const (
 	defaultBase = "zigbee2mqtt"
 	// registerEvery is how soon a device that nobody adopted can be seen and adopted.
 	registerEvery = time.Second
-	// violationsMax is how many refusals wait to be reported to devices; more are counted
-	// in the broker's log.
-	violationsMax = 256
 	// ownRetryMax is how long the broker in this process may be up before it is tried again:
 	// it lets nobody in until then.
 	ownRetryMax = 5 * time.Second
@@ -46,14 +43,16 @@ type devices struct {
 	building *building
 	log      *slog.Logger
 	broker   *broker.Broker // nil with an external one
-	tls      net.Listener   // of the embedded one; nil for none
-	secret   *tls.Config
+	secret   *tls.Config    // of the embedded one; nil without a listener for TLS
 	ingest   atomic.Pointer[ingest.Ingest]
-	refused  chan broker.Violation
+	topic    atomic.Value // string: the building's level in topics, once it is known
+	// tls is where the embedded broker listens for TLS, and tlsTrouble why it does not.
+	tls        atomic.Pointer[string]
+	tlsTrouble atomic.Pointer[string]
 }
 
 func newDevices(b *building) *devices {
-	return &devices{building: b, log: b.edge.log, refused: make(chan broker.Violation, violationsMax)}
+	return &devices{building: b, log: b.edge.log}
 }
 
 // ready says whether devices are heard. An external broker that is away keeps nobody from
@@ -104,7 +103,8 @@ func (d *devices) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	link, err := d.connect(ctx, topic)
+	d.topic.Store(topic)
+	link, err := d.connect(topic)
 	if err != nil {
 		return err
 	}
@@ -112,9 +112,6 @@ func (d *devices) run(ctx context.Context) error {
 	if d.broker != nil {
 		// Last of all: what it acknowledged is on its disk, and ingest asks for it again.
 		defer d.broker.Close()
-	}
-	if d.tls != nil {
-		defer func() { _ = d.tls.Close() }() // again, where it was served
 	}
 	moved, stop := d.building.edge.store.Watch(d.building.id)
 	defer stop()
@@ -138,14 +135,14 @@ func (d *devices) run(ctx context.Context) error {
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return ended(running, in.Run(running)) })
 	group.Go(func() error { return d.register(running, in, s) })
-	group.Go(func() error { return d.report(running, in) })
 	group.Go(func() error { return d.outbound(running, topic, in) })
 	group.Go(func() error { return d.followRules(running, list, changed) })
 	if d.broker != nil {
 		group.Go(func() error { return ended(running, d.broker.Mend(running)) })
+		group.Go(func() error { return ended(running, d.broker.WatchFloods(running)) })
 	}
-	if d.tls != nil {
-		group.Go(func() error { return ended(running, d.broker.ServeTLS(running, d.tls, d.secret)) })
+	if d.secret != nil {
+		group.Go(func() error { return ended(running, d.serveTLS(running)) })
 	}
 	return group.Wait()
 }
@@ -190,7 +187,7 @@ func (d *devices) followRules(ctx context.Context, list []rules.Rule, changed ch
 }
 
 // connect starts the embedded broker or names the external one.
-func (d *devices) connect(ctx context.Context, topic string) (ingest.Link, error) {
+func (d *devices) connect(topic string) (ingest.Link, error) {
 	cfg := d.building.edge.cfg
 	if cfg.BrokerURL != "" {
 		link := ingest.Link{URL: cfg.BrokerURL, Username: cfg.BrokerUsername}
@@ -205,12 +202,7 @@ func (d *devices) connect(ctx context.Context, topic string) (ingest.Link, error
 	}
 	b, err := broker.Start(broker.Config{Addr: cfg.MQTTListen, StoreDir: d.building.edge.path(folderBroker), Now: d.building.edge.now,
 		Authenticate: func(ctx context.Context, l broker.Login) (broker.Grant, bool) { return d.authenticate(ctx, topic, l) },
-		OnViolation: func(v broker.Violation) {
-			select {
-			case d.refused <- v:
-			default:
-			}
-		}}, d.log)
+		OnViolation:  d.refused}, d.log)
 	if err != nil {
 		return ingest.Link{}, err
 	}
@@ -219,10 +211,6 @@ func (d *devices) connect(ctx context.Context, topic string) (ingest.Link, error
 		if d.secret, err = d.building.edge.brokerTLS(); err != nil {
 			b.Close()
 			return ingest.Link{}, err
-		}
-		if d.tls, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.MQTTTLSListen); err != nil {
-			b.Close()
-			return ingest.Link{}, fmt.Errorf("the broker cannot listen for TLS on %s (is another program using the port?): %w", cfg.MQTTTLSListen, err)
 		}
 	}
 	if moved := b.StoreMovedTo(); moved != "" {
@@ -289,21 +277,6 @@ func (d *devices) subscribed() {
 	}
 }
 
-// blind says since when devices are not heard, and why; zero while they are.
-func (d *devices) blind() (since time.Time, cause string) {
-	in := d.ingest.Load()
-	if in == nil {
-		return time.Time{}, ""
-	}
-	s := in.Status()
-	if d.broker != nil && !s.BlindSince.IsZero() {
-		if trouble := d.broker.Trouble(); trouble != "" {
-			return s.BlindSince, trouble
-		}
-	}
-	return s.BlindSince, s.Cause
-}
-
 // disconnect ends the live connection of a login that changed.
 func (d *devices) disconnect(clientID string) {
 	if d.broker == nil {
@@ -351,14 +324,30 @@ func (d *devices) registerOnce(ctx context.Context, in *ingest.Ingest, s *sink.S
 	return s.Register(ctx, candidates, known)
 }
 
-// report tells devices what the broker refused.
-func (d *devices) report(ctx context.Context, in *ingest.Ingest) error {
+// listenRetry is how often a port is tried that another program has.
+const listenRetry = 5 * time.Second
+
+// serveTLS lets devices in that speak TLS. A port that is taken is said and tried again: those
+// who need no TLS are heard meanwhile.
+func (d *devices) serveTLS(ctx context.Context) error {
+	var listen net.ListenConfig
 	for {
+		l, err := listen.Listen(ctx, "tcp", d.building.edge.cfg.MQTTTLSListen)
+		if err == nil {
+			address := l.Addr().String()
+			d.tlsTrouble.Store(nil)
+			d.tls.Store(&address)
+			return d.broker.ServeTLS(ctx, l, d.secret)
+		}
+		if text := err.Error(); d.tlsTrouble.Swap(&text) == nil && ctx.Err() == nil {
+			d.log.ErrorContext(ctx, "the broker cannot listen for TLS: it tries again", obs.Code(string(problem.MQTTListen)), obs.Error(err))
+		}
+		retry := time.NewTimer(listenRetry)
 		select {
 		case <-ctx.Done():
-			return nil
-		case v := <-d.refused:
-			in.ReportViolation(v.Grant.Building, v.Grant.Device, v.Topic, v.Reason)
+			retry.Stop()
+			return ctx.Err()
+		case <-retry.C:
 		}
 	}
 }

@@ -129,8 +129,10 @@ func (e *Edge) MQTTAddr() string {
 // MQTTTLSAddr is the address of the embedded broker for devices that speak TLS, empty until it
 // runs.
 func (e *Edge) MQTTTLSAddr() string {
-	if d := e.mqtt.Load(); d != nil && d.tls != nil {
-		return d.tls.Addr().String()
+	if d := e.mqtt.Load(); d != nil {
+		if address := d.tls.Load(); address != nil {
+			return *address
+		}
 	}
 	return ""
 }

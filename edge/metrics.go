@@ -23,6 +23,8 @@ type gauges struct {
 	oldest   *prometheus.Desc
 	heard    *prometheus.Desc
 	messages *prometheus.Desc
+	blind    *prometheus.Desc
+	refused  *prometheus.Desc
 }
 
 func newGauges(b *building) *gauges {
@@ -35,12 +37,14 @@ func newGauges(b *building) *gauges {
 		oldest:   desc("waiting_oldest_seconds", "Age of the oldest that waits, by queue.", "queue"),
 		heard:    desc("devices_heard", "1 while the session with the MQTT broker stands."),
 		messages: desc("device_messages_total", "Messages and what became of them.", "outcome"),
+		blind:    desc("devices_blind_seconds", "For how long devices have not been heard; 0 while they are."),
+		refused:  desc("device_refusals_total", "What devices sent and was not taken, by code; GET /buildings/{building}/refusals names them.", "code"),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.synced, g.waiting, g.oldest, g.heard, g.messages} {
+	for _, d := range []*prometheus.Desc{g.synced, g.waiting, g.oldest, g.heard, g.messages, g.blind, g.refused} {
 		to <- d
 	}
 }
@@ -63,6 +67,14 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	s := in.Status()
 	to <- prometheus.MustNewConstMetric(g.heard, prometheus.GaugeValue, yes(s.Connected))
+	blind := 0.0
+	if !s.BlindSince.IsZero() {
+		blind = max(0, g.building.edge.now().Sub(s.BlindSince).Seconds())
+	}
+	to <- prometheus.MustNewConstMetric(g.blind, prometheus.GaugeValue, blind)
+	for code, n := range in.RefusalTotals() {
+		to <- prometheus.MustNewConstMetric(g.refused, prometheus.CounterValue, float64(n), string(code))
+	}
 	for outcome, n := range outcomes(s.Counts) {
 		to <- prometheus.MustNewConstMetric(g.messages, prometheus.CounterValue, float64(n), outcome)
 	}

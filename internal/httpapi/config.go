@@ -57,6 +57,8 @@ type Config struct {
 	Notices func(ctx context.Context, building record.ID, since time.Time) ([]desk.Notice, error)
 	// Links tells the state of the link to the cloud; nil at the cloud.
 	Links LinksPort
+	// Hearing tells how devices are heard; nil at the cloud, which leaves its routes out.
+	Hearing HearingPort
 	// Sync serves /sync/ and finds out for itself which node or person is calling.
 	Sync http.Handler
 	// Enrol answers POST /edges/enrol of a new box, which has no token yet; nil at an edge.

@@ -18,10 +18,10 @@ import (
 // documentVersion stands in the committed document, which outlives versions.
 const documentVersion = "1"
 
-// Document is the OpenAPI document of the cloud, whose operations include all of an
-// edge's, as it is committed. It comes from the same registrations that serve requests.
+// Document is the OpenAPI document of the cloud and of edges, with the operations of both, as
+// it is committed. It comes from the same registrations that serve requests.
 func Document() ([]byte, error) {
-	a := newAPI(Config{Role: Cloud, Version: documentVersion, Desk: &desk.Desk{}, Auth: &auth.Service{}, Node: &replica.Node{}, Table: schema.Default(),
+	a := newAPI(Config{Role: Cloud, Hearing: noHearing{}, Version: documentVersion, Desk: &desk.Desk{}, Auth: &auth.Service{}, Node: &replica.Node{}, Table: schema.Default(),
 		Media: &Media{Uploads: http.NotFoundHandler()}, Edges: noEdges{}, Accounts: noAccounts{},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now, Random: rand.Reader})
 	defer a.Close()
@@ -37,8 +37,9 @@ func Document() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// noEdges and noAccounts stand for ports that are registered and never called.
+// noEdges, noAccounts and noHearing stand for ports that are registered and never called.
 type (
 	noEdges    struct{ EdgesPort }
 	noAccounts struct{ AccountsPort }
+	noHearing  struct{ HearingPort }
 )

@@ -49,6 +49,9 @@ func (a *API) register() {
 	a.registerSync()
 	a.registerNodes()
 	a.registerSocket()
+	if a.cfg.Hearing != nil {
+		a.registerHearing()
+	}
 	if a.cfg.Edges != nil {
 		a.registerEdges()
 	}

@@ -117,7 +117,7 @@ func setup(t testing.TB, change ...func(*httpapi.Config)) *world {
 	cfg := httpapi.Config{Role: httpapi.Cloud, Version: "test", Desk: w.desk, Auth: w.auth, Node: node, Table: table,
 		Operators: func(_ context.Context, p record.ID) (bool, error) { return p == person("operator"), nil },
 		Media:     &httpapi.Media{Uploads: echoPerson(), Blobs: w.blobs},
-		Edges:     &fakeEdges{}, Accounts: &fakeAccounts{},
+		Edges:     &fakeEdges{}, Accounts: &fakeAccounts{}, Hearing: fakeHearing{},
 		Sync: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			auth.Refuse(w, r, problem.New(problem.NodeUnknown, ""), log)
 		}),

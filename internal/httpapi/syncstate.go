@@ -35,6 +35,8 @@ type SyncBody struct {
 	desk.SyncState
 	Role string      `json:"role" enum:"edge,cloud" doc:"What answers"`
 	Link *LinkStatus `json:"link,omitempty" doc:"At an edge: its link to the cloud"`
+	// Hearing is an edge's.
+	Hearing *Hearing `json:"hearing,omitempty" doc:"At an edge: whether it hears the building's devices"`
 }
 
 func (a *API) registerSync() {
@@ -59,6 +61,10 @@ func (a *API) registerSync() {
 			if a.cfg.Links != nil {
 				link := a.cfg.Links.Status(ctx, in.Building)
 				out.Link = &link
+			}
+			if a.cfg.Hearing != nil {
+				hearing := a.cfg.Hearing.Hearing(ctx, in.Building)
+				out.Hearing = &hearing
 			}
 			return body(out, nil)
 		})

@@ -48,6 +48,23 @@ const (
 	UploadTooMany          Code = "upload_too_many"
 	UploadContentType      Code = "upload_content_type"
 	TusVersion             Code = "tus_version"
+
+	MQTTAway               Code = "mqtt_away"
+	MQTTListen             Code = "mqtt_listen"
+	MQTTStore              Code = "mqtt_store"
+	MQTTLoginRefused       Code = "mqtt_login_refused"
+	MQTTClientIDWrong      Code = "mqtt_client_id_wrong"
+	MQTTClientIDTwice      Code = "mqtt_client_id_twice"
+	MQTTProtocol           Code = "mqtt_protocol"
+	MQTTVersion            Code = "mqtt_version"
+	MQTTPublishForbidden   Code = "mqtt_publish_forbidden"
+	MQTTSubscribeForbidden Code = "mqtt_subscribe_forbidden"
+	MQTTTopicCharacters    Code = "mqtt_topic_characters"
+	MQTTTopicUnheard       Code = "mqtt_topic_unheard"
+	MQTTPayloadTooLarge    Code = "mqtt_payload_too_large"
+	MQTTPayloadRefused     Code = "mqtt_payload_refused"
+	MQTTFlood              Code = "mqtt_flood"
+	MQTTLeftOut            Code = "mqtt_left_out"
 )
 
 // StatusChecksumMismatch is the status that the tus checksum extension defines.
@@ -106,6 +123,23 @@ var table = map[Code]row{
 	UploadTooMany:          {http.StatusTooManyRequests, "Too many unfinished uploads", "Finish or cancel the ones that were started."},
 	UploadContentType:      {http.StatusUnsupportedMediaType, "The part of an upload has the wrong content type", "Send PATCH with Content-Type: application/offset+octet-stream."},
 	TusVersion:             {http.StatusPreconditionFailed, "The upload protocol version is missing or not supported", "Send the header Tus-Resumable: 1.0.0."},
+
+	MQTTAway:               {http.StatusServiceUnavailable, "Devices are not heard: the MQTT broker cannot be reached", "Check that the broker runs, and broker_url, its user and its password; the box tries again by itself."},
+	MQTTListen:             {http.StatusServiceUnavailable, "Devices are not heard: the box's MQTT broker cannot listen on its port", "Stop the program that has the port, often a mosquitto of the system, or set mqtt_listen or mqtt_tls_listen to another port; the box tries again by itself."},
+	MQTTStore:              {http.StatusInsufficientStorage, "Devices are not heard: the store of the box's MQTT broker failed", "Free room on the disk of the data folder; the box tries again by itself, and devices send again what was not acknowledged."},
+	MQTTLoginRefused:       {http.StatusUnauthorized, "The broker knows no such MQTT login, or its password is wrong", "Make the login with estate-edge device add NAME, which prints a new password, and enter both at the device."},
+	MQTTClientIDWrong:      {http.StatusUnauthorized, "The MQTT client id is not the login's name", "Set the device's client id to the login's name: each login is bound to it, so that no device can silence another."},
+	MQTTClientIDTwice:      {http.StatusConflict, "Two devices use one MQTT client id and throw each other off", "Give each device a login and a client id of its own with estate-edge device add NAME."},
+	MQTTProtocol:           {http.StatusBadRequest, "The device does not speak MQTT as it is defined; its connection was closed", "Update the device's MQTT library, and check that nothing between it and the box changes what it sends."},
+	MQTTVersion:            {http.StatusBadRequest, "The device speaks a version of MQTT that the broker does not", "Set the device to MQTT 3.1.1, which is protocol level 4."},
+	MQTTPublishForbidden:   {http.StatusForbidden, "The device published to a topic that is not its own; the broker acknowledged the message and dropped it", "Let it publish below the topics that estate-edge device add printed, or make it a login with the right role and base."},
+	MQTTSubscribeForbidden: {http.StatusForbidden, "The device subscribed to a topic that is not its own; the broker refused", "Let it subscribe to the topics that estate-edge device add printed, or make it a login with the right role and base."},
+	MQTTTopicCharacters:    {http.StatusBadRequest, "The topic holds white space or a control character, which the broker cannot carry; the connection was closed and the message is lost", "Rename the device or its topic without spaces, or use a mosquitto by broker_url."},
+	MQTTTopicUnheard:       {http.StatusNotFound, "Nobody listens to this topic: the message was acknowledged and dropped", "Compare the topic with firmware-docs/topics.md; add the prefix to the gateways or discovery prefixes where it is one."},
+	MQTTPayloadTooLarge:    {http.StatusRequestEntityTooLarge, "The payload is larger than the limit", "Send at most 256 KiB on the estate's own topics and 8 MiB on others."},
+	MQTTPayloadRefused:     {http.StatusUnprocessableEntity, "The payload was not understood, in whole or in part", "Compare it with firmware-docs/topics.md; the reason names what is wrong."},
+	MQTTFlood:              {http.StatusTooManyRequests, "The device sends far more messages than a device of its kind needs", "Set a longer interval at the device, or look for a loop in its configuration; restart it."},
+	MQTTLeftOut:            {http.StatusServiceUnavailable, "Messages came faster than they can be stored, and those of QoS 0 were left out", "Let devices whose values count send with QoS 1, and look for one that floods."},
 }
 
 // Codes lists every code of the table, for documentation and tests.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"estate/internal/problem"
 )
 
 const internalUser = "estate-internal"
@@ -27,15 +29,6 @@ type Login struct {
 // String names who logs in, never the password.
 func (l Login) String() string {
 	return fmt.Sprintf("user %q client %q from %s", l.Username, l.ClientID, l.Remote)
-}
-
-// Violation is a publish or subscription that was refused. The publisher was told
-// nothing: the protocol has no way to, which is why it is reported here.
-type Violation struct {
-	ClientID string
-	Grant    Grant
-	Topic    string
-	Reason   string
 }
 
 // Check implements the server's authentication hook. It is called for every connection.
@@ -60,7 +53,8 @@ func (b *Broker) Check(c server.ClientAuthentication) bool {
 	defer cancel()
 	grant, ok := b.cfg.Authenticate(ctx, login)
 	if !ok || grant.ClientID == "" || grant.ClientID != login.ClientID {
-		b.log.Warn("mqtt login refused", "login", login.String(), "known", ok)
+		b.log.Debug("mqtt login refused", "login", login.String(), "known", ok)
+		b.refuseLogin(login, ok)
 		return false
 	}
 	perms, err := permissions(grant)
@@ -71,6 +65,15 @@ func (b *Broker) Check(c server.ClientAuthentication) bool {
 	b.grants.Store(login.ClientID, grant)
 	c.RegisterUser(&server.User{Username: login.Username, Permissions: perms})
 	return true
+}
+
+// refuseLogin reports a login that was refused; known says that only its client id was wrong.
+func (b *Broker) refuseLogin(l Login, known bool) {
+	v := Violation{Code: problem.MQTTLoginRefused, ClientID: l.Username, Remote: l.Remote}
+	if known {
+		v.Code, v.Reason = problem.MQTTClientIDWrong, fmt.Sprintf("the client id was %q", l.ClientID)
+	}
+	b.violate(v)
 }
 
 // clientID finds the MQTT client id of a connection. The hook does not carry it; the

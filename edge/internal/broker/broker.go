@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"estate/internal/problem"
 )
 
 const (
@@ -53,8 +55,8 @@ type Config struct {
 	// Authenticate decides each login of a device or gateway. It is called at every
 	// connect, so adding and removing devices needs no restart.
 	Authenticate func(ctx context.Context, login Login) (Grant, bool)
-	// OnViolation is told of refused publishes and subscriptions. May be nil. It must not
-	// block: it is called from the connection's goroutine.
+	// OnViolation is told of logins, publishes and subscriptions that were refused, and of the
+	// like. May be nil. It must not block: it is called from the connection's goroutine.
 	OnViolation func(Violation)
 	// Now is the clock, used to name a store folder that was moved aside.
 	Now func() time.Time
@@ -71,11 +73,12 @@ type Broker struct {
 	movedTo  string
 	failed   chan struct{} // the store failed: to be mended
 	// fronts counts connections that come in through TLS or a WebSocket.
-	fronts atomic.Int64
+	fronts    atomic.Int64
+	takeovers takeovers
 
 	mu      sync.Mutex
 	addr    string
-	trouble string
+	trouble Trouble
 	watch   *logger // of srv
 }
 
@@ -85,7 +88,8 @@ var ErrListen = errors.New("mqtt broker cannot listen")
 // Start runs the broker and returns when it accepts connections. A store that cannot be
 // opened is moved aside and the broker starts empty: a building whose sensors are heard
 // without history is better off than one whose sensors are not heard. On a full disk the
-// store is left as it is, and Mend starts it once there is room.
+// store is left as it is, and Mend starts it once there is room; so it is with an address that
+// somebody else listens on.
 func Start(cfg Config, log *slog.Logger) (*Broker, error) {
 	if cfg.Authenticate == nil || cfg.Now == nil || cfg.StoreDir == "" {
 		return nil, errors.New("start mqtt broker: Authenticate, Now and StoreDir are required")
@@ -107,7 +111,9 @@ func Start(cfg Config, log *slog.Logger) (*Broker, error) {
 	case err == nil:
 		return b, nil
 	case errors.Is(err, ErrListen):
-		return nil, err
+		log.Error("mqtt broker cannot listen: it tries again", "address", cfg.Addr, "cause", err)
+		b.failAs(problem.MQTTListen, err.Error())
+		return b, nil
 	}
 	if full := room(cfg.StoreDir); full != nil {
 		log.Error("mqtt broker cannot start: it waits for room", "cause", err, "room", full)
@@ -147,7 +153,7 @@ func (b *Broker) open() error {
 	if err != nil {
 		return fmt.Errorf("configure the mqtt broker: %w", err)
 	}
-	watch := &logger{log: b.log, violation: b.violation, failed: b.fail}
+	watch := &logger{log: b.log, refuse: b.refuse, failed: b.fail}
 	srv.SetLoggerV2(watch, false, false, false)
 	b.mu.Lock()
 	b.watch = watch

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+
+	"estate/internal/problem"
 )
 
 func TestAccess(t *testing.T) {
@@ -29,7 +31,7 @@ func TestAccess(t *testing.T) {
 			"zigbee2mqtt/x", "estate/v1/oak/alarm/1", "estate/v1/oak/dev/leak1x/state"} {
 			done(t, c.Publish(topic, 1, true, "forged"))
 			v := <-f.violations
-			if v.Topic != topic || v.ClientID != "leak1" || v.Grant.Device != "leak1" || v.Reason == "" {
+			if v.Topic != topic || v.ClientID != "leak1" || v.Grant.Device != "leak1" || v.Code != problem.MQTTPublishForbidden {
 				t.Fatalf("violation %+v for %s", v, topic)
 			}
 		}
@@ -134,7 +136,7 @@ func TestWhiteSpaceInTopicIsReported(t *testing.T) {
 	c.Publish("zigbee2mqtt/dining room", 1, false, "{}")
 	select {
 	case v := <-f.violations:
-		if v.ClientID != "z2m" || !strings.Contains(v.Reason, "white space") {
+		if v.ClientID != "z2m" || v.Code != problem.MQTTTopicCharacters {
 			t.Fatalf("violation %+v", v)
 		}
 	case <-time.After(wait):

@@ -124,7 +124,7 @@ func dial(t *testing.T, url, user, password, id string, clean bool) (*client, er
 	t.Helper()
 	c := &client{got: make(chan received, 10000), lost: make(chan struct{})}
 	opts := mqtt.NewClientOptions().AddBroker(url).SetClientID(id).SetUsername(user).SetPassword(password).
-		SetCleanSession(clean).SetAutoReconnect(false).SetConnectTimeout(wait).
+		SetCleanSession(clean).SetProtocolVersion(4).SetAutoReconnect(false).SetConnectTimeout(wait).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			c.got <- received{m.Topic(), string(m.Payload()), m.Retained()}
 		}).

@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 	"sync"
 )
@@ -11,8 +10,8 @@ import (
 // logger passes the server's log lines on and reads out of them what the server tells in
 // no other way: why it stopped, what it could not recover, and what it refused.
 type logger struct {
-	log       *slog.Logger
-	violation func(clientID, subject, reason string)
+	log    *slog.Logger
+	refuse func(refused)
 	// failed is told why the store takes nothing any more.
 	failed func(cause string)
 
@@ -36,8 +35,6 @@ var recoveryMarks = []string{
 	"Missing consumer checksum", "Error unmarshalling consumer metafile", "Error adding consumer",
 }
 
-var quotedClient = regexp.MustCompile(` - "([^"]*)"`)
-
 func (l *logger) Noticef(format string, v ...any) {
 	l.log.Debug("mqtt broker: " + fmt.Sprintf(format, v...))
 }
@@ -48,14 +45,18 @@ func (l *logger) Tracef(string, ...any) {}
 func (l *logger) Warnf(format string, v ...any) {
 	line := fmt.Sprintf(format, v...)
 	l.note(line)
+	if r, ok := parseRefusal(strings.TrimSpace(line)); ok {
+		l.refuse(r)
+		return
+	}
 	l.log.Warn("mqtt broker: " + strings.TrimSpace(line))
 }
 
 func (l *logger) Errorf(format string, v ...any) {
 	line := fmt.Sprintf(format, v...)
 	l.note(line)
-	if clientID, subject, reason, ok := parseRefusal(line); ok {
-		l.violation(clientID, subject, reason)
+	if r, ok := parseRefusal(strings.TrimSpace(line)); ok {
+		l.refuse(r)
 		return
 	}
 	l.log.Error("mqtt broker: " + strings.TrimSpace(line))
@@ -118,47 +119,3 @@ func (l *logger) recoveryTrouble() string {
 }
 
 func isListenFailure(reason string) bool { return strings.Contains(reason, "Unable to listen") }
-
-// parseRefusal reads a refused publish, a refused subscription or a topic that the broker
-// cannot carry out of a log line.
-func parseRefusal(line string) (clientID, subject, reason string, ok bool) {
-	switch {
-	case strings.Contains(line, "Publish Violation"):
-		reason = "publish outside the device's own branch: acknowledged and dropped"
-	case strings.Contains(line, "Subscription Violation"):
-		reason = "subscription outside the device's own branch: refused"
-	case strings.Contains(line, "character not supported for MQTT topics"):
-		reason = "white space or a control character in the topic: connection closed"
-	default:
-		return "", "", "", false
-	}
-	if m := quotedClient.FindStringSubmatch(line); m != nil {
-		clientID = m[1]
-	}
-	if _, after, found := strings.Cut(line, `Subject "`); found {
-		subject, _, _ = strings.Cut(after, `"`)
-	}
-	return clientID, subject, reason, true
-}
-
-// violation reports a refusal to the log and to the edge, with the topic as the device
-// wrote it.
-func (b *Broker) violation(clientID, subject, reason string) {
-	v := Violation{ClientID: clientID, Topic: topicOf(subject), Reason: reason}
-	if g, ok := b.grants.Load(clientID); ok {
-		v.Grant, _ = g.(Grant)
-	}
-	b.log.Warn("mqtt refused", "client", clientID, "topic", v.Topic, "reason", reason)
-	if b.cfg.OnViolation != nil {
-		b.cfg.OnViolation(v)
-	}
-}
-
-// topicOf turns the broker's subject back into a topic: "//" stands for a dot.
-func topicOf(subject string) string {
-	parts := strings.Split(subject, "//")
-	for i, p := range parts {
-		parts[i] = strings.NewReplacer("./", "/", "/.", "/", ".", "/").Replace(p)
-	}
-	return strings.Join(parts, ".")
-}

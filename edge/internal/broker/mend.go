@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"estate/internal/problem"
 )
 
 // The life of a broker whose store fails:
 //
 //	running ──a write failed──▶ down ──there is room: open──▶ running
-//	                            ▲  │
+//	start ──address taken─────▶ ▲  │
 //	                            └──┘ no room, or it cannot be opened: wait, longer each time
 //
 // The server's store refuses every write after one that failed, even once there is room
@@ -35,26 +37,39 @@ const (
 	roomBytes = 1 << 20
 )
 
-// Trouble is why the broker is down, "" while it is not.
-func (b *Broker) Trouble() string {
+// Trouble is why the broker is down.
+type Trouble struct {
+	// Code is empty while it is not.
+	Code   problem.Code
+	Detail string
+}
+
+// Trouble is why the broker is down; its zero value while it is not.
+func (b *Broker) Trouble() Trouble {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.trouble
 }
 
 // fail notes that the store takes nothing more. It does not block.
-func (b *Broker) fail(cause string) {
-	b.mu.Lock()
-	b.trouble = "the broker's store failed: " + cause
-	b.mu.Unlock()
+func (b *Broker) fail(cause string) { b.failAs(problem.MQTTStore, cause) }
+
+func (b *Broker) failAs(code problem.Code, cause string) {
+	b.note(code, cause)
 	select {
 	case b.failed <- struct{}{}:
 	default:
 	}
 }
 
-// Mend brings the broker back each time its store has failed, until ctx ends. Then the
-// broker may be down.
+func (b *Broker) note(code problem.Code, cause string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trouble = Trouble{code, cause}
+}
+
+// Mend brings the broker back each time its store has failed or its address was taken, until
+// ctx ends. Then the broker may be down.
 func (b *Broker) Mend(ctx context.Context) error {
 	wait, mended := mendMin, time.Time{}
 	for {
@@ -66,7 +81,7 @@ func (b *Broker) Mend(ctx context.Context) error {
 		if b.cfg.Now().Sub(mended) > mendSound {
 			wait = mendMin
 		}
-		b.log.ErrorContext(ctx, "mqtt broker is down until its store takes messages again", "cause", b.Trouble())
+		b.log.ErrorContext(ctx, "mqtt broker is down", "code", b.Trouble().Code, "cause", b.Trouble().Detail)
 		b.shut()
 		for tries := 0; ; wait = min(2*wait, mendMax) {
 			timer := time.NewTimer(wait)
@@ -99,13 +114,16 @@ func (b *Broker) reopen(tries int) bool {
 		err = b.openEmpty(err)
 	}
 	if err != nil {
-		b.log.Warn("mqtt broker cannot be started again yet", "tries", tries, "cause", err)
+		if errors.Is(err, ErrListen) {
+			b.note(problem.MQTTListen, err.Error())
+		}
+		b.log.Warn("mqtt broker cannot be started yet", "tries", tries, "cause", err)
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.failed) == 0 {
-		b.trouble = ""
+		b.trouble = Trouble{}
 	}
 	return true
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"estate/internal/problem"
 )
 
 // TestFullDisk: a sensor gets no acknowledgement while the disk is full; once there is room
@@ -56,7 +58,7 @@ func TestFullDisk(t *testing.T) {
 	case <-time.After(wait):
 		t.Fatalf("the broker did not notice\n%s", f.log)
 	}
-	if f.b.Ready() || f.b.Trouble() == "" {
+	if f.b.Ready() || f.b.Trouble().Code != problem.MQTTStore {
 		t.Fatalf("ready %v, trouble %q", f.b.Ready(), f.b.Trouble())
 	}
 	if err := os.Remove(ballast); err != nil {
@@ -105,7 +107,7 @@ func TestStartOnAFullDisk(t *testing.T) {
 
 	f = startAt(t, dir)
 	mend(t, f)
-	if f.b.Trouble() == "" || f.b.StoreMovedTo() != "" {
+	if f.b.Trouble().Code != problem.MQTTStore || f.b.StoreMovedTo() != "" {
 		t.Fatalf("trouble %q, store moved to %q", f.b.Trouble(), f.b.StoreMovedTo())
 	}
 	if err := os.Remove(ballast); err != nil {
@@ -137,7 +139,7 @@ func mended(t *testing.T, f *fixture) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.After(4 * wait); f.b.Trouble() != ""; {
+	for deadline := time.After(4 * wait); f.b.Trouble().Code != ""; {
 		select {
 		case <-tick.C:
 		case <-deadline:

@@ -19,6 +19,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"estate/edge/internal/broker"
+	"estate/internal/problem"
 )
 
 func TestRestartKeepsSessionAndRetained(t *testing.T) {
@@ -110,7 +111,9 @@ func TestBrokenStoreIsMovedAside(t *testing.T) {
 	}
 }
 
-func TestTakenPortLeavesTheStoreAlone(t *testing.T) {
+// TestTakenPort: the broker waits for an address that another program has, says so, and
+// serves once it is free.
+func TestTakenPort(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,12 +124,30 @@ func TestTakenPortLeavesTheStoreAlone(t *testing.T) {
 	f := &fixture{logins: newLogins(), violations: make(chan broker.Violation, 1)}
 	cfg := config(dir, f)
 	cfg.Addr = taken.Addr().String()
-	_, err = broker.Start(cfg, slog.New(slog.DiscardHandler))
-	if !errors.Is(err, broker.ErrListen) {
-		t.Fatalf("error %v", err)
+	b, err := broker.Start(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
 	}
-	left, _ := filepath.Glob(dir + ".broken-*")
-	if len(left) != 0 {
+	t.Cleanup(b.Close)
+	if got := b.Trouble(); got.Code != problem.MQTTListen || !strings.Contains(got.Detail, cfg.Addr) || b.Ready() {
+		t.Fatalf("trouble %+v, ready %v", got, b.Ready())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	mended := make(chan error, 1)
+	go func() { mended <- b.Mend(ctx) }()
+	t.Cleanup(func() { cancel(); <-mended })
+	_ = taken.Close()
+	for deadline := time.After(wait); b.Trouble().Code != ""; {
+		select {
+		case <-deadline:
+			t.Fatalf("still %+v", b.Trouble())
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	b.Admit()
+	f.b = b
+	mustDial(t, f, "leak1", "leak1")
+	if left, _ := filepath.Glob(dir + ".broken-*"); len(left) != 0 {
 		t.Fatalf("store moved aside: %v", left)
 	}
 }

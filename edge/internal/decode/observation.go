@@ -184,7 +184,7 @@ type Unrecognised struct {
 // contract with devices (firmware-docs): never change one.
 type Code string
 
-// The codes. TopicNotPermitted comes from the broker, all others from this package.
+// The codes. Those from TopicNotPermitted on come from the broker, all others from this package.
 const (
 	NotUnderstood     Code = "not_understood"
 	NotAnObject       Code = "not_an_object"
@@ -199,11 +199,14 @@ const (
 	WrongAnnouncement Code = "wrong_announcement"
 	WrongAnswer       Code = "wrong_answer"
 	TopicNotPermitted Code = "topic_not_permitted"
+	TopicCharacters   Code = "topic_characters"
+	ClientIDTwice     Code = "client_id_twice"
+	TooManyMessages   Code = "too_many_messages"
 )
 
 // Codes lists the codes that a device can find on its error topic.
 func Codes() []Code {
-	return []Code{NotUnderstood, NotAnObject, PayloadTooLarge, UnknownTopic, WrongTime, WrongValue, OutOfRange, WrongAvailability, WrongAnnouncement, WrongAnswer, TopicNotPermitted}
+	return []Code{NotUnderstood, NotAnObject, PayloadTooLarge, UnknownTopic, WrongTime, WrongValue, OutOfRange, WrongAvailability, WrongAnnouncement, WrongAnswer, TopicNotPermitted, TopicCharacters, ClientIDTwice, TooManyMessages}
 }
 
 // Result is everything that one message said.

@@ -13,6 +13,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"estate/edge/internal/decode"
+	"estate/internal/problem"
 	"estate/internal/rules"
 )
 
@@ -62,11 +63,16 @@ type Status struct {
 	BlindSince time.Time
 	// Cause says why not.
 	Cause string
+	// LastBlind is when devices were not heard the last time before now.
+	LastBlind Period
 	// StoreFailing is since when the store refuses everything; zero while it works.
 	StoreFailing time.Time
 	Waiting      int // messages not stored yet
 	Counts       Counts
 }
+
+// Period is a stretch of time; its zero value is none.
+type Period struct{ From, To time.Time }
 
 // Ingest takes messages of one building from one broker.
 type Ingest struct {
@@ -108,7 +114,7 @@ func New(cfg Config, sink Sink, log *slog.Logger) (*Ingest, error) {
 	return &Ingest{cfg: cfg, sink: sink, log: log, decoder: d, recent: newRecent(), engine: rules.New(cfg.Rules, cfg.Zone),
 		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, log),
 		quarantine: quarantine{list: map[string]*Candidate{}},
-		refusals:   refusals{list: map[[3]string]*Refusal{}, answered: map[string]time.Time{}},
+		refusals:   newRefusals(),
 	}, nil
 }
 
@@ -416,39 +422,8 @@ func (i *Ingest) storeWorks(what string) {
 
 func (i *Ingest) setAside(hardware, key string, err error) {
 	i.refused.Add(1)
-	i.refusals.add(hardware, key, err.Error(), i.cfg.Now())
+	i.refusals.add(Refusal{Login: hardware, Key: key, Code: problem.MQTTPayloadRefused, Reason: err.Error()}, i.cfg.Now())
 	i.log.Error("device data set aside: the store will never take it", "hardware", hardware, "key", key, "cause", err)
-}
-
-// report keeps what was not understood and tells a plain sensor about it.
-func (i *Ingest) report(r decode.Result) {
-	for _, u := range r.Unrecognised {
-		i.unrecognised.Add(1)
-		now := i.cfg.Now()
-		if i.refusals.add(u.Topic, u.Key, u.Reason, now) {
-			i.log.Warn("device message not understood", "topic", u.Topic, "key", u.Key, "reason", u.Reason)
-		}
-		if r.Device != "" {
-			i.answer(r, u, now)
-		}
-	}
-}
-
-// ReportViolation tells a device, and whoever looks at Refusals, what the broker refused.
-// It may be called from any goroutine and does not block.
-func (i *Ingest) ReportViolation(building, device, topic, reason string) {
-	now := i.cfg.Now()
-	i.refusals.add(topic, "", reason, now)
-	if building == i.cfg.Building && device != "" {
-		i.answer(decode.Result{Building: building, Device: device}, decode.Unrecognised{Topic: topic, Code: decode.TopicNotPermitted, Reason: reason}, now)
-	}
-}
-
-func (i *Ingest) answer(r decode.Result, u decode.Unrecognised, now time.Time) {
-	to, body, err := answer(r.Building, r.Device, u.Topic, u.Key, u.Code, u.Reason)
-	if err == nil && i.refusals.due(to, now) {
-		i.link.send(to, body)
-	}
 }
 
 // Publish returns when the broker has acknowledged a message, at QoS 0 when it was sent. It waits
@@ -467,7 +442,7 @@ func (i *Ingest) Status() Status {
 	i.mu.Lock()
 	failing := i.storeFailing
 	i.mu.Unlock()
-	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, StoreFailing: failing, Waiting: len(i.link.in),
+	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: len(i.link.in),
 		Counts: Counts{Messages: i.messages.Load(), Observations: i.observations.Load(), Duplicates: i.duplicates.Load(),
 			Quarantined: i.quarantined.Load(), Unrecognised: i.unrecognised.Load(), Raised: i.raised.Load(),
 			Cleared: i.cleared.Load(), Refused: i.refused.Load(), LeftOut: i.link.dropped.Load()}}
@@ -477,6 +452,3 @@ func (i *Ingest) Status() Status {
 func (i *Ingest) Quarantine() []Candidate {
 	return i.quarantine.all(func(h string) bool { _, ok := i.sink.Known(h); return ok })
 }
-
-// Refusals lists what was sent and not taken. Safe for concurrent use.
-func (i *Ingest) Refusals() []Refusal { return i.refusals.all() }

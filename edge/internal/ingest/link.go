@@ -82,6 +82,8 @@ type link struct {
 	mu         sync.Mutex
 	blindSince time.Time
 	lastErr    string
+	lastBlind  Period
+	left       Period // when messages were left out
 }
 
 func newLink(cfg Link, clientID string, filters []string, now func() time.Time, onReady func(), log *slog.Logger) *link {
@@ -220,6 +222,12 @@ func (l *link) offer(m mqtt.Message) {
 		}
 	}
 	l.dropped.Add(1)
+	l.mu.Lock()
+	l.left.To = l.now()
+	if l.left.From.IsZero() {
+		l.left.From = l.left.To
+	}
+	l.mu.Unlock()
 	if !loose {
 		l.leftOut.Store(true)
 	}
@@ -274,10 +282,10 @@ func offer(c chan struct{}) {
 
 func (l *link) found() {
 	l.mu.Lock()
-	since := l.blindSince
-	l.blindSince, l.lastErr = time.Time{}, ""
+	since, now := l.blindSince, l.now()
+	l.blindSince, l.lastErr, l.lastBlind = time.Time{}, "", Period{since, now}
 	l.mu.Unlock()
-	l.log.Info("listening to devices", "broker", redacted(l.cfg.URL), "blind_since", since)
+	l.log.Info("listening to devices", "broker", redacted(l.cfg.URL), "blind_since", since, "blind_for", now.Sub(since).Round(time.Millisecond))
 	if l.onReady != nil {
 		l.onReady()
 	}
@@ -304,6 +312,20 @@ func (l *link) blind() (since time.Time, cause string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.blindSince, l.lastErr
+}
+
+// last is when devices were not heard the last time before now.
+func (l *link) last() Period {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lastBlind
+}
+
+// droppedAt is when messages were left out for want of room.
+func (l *link) droppedAt() Period {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.left
 }
 
 func redacted(raw string) string {

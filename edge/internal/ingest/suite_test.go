@@ -330,10 +330,10 @@ func TestViolationReachesTheDevice(t *testing.T) {
 	}
 	p.send("estate/v1/oak/dev/s2/state", `{"leak":true}`, false)
 	v := <-seen
-	in.ReportViolation(v.Grant.Building, v.Grant.Device, v.Topic, v.Reason)
+	in.Refuse(v.Grant.Building, v.Grant.Device, ingest.Refusal{Login: v.ClientID, Topic: v.Topic, Code: v.Code, Reason: v.Reason})
 	select {
 	case text := <-told:
-		if !strings.Contains(text, "dev/s2/state") || !strings.Contains(text, "own branch") {
+		if !strings.Contains(text, "dev/s2/state") || !strings.Contains(text, `"code":"topic_not_permitted"`) || !strings.Contains(text, "not its own") {
 			t.Errorf("told the device %s", text)
 		}
 	case <-time.After(patience):
