@@ -140,9 +140,5 @@ func (d *devices) owners(ctx context.Context) (func(ingest.Refusal) string, erro
 
 // atBroker reports whether the broker itself refused, and knew whom.
 func atBroker(c problem.Code) bool {
-	switch c {
-	case problem.MQTTPayloadRefused, problem.MQTTTopicUnheard:
-		return false
-	}
-	return true
+	return c != problem.MQTTPayloadRefused && c != problem.MQTTTopicUnheard
 }

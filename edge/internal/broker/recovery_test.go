@@ -135,7 +135,12 @@ func TestTakenPort(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	mended := make(chan error, 1)
 	go func() { mended <- b.Mend(ctx) }()
-	t.Cleanup(func() { cancel(); <-mended })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-mended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
 	_ = taken.Close()
 	for deadline := time.After(wait); b.Trouble().Code != ""; {
 		select {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,8 +80,7 @@ func parseRefusal(line string) (refused, bool) {
 		if _, after, found := strings.Cut(text, `Subject "`); found {
 			out.subject, _, _ = strings.Cut(after, `"`)
 		}
-		switch m.code {
-		case problem.MQTTProtocol, problem.MQTTVersion, problem.MQTTPayloadTooLarge, problem.MQTTTopicCharacters:
+		if slices.Contains([]problem.Code{problem.MQTTProtocol, problem.MQTTVersion, problem.MQTTPayloadTooLarge, problem.MQTTTopicCharacters}, m.code) {
 			out.reason = text
 		}
 		return out, true

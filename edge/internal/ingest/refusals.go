@@ -62,8 +62,7 @@ func newRefusals() refusals {
 
 // group is whose lines are bounded together. Who was not let in may call itself anything.
 func (r Refusal) group() string {
-	switch r.Code {
-	case problem.MQTTLoginRefused, problem.MQTTProtocol, problem.MQTTVersion:
+	if slices.Contains([]problem.Code{problem.MQTTLoginRefused, problem.MQTTProtocol, problem.MQTTVersion}, r.Code) {
 		return "code " + string(r.Code)
 	}
 	return "login " + r.Login
