@@ -31,6 +31,8 @@ var (
 	ticketStates = merge.Policy{Kind: merge.Furthest, PersonFirst: true,
 		Order: []string{"new", "triaged", "assigned", "cancelled", "waiting", "in_progress", "resolved", "closed"}}
 	alarmStates = merge.Policy{Kind: merge.Furthest, Order: []string{"active", "acknowledged", "cleared"}}
+	// What a device answered beats whatever was thought of it meanwhile.
+	actionStates = merge.Policy{Kind: merge.Furthest, Order: []string{"asked", "sent", "expired", "refused", "failed", "answered"}}
 )
 
 // TicketStates and the other lists of values are what enums accept.
@@ -71,7 +73,7 @@ func deleted(writers []Role) Field {
 // Kinds is the table of kinds of this release, in the order in which screens list them.
 func Kinds() []Kind {
 	return []Kind{buildingKind(), unitKind(), membershipKind(), credentialKind(), nodeKind(), ticketKind(),
-		messageKind(), noteKind(), mediaKind(), deviceKind(), ruleKind(), alarmKind(), settingKind(), auditKind()}
+		messageKind(), noteKind(), mediaKind(), deviceKind(), controlKind(), actionKind(), ruleKind(), alarmKind(), settingKind(), auditKind()}
 }
 
 func buildingKind() Kind {
@@ -193,6 +195,42 @@ func deviceKind() Kind {
 		{Name: "availability", Type: Enum, Values: []string{"online", "offline"}, Policy: latest, Writers: programs},
 		{Name: "battery", Type: Float, Policy: latest, Writers: programs},
 		deleted(managers),
+	}}
+}
+
+func controlKind() Kind {
+	return Kind{Name: "control", Doc: "one thing that a device can be told, with the state that it says it is in", Readers: readers(Nothing), EdgeWrites: true, Deletable: true, Fields: []Field{
+		{Name: "device", Type: ID, Policy: latest, Creators: programs, Indexed: true},
+		{Name: "control", Type: Text, Max: nameMax, Policy: latest, Creators: programs, Doc: "the device's own word for it, the key of its readings"},
+		{Name: "name", Type: Text, Max: nameMax, Policy: latest, Writers: programs},
+		{Name: "sort", Type: Text, Max: 64, Policy: latest, Writers: programs, Doc: "what it is: switched, valve, cover, lock, setpoint, mode"},
+		{Name: "accepts", Type: Text, Max: proseMax, Policy: latest, Writers: programs, Doc: "the values that it takes, as JSON: {\"values\":[…]} or {\"min\":…,\"max\":…}"},
+		{Name: "state", Type: Text, Max: lineMax, Policy: latest, Writers: programs},
+		{Name: "state_at", Type: Time, Policy: latest, Writers: programs, Doc: "when the device last confirmed it"},
+		{Name: "expires", Type: Int, Policy: latest, Writers: programs, Doc: "for how many seconds after that it is believed"},
+		deleted(programs),
+	}}
+}
+
+// actionKind is written by servers alone: a phone's transaction is older than what its author
+// was shown when it arrives, and an order must not be.
+func actionKind() Kind {
+	states := []string{"asked", "sent", "answered", "failed", "expired", "refused"}
+	allowed := map[Role][]string{Technician: {"asked"}, Manager: {"asked"}, Admin: {"asked"}, Automation: states[1:]}
+	return Kind{Name: "action", Doc: "an order to a device, and what became of it", Readers: readers(Nothing), EdgeWrites: true, ServerOnly: true, Fields: []Field{
+		{Name: "device", Type: ID, Policy: latest, Creators: staff, Indexed: true},
+		{Name: "control", Type: Text, Max: nameMax, Policy: latest, Creators: staff},
+		{Name: "value", Type: Text, Max: lineMax, Policy: latest, Creators: staff, Doc: "the state that is wanted"},
+		{Name: "seen", Type: Text, Max: lineMax, Policy: latest, Creators: staff, Doc: "the state that the author was shown"},
+		{Name: "dangers", Type: Text, Max: 64, Policy: anySet, Creators: staff, Doc: "what the author was warned of"},
+		{Name: "asked_by", Type: ID, Policy: latest, Creators: staff},
+		{Name: "asked_at", Type: Time, Policy: earliest, Creators: staff},
+		{Name: "expires_at", Type: Time, Policy: earliest, Creators: staff, Doc: "not sent to the device after this"},
+		{Name: "state", Type: Enum, Values: states, Policy: actionStates, Creators: staff, Writers: programs, ValuesOf: allowed, Indexed: true},
+		{Name: "sent_at", Type: Time, Policy: latest, Writers: programs},
+		{Name: "answered_at", Type: Time, Policy: latest, Writers: programs},
+		{Name: "answer", Type: Text, Max: lineMax, Policy: latest, Writers: programs, Doc: "what the device said"},
+		{Name: "reason", Type: Text, Max: 64, Policy: latest, Writers: programs, Doc: "code of why it was not done"},
 	}}
 }
 

@@ -324,6 +324,9 @@ func (t *Table) Admit(v Viewer) replica.Admit {
 		if v.Role == Tenant && field == "reports" {
 			return wire.CodeFieldForbidden
 		}
+		if t.byName[k.Kind].ServerOnly {
+			return wire.CodeKindNotYours
+		}
 		return t.MayWrite(v, k, field, values, current, parent)
 	}
 }

@@ -100,6 +100,8 @@ type Kind struct {
 	Secret bool
 	// Deletable kinds have a field "deleted"; a person's edit writes it false.
 	Deletable bool
+	// ServerOnly kinds are written by use cases at edge and cloud; no phone pushes them.
+	ServerOnly bool
 	// Chain marks the audit event, which lies in the chains and not among the records.
 	Chain bool
 }

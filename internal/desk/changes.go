@@ -102,6 +102,10 @@ func (d *Desk) changeView(ctx context.Context, v schema.Viewer, it item) (Change
 		c.Item, err = anyFirst(d.unitViews(ctx, one))
 	case "device":
 		c.Item, err = anyFirst(d.deviceViews(ctx, one))
+	case "control":
+		c.Item, err = anyFirst(d.controlViews(ctx, one))
+	case "action":
+		c.Item, err = anyFirst(d.actionViews(ctx, one))
 	case "alarm":
 		c.Item, err = anyFirst(d.alarmViews(ctx, one))
 	case "membership":

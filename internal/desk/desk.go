@@ -24,7 +24,8 @@ import (
 	"estate/sync/wire"
 )
 
-// Config is what a Desk works with. All of it is required but Readings, Entities and Log.
+// Config is what a Desk works with. All of it is required but Readings, Entities, Reachable
+// and Log.
 type Config struct {
 	Node  *replica.Node
 	Table *schema.Table
@@ -33,6 +34,9 @@ type Config struct {
 	Readings Readings
 	// Entities is where a box knows what devices say; without it asking is refused.
 	Entities Entities
+	// Reachable tells whether the box of a building is in touch now; nil in the box itself. An
+	// order that could not reach it in time is refused.
+	Reachable func(ctx context.Context, building record.ID) (bool, error)
 	// Now is the wall clock; the building's own offset is added where a write is stamped.
 	Now    func() time.Time
 	Random io.Reader
@@ -46,9 +50,11 @@ type Desk struct {
 	query    Query
 	readings Readings
 	entities Entities
-	now      func() time.Time
-	random   io.Reader
-	log      *slog.Logger
+	// reachable is nil where there is nobody to reach.
+	reachable func(ctx context.Context, building record.ID) (bool, error)
+	now       func() time.Time
+	random    io.Reader
+	log       *slog.Logger
 
 	// making is held per building while a use case looks for a record to join and makes
 	// one where there is none, so that two at once in this process make one record.
@@ -82,7 +88,7 @@ func New(c Config) *Desk {
 	if c.Entities == nil {
 		c.Entities = noEntities{}
 	}
-	return &Desk{node: c.Node, table: c.Table, query: c.Query, readings: c.Readings, entities: c.Entities, now: c.Now, random: c.Random, log: c.Log,
+	return &Desk{node: c.Node, table: c.Table, query: c.Query, readings: c.Readings, entities: c.Entities, reachable: c.Reachable, now: c.Now, random: c.Random, log: c.Log,
 		bindings: auth.NewLimiter(bindingEvery, bindingsBurst, bindingsKeysMax, c.Now)}
 }
 

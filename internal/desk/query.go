@@ -110,20 +110,24 @@ type EventSelection struct {
 
 // Names of shapes.
 const (
-	shapeTickets        = "tickets"
-	shapeTicketsByCode  = "tickets_by_code"
-	shapeMessages       = "messages"
-	shapeNotes          = "notes"
-	shapeMedia          = "media"
-	shapeUnits          = "units"
-	shapeDevices        = "devices"
-	shapeAlarms         = "alarms"
-	shapeAlarmsByDevice = "alarms_by_device"
-	shapeMembers        = "members"
-	shapeCredentials    = "credentials"
-	shapeMediaByDigest  = "media_by_digest"
-	shapeMediaByThumb   = "media_by_thumbnail"
-	shapeRules          = "rules"
+	shapeTickets         = "tickets"
+	shapeTicketsByCode   = "tickets_by_code"
+	shapeMessages        = "messages"
+	shapeNotes           = "notes"
+	shapeMedia           = "media"
+	shapeUnits           = "units"
+	shapeDevices         = "devices"
+	shapeAlarms          = "alarms"
+	shapeAlarmsByDevice  = "alarms_by_device"
+	shapeMembers         = "members"
+	shapeCredentials     = "credentials"
+	shapeMediaByDigest   = "media_by_digest"
+	shapeMediaByThumb    = "media_by_thumbnail"
+	shapeRules           = "rules"
+	shapeControls        = "controls"
+	shapeAllControls     = "all_controls"
+	shapeActions         = "actions"
+	shapeActionsByDevice = "actions_by_device"
 )
 
 // ProbedLead is the field by which a kind is probed, empty where it is not.
@@ -150,6 +154,10 @@ func Shapes() []Shape {
 		{Name: shapeUnits, Kind: "unit", Order: "name", Scoped: true, Hides: true},
 		{Name: shapeDevices, Kind: "device", Filters: []string{"unit", "adopted", "hardware"}, Order: "hardware", Hides: true},
 		{Name: shapeRules, Kind: "rule", Hides: true},
+		{Name: shapeControls, Kind: "control", Lead: "device", Hides: true},
+		{Name: shapeAllControls, Kind: "control", Hides: true},
+		{Name: shapeActions, Kind: "action", Filters: []string{"state"}, Order: "asked_at"},
+		{Name: shapeActionsByDevice, Kind: "action", Lead: "device", Filters: []string{"state"}, Order: "asked_at", Desc: true},
 		{Name: shapeAlarms, Kind: "alarm", Filters: []string{"state", "unit", "device", "ticket"}, Order: "raised_at", Desc: true, Scoped: true},
 		{Name: shapeAlarmsByDevice, Kind: "alarm", Lead: "device", Filters: []string{"cause", "state"}, Order: "raised_at", Desc: true},
 		{Name: shapeMembers, Kind: "membership", Filters: []string{"role", "active"}, Order: "name"},

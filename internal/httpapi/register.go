@@ -20,7 +20,7 @@ func tags(role Role) []*huma.Tag {
 		{Name: tagSignIn, Description: "Tokens, and who is signed in"},
 		{Name: tagBuildings, Description: "Buildings, their units and members"},
 		{Name: tagTickets, Description: "Tickets with their messages, notes and files"},
-		{Name: tagDevices, Description: "Devices, readings and alarms"},
+		{Name: tagDevices, Description: "Devices, their readings and alarms, and orders to them"},
 		{Name: tagConflicts, Description: "Fields that several people set to different values"},
 		{Name: tagAudit, Description: "Who did what and when, and its proof"},
 		{Name: tagSync, Description: "How far nodes are in step, and the push of changes"},
@@ -39,6 +39,7 @@ func (a *API) register() {
 	a.registerMessages()
 	a.registerMedia()
 	a.registerDevices()
+	a.registerActions()
 	a.registerAlarms()
 	a.registerRules()
 	a.registerUnits()

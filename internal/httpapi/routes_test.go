@@ -94,7 +94,7 @@ func (w *world) bodyFor(method, path string) any {
 	id := record.DerivedID("nothing").String()
 	bodies := []struct{ suffix, body string }{
 		{"/erasures", `{"kind":"ticket","id":"` + id + `","reason":"request"}`}, {"/units", `{"name":"x"}`}, {"/tickets", `{"title":"x"}`}, {"/messages", `{"text":"x"}`}, {"/notes", `{"text":"x"}`},
-		{"/devices", `{"hardware":"x"}`}, {"/adopt", `{}`}, {"/acknowledge", ""},
+		{"/devices", `{"hardware":"x"}`}, {"/adopt", `{}`}, {"/actions/plan", `{"control":"x","value":"on"}`}, {"/actions", `{"token":"x"}`}, {"/acknowledge", ""},
 		{"/resolve", `{"kind":"ticket","id":"` + id + `","field":"priority","value":"low","seen":"` + w.seen() + `"}`},
 		{"/nodes", `{"public_key":"` + strings.Repeat("A", 43) + `=","signature":"` + strings.Repeat("A", 86) + `=="}`},
 		{"/accounts", `{"name":"x","email":"x@example.org"}`}, {"/try", `{"id":"x","name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/rules/{rule}", `{"id":"x","name":"x","cause":"x","severity":"low","category":"other","when":{"silence":{}}}`}, {"/memberships", `{"building":"` + id + `","role":"tenant","active":true}`},

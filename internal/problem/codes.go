@@ -35,6 +35,20 @@ const (
 	NodeProofInvalid Code = "node_proof_invalid"
 	NonceExpired     Code = "nonce_expired"
 
+	DeviceNotAdopted    Code = "device_not_adopted"
+	DeviceOffline       Code = "device_offline"
+	DeviceStale         Code = "device_stale"
+	DeviceRefused       Code = "device_refused"
+	ControlUnknown      Code = "control_unknown"
+	BoxOffline          Code = "box_offline"
+	BrokerAway          Code = "broker_away"
+	ConfirmationInvalid Code = "confirmation_invalid"
+	ConfirmationExpired Code = "confirmation_expired"
+	ActionStateChanged  Code = "action_state_changed"
+	ActionPending       Code = "action_pending"
+	ActionExpired       Code = "action_expired"
+	ActionNoAnswer      Code = "action_no_answer"
+
 	MediaHashMismatch      Code = "media_hash_mismatch"
 	MediaTypeRefused       Code = "media_type_refused"
 	MediaTooManyPixels     Code = "media_too_many_pixels"
@@ -109,6 +123,20 @@ var table = map[Code]row{
 	NodeRevoked:      {http.StatusForbidden, "This node has been revoked", "Enrol the box again as a new node, with a new code."},
 	NodeProofInvalid: {http.StatusUnauthorized, "The node did not prove that it holds its key", "Check that the node talks to the server it was enrolled at, and that its key file is intact."},
 	NonceExpired:     {http.StatusUnauthorized, "The challenge is too old or not ours", "Ask for a new challenge and answer it within 60 seconds."},
+
+	DeviceNotAdopted:    {http.StatusConflict, "Nobody adopted this device", "Adopt it first: then it takes orders."},
+	DeviceOffline:       {http.StatusConflict, "The device is offline", "Look at its power and its network; until it is back, act at the device itself."},
+	DeviceStale:         {http.StatusConflict, "It is not known what state the device is in now", "Wait until it reports, or act at the device itself."},
+	DeviceRefused:       {http.StatusConflict, "The device refused the order", "Read what it said; it may be locked at the device itself."},
+	ControlUnknown:      {http.StatusNotFound, "The device cannot be told this", "Choose one of the device's controls; they appear once the device announced itself or reported."},
+	BoxOffline:          {http.StatusConflict, "The building's box is not in touch with the cloud", "Give the order in the building's network, at the box itself, or wait until it is back."},
+	BrokerAway:          {http.StatusConflict, "The box does not reach the MQTT broker", "Look at the broker; then give the order again."},
+	ConfirmationInvalid: {http.StatusBadRequest, "The confirmation is not one of yours for this device", "Ask for the plan of the order again and confirm that."},
+	ConfirmationExpired: {http.StatusConflict, "The confirmation is older than a minute", "Look at the device's state as it is now and confirm again."},
+	ActionStateChanged:  {http.StatusConflict, "Something changed since it was shown to you", "Look at the device's state as it is now and decide again."},
+	ActionPending:       {http.StatusConflict, "Another order to this device is under way", "Wait for its answer; it takes a minute and a half at most."},
+	ActionExpired:       {http.StatusConflict, "The order reached the box too late and was not carried out", "Look at the device's state as it is now and give the order again."},
+	ActionNoAnswer:      {http.StatusGatewayTimeout, "The device did not answer: it is not known whether it did it", "Look at the device itself before giving the order again."},
 
 	MediaHashMismatch:      {StatusChecksumMismatch, "The file that arrived is not the file that was announced", "Send it again from the beginning; the upload was set back to offset 0."},
 	MediaTypeRefused:       {http.StatusUnsupportedMediaType, "This type of file is not accepted", "Send JPEG, PNG, WebP, GIF, MP4, 3GP, MOV, WebM, M4A, OGG or PDF. On an iPhone choose Settings, Camera, Formats, Most Compatible to take JPEG instead of HEIC."},

@@ -22,6 +22,7 @@ func Run(t *testing.T, open Opener) {
 		"People": testPeople, "Deletion": testDeletion, "Audit": testAudit, "Export": testExport, "Changes": testChanges, "Rights": testRights,
 		"Conflict": testConflict, "SyncState": testSyncState, "Codes": testCodes, "LateWrite": testLateWrite, "OddTimes": testOddTimes, "ManyApps": testManyApps,
 		"Erasure": testErasure, "ErasureOfMuch": testErasureOfMuch, "Answers": testAnswers, "RightsChange": testRightsChange, "Foreseen": testForeseen,
+		"Actions": testActions, "ActionRefusals": testActionRefusals, "ActionDangers": testActionDangers, "ActionOverdue": testActionOverdue, "Controls": testControls,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
