@@ -29,7 +29,7 @@ func (c *Cloud) build(ctx context.Context) error {
 	table := schema.Default()
 	c.node = &replica.Node{Key: k.node, Tier: record.TierCloud, Rules: table, Store: c.store, Boot: c.store.Boot, Random: rand.Reader,
 		Now: func() int64 { return c.cfg.Now().UnixMilli() }, Schema: schema.Version, Trusted: c.trusted, Servers: c.servers}
-	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Readings: c.readings, Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
+	c.desk = desk.New(desk.Config{Node: c.node, Table: table, Query: pgstore.NewQueries(c.store, table.Kinds()), Readings: c.readings, Reachable: c.reachable, Now: c.cfg.Now, Random: rand.Reader, Log: c.cfg.Log})
 	if c.words, err = auth.NewPasswords(auth.HashesAtOnceDefault, rand.Reader); err != nil {
 		return fmt.Errorf("passwords: %w", err)
 	}
@@ -62,7 +62,7 @@ func (c *Cloud) buildAPI(table *schema.Table) error {
 	}
 	api, err := httpapi.New(httpapi.Config{Role: httpapi.Cloud, Version: c.cfg.Version, Desk: c.desk, Auth: c.auth, Node: c.node, Table: table,
 		Operators: c.people.IsAdmin, Media: &httpapi.Media{Uploads: c.uploads, Blobs: c.blobs},
-		Edges:    edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, lines: c.lines, changed: &c.changed, now: c.cfg.Now},
+		Edges:    c.edges(),
 		Notices:  c.fleet.Notices,
 		Accounts: accounts{people: c.people, passwords: c.words, service: func() *auth.Service { return c.auth }, kick: c.jobs.Kick, now: c.cfg.Now},
 		Sync:     c.syncRoutes(), Enrol: http.HandlerFunc(c.gate.ServeEnrol), Dashboard: dashboard.Files(), Ready: c.ready, Registerer: c.metrics,

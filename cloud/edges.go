@@ -115,6 +115,30 @@ func utc(t *time.Time) *time.Time {
 	return &u
 }
 
+func (c *Cloud) edges() edges {
+	return edges{fleet: c.fleet, enrolments: c.gate.Enrolments, links: c.links, lines: c.lines, changed: &c.changed, now: c.cfg.Now}
+}
+
+// reachable tells whether a box of the building is in touch with any process, so that an order
+// to a device gets there in time.
+func (c *Cloud) reachable(ctx context.Context, building record.ID) (bool, error) {
+	list, err := c.fleet.List(ctx, building)
+	if err != nil {
+		return false, err
+	}
+	e := c.edges()
+	for _, x := range list {
+		v, err := e.view(x)
+		if err != nil {
+			return false, err
+		}
+		if v.Connected {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Edges implements httpapi.EdgesPort.
 func (e edges) Edges(ctx context.Context, buildings []record.ID) ([]httpapi.EdgeView, error) {
 	if buildings == nil {

@@ -51,6 +51,9 @@ type Decoder struct {
 	announced map[string]announced           // by discovery topic
 	bindings  map[string][]binding           // by topic
 	plains    map[string]map[string]quantity // what devices of our own topics announced, by hardware and key
+	shellyAt  map[string]string              // hardware → prefix
+	relays    map[string][]tasmotaRelay
+	orders    map[string]bool // topics of orders that were announced
 }
 
 // New makes a decoder.
@@ -65,7 +68,8 @@ func New(c Config) *Decoder {
 		c.Zone = time.UTC
 	}
 	d := &Decoder{building: c.Building, zone: c.Zone, discovery: c.Discovery, gateways: map[string]*directory{}, tasmotas: map[string]tasmotaDevice{},
-		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}, plains: map[string]map[string]quantity{}}
+		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}, plains: map[string]map[string]quantity{},
+		shellyAt: map[string]string{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{}}
 	for _, b := range c.Gateways {
 		d.gateways[b] = &directory{byName: map[string]string{}}
 	}
@@ -133,6 +137,10 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 		d.shelly(r, m, prefix, tail)
 		return true
 	}
+	if prefix, ok := strings.CutSuffix(m.Topic, shellyAnswers); ok {
+		d.shellyAnswered(r, m, prefix)
+		return true
+	}
 	if rest, ok := strings.CutPrefix(m.Topic, "shellies/"); ok {
 		device, tail, deep := strings.Cut(rest, "/")
 		switch {
@@ -145,6 +153,10 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 	}
 	if prefix, device, word, ok := tasmotaParts(m.Topic); ok {
 		d.tasmota(r, m, prefix, device, word)
+		return true
+	}
+	if d.orders[m.Topic] || esphomeOrder.MatchString(m.Topic) {
+		r.Nothing = "an order to a device"
 		return true
 	}
 	if len(d.bindings[m.Topic]) > 0 {

@@ -42,6 +42,10 @@ type Entity struct {
 	NeedsMapping string
 	// Command is how it is told what to do; nil where it cannot be.
 	Command *hass.Command
+	// Stateless says that nothing tells its state, and Category that it is a setting of the
+	// device ("config") or tells of the device itself ("diagnostic").
+	Stateless bool
+	Category  string
 }
 
 // Device gives what is known of a piece of hardware. It must not be changed.

@@ -167,6 +167,9 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 			d.listen(r, m, p.Topic, binding{owner: one, hardware: hardware, key: key, kind: kindOf(e, p), point: p})
 		}
 	}
+	if e.Command != nil && len(d.orders) < announcementsMax {
+		d.orders[e.Command.Topic] = true
+	}
 	if len(e.Points) == 0 {
 		d.describe(dev, one, name, e, hass.Point{})
 	}
@@ -192,7 +195,7 @@ func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass
 		entity.Unit = clip(p.Unit)
 	}
 	if p.Name == "" {
-		entity.Command = e.Command
+		entity.Command, entity.Stateless, entity.Category = e.Command, p.Topic == "", e.Category
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 // its unit, only its discovery message says.
 var esphomeState = regexp.MustCompile(`^(.+)/(sensor|binary_sensor|switch|number|text_sensor|light|fan|cover|lock|valve|climate|select|event)/([a-z0-9_-]+)/state$`)
 
+// esphomeOrder is where it takes orders.
+var esphomeOrder = regexp.MustCompile(`^.+/(?:switch|cover|lock|valve)/[a-z0-9_-]+/command$`)
+
 // esphome reads a value that was not announced.
 func (d *Decoder) esphome(r *Result, m Message, prefix, component, object string) {
 	o := observed(m, "esphome:topic:"+prefix, prefix)

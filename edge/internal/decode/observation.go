@@ -223,6 +223,8 @@ type Result struct {
 	// Removed are devices that say that they are gone. Nothing of them is to be deleted
 	// without a person.
 	Removed []string
+	// Answers are what devices say of orders.
+	Answers []Answer
 	// Building and Device are set for messages on a plain sensor's topics, so that it can
 	// be told what was refused.
 	Building, Device string

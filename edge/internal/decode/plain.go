@@ -198,8 +198,10 @@ func (d *Decoder) plainAnswer(r *Result, m Message, o Observation) {
 	case !told || !slices.Contains([]string{"done", "refused", "failed", "expired"}, result):
 		r.refuseAs(WrongAnswer, m, "result", "the result is none of done, refused, failed, expired")
 	case len(fields["value"]) == 0:
+		r.answered(o, result, fields)
 		r.Nothing = "an order that changed nothing"
 	default:
+		r.answered(o, result, fields)
 		q, known := d.plains[o.Hardware][entity]
 		if !known {
 			r.refuseAs(WrongAnswer, m, "entity", "the device did not announce the entity "+clip(entity))
@@ -212,4 +214,17 @@ func (d *Decoder) plainAnswer(r *Result, m Message, o Observation) {
 		o.EventTime = at
 		d.observe(r, m, o, leaf{[]string{entity}, fields["value"]}, q)
 	}
+}
+
+// answered passes on what became of an order that had an id.
+func (r *Result) answered(o Observation, result string, fields map[string]json.RawMessage) {
+	id, named := readText(fields["id"])
+	if !named {
+		return
+	}
+	detail, _ := readText(fields["detail"])
+	if detail == "" {
+		detail = result
+	}
+	r.Answers = append(r.Answers, Answer{Hardware: o.Hardware, Reference: clip(id), OK: result == "done", Text: clip(detail)})
 }

@@ -53,6 +53,7 @@ func (d *Decoder) shelly(r *Result, m Message, prefix, tail string) {
 	} else if known, ok := d.shellies[strings.TrimPrefix(prefix, "shellies/")]; ok {
 		o.Hardware = known
 	}
+	d.located(o.Hardware, prefix)
 	component, status := strings.CutPrefix(tail, "status/")
 	switch {
 	case tail == "online":
@@ -92,6 +93,7 @@ func (d *Decoder) shellyNotice(r *Result, m Message, o Observation, prefix strin
 	}
 	if mac, ok := tailMAC(n.Source); ok {
 		o.Hardware = "mac:" + mac
+		d.located(o.Hardware, prefix)
 		if len(d.shellies) < devicesMax {
 			d.shellies[strings.TrimPrefix(prefix, "shellies/")] = o.Hardware
 		}

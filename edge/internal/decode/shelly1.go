@@ -23,6 +23,7 @@ func (d *Decoder) shelly1(r *Result, m Message, device, tail string) {
 	} else if known, ok := d.shellies[device]; ok {
 		o.Hardware = known
 	}
+	d.located(o.Hardware, "shellies/"+device)
 	path := strings.Split(tail, "/")
 	last := path[len(path)-1]
 	text := strings.TrimSpace(string(m.Payload))

@@ -335,6 +335,7 @@ func (d *Decoder) tasmotaAnnounced(r *Result, m Message, rest string) {
 	set(&dev.Manufacturer, "Tasmota", &changed)
 	dev.Battery, dev.Sleeps = c.Battery == 1, c.Sleep == 1
 	r.changed(hardware)
+	d.relays[hardware] = tasmotaRelays(c.FullTopic, c.Topic, c.Prefixes, c.Names, c.Relays)
 	known := tasmotaDevice{hardware: hardware, online: c.Online, offline: c.Offline}
 	if known.online == "" {
 		known.online = "Online"

@@ -14,6 +14,8 @@ var ieeeAddress = regexp.MustCompile(`^0x[0-9a-f]{16}$`)
 type directory struct {
 	byName  map[string]string              // friendly name → IEEE address
 	exposes map[string]map[string]quantity // IEEE address → property → how it is read
+	// controls are what can be ordered, by IEEE address.
+	controls map[string][]zigbeeControl
 }
 
 // NameKey is the hardware name that a device had before its gateway's list named it.
@@ -141,9 +143,10 @@ type zigbeeListed struct {
 	Power      string `json:"power_source"`
 	Firmware   string `json:"software_build_id"`
 	Definition *struct {
-		Model   string `json:"model"`
-		Vendor  string `json:"vendor"`
-		Exposes []zigbeeExpose
+		Model       string `json:"model"`
+		Vendor      string `json:"vendor"`
+		Description string `json:"description"`
+		Exposes     []zigbeeExpose
 	} `json:"definition"`
 }
 
@@ -153,6 +156,8 @@ type zigbeeExpose struct {
 	Property string          `json:"property"`
 	Unit     string          `json:"unit"`
 	On       json.RawMessage `json:"value_on"`
+	Off      json.RawMessage `json:"value_off"`
+	Access   int             `json:"access"`
 	Features []zigbeeExpose  `json:"features"`
 }
 
@@ -169,7 +174,7 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 	}
 	r.Configures = true
 	next := make(map[string]string, len(list))
-	exposes := make(map[string]map[string]quantity, len(list))
+	exposes, controls := make(map[string]map[string]quantity, len(list)), map[string][]zigbeeControl{}
 	for _, one := range list {
 		ieee := strings.ToLower(one.IEEE)
 		if !ieeeAddress.MatchString(ieee) || one.Name == "" || len(one.Name) > topicBytesMax {
@@ -192,12 +197,15 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 			told := map[string]quantity{}
 			expose(told, "", one.Definition.Exposes, 0)
 			exposes[ieee] = told
+			if found := zigbeeControls(one.Definition.Description, one.Definition.Exposes); len(found) > 0 {
+				controls[ieee], changed = found, true
+			}
 		}
 		if changed {
 			r.changed(dev.Hardware)
 		}
 	}
-	g.byName, g.exposes = next, exposes
+	g.byName, g.exposes, g.controls = next, exposes, controls
 }
 
 // expose says how the properties of a device are read.
