@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -336,13 +337,7 @@ func (d *Decoder) tasmotaAnnounced(r *Result, m Message, rest string) {
 	dev.Battery, dev.Sleeps = c.Battery == 1, c.Sleep == 1
 	r.changed(hardware)
 	d.relays[hardware] = tasmotaRelays(c.FullTopic, c.Topic, c.Prefixes, c.Names, c.Relays)
-	known := tasmotaDevice{hardware: hardware, online: c.Online, offline: c.Offline}
-	if known.online == "" {
-		known.online = "Online"
-	}
-	if known.offline == "" {
-		known.offline = "Offline"
-	}
+	known := tasmotaDevice{hardware: hardware, online: cmp.Or(c.Online, "Online"), offline: cmp.Or(c.Offline, "Offline")}
 	if len(d.tasmotas) < devicesMax {
 		d.tasmotas[d.tasmotaName(c.FullTopic, c.Topic, c.Prefixes)] = known
 	}
