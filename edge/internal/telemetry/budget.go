@@ -143,7 +143,7 @@ func (s *Store) thin(ctx context.Context, what string, now time.Time) (bool, err
 		return false, err
 	}
 	oldest := fmt.Sprintf(`SELECT min(first) FROM (SELECT (SELECT min(%s) FROM %s WHERE series = s.id AND %s >= ?%s) AS first FROM series s)`, column, table, column, where) //nolint:gosec // names of this file
-	remove := fmt.Sprintf(`DELETE FROM %s WHERE series = ? AND %s < ?%s`, table, column, where) //nolint:gosec // the same
+	remove := fmt.Sprintf(`DELETE FROM %s WHERE series = ? AND %s < ?%s`, table, column, where)                                                                              //nolint:gosec // the same
 	if what == "reading" {
 		remove += ` AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.hardware = (SELECT hardware FROM series WHERE id = reading.series) AND reading.at BETWEEN k.from_at AND k.to_at)`
 	}
