@@ -41,7 +41,7 @@ func signedIn(t *testing.T) (*browser, *canned) {
 	b.eval(`document.querySelector('#email').value = 'ada@example.org'; document.querySelector('#password').value = 'wrong'; document.querySelector('form').requestSubmit()`)
 	b.await("the refusal with its remedy", `document.querySelector('.problem-remedy')?.textContent.includes('Check both')`)
 	b.eval(`document.querySelector('#password').value = 'correct horse'; document.querySelector('form').requestSubmit()`)
-	b.await("a live page", `document.querySelector('.connection')?.dataset.form === 'live' && document.querySelectorAll('.row').length === 4`)
+	b.await("a live page", `document.querySelector('.connection')?.dataset.form === 'live' && document.querySelectorAll('#section-tickets .row').length === 4`)
 	return b, c
 }
 
@@ -64,7 +64,7 @@ func TestPage(t *testing.T) {
 	b.await("other rows untouched", `window.mark && window.row.isConnected`)
 
 	b.eval(`document.querySelector('[aria-label="Use this: Urgent for Priority of OAK-2M9Q"]').click()`)
-	b.await("the conflict resolved with one press", `document.querySelector('#section-conflicts').textContent.includes('No conflicts') && !document.querySelector('.row .conflict')`)
+	b.await("the conflict resolved with one press", `document.querySelector('#section-conflicts').textContent.includes('No conflicts') && !document.querySelector('#section-tickets .row .conflict')`)
 	b.eval(`document.querySelector('[aria-label^="Acknowledge Leak"]').click()`)
 	b.await("the alarm acknowledged", `document.querySelector('#section-alarms .badge').textContent === 'Acknowledged'`)
 
@@ -72,7 +72,7 @@ func TestPage(t *testing.T) {
 	reconnect(t, b, c)
 	b.faultless()
 	b.call("Page.reload", nil, nil)
-	b.await("the session after a reload", `!window.mark && document.querySelectorAll('.row').length > 3`)
+	b.await("the session after a reload", `!window.mark && document.querySelectorAll('#section-tickets .row').length > 3`)
 	b.eval(`[...document.querySelectorAll('button')].find((x) => x.textContent === 'Sign out').click()`)
 	b.await("the sign-in form", `document.querySelector('#email') && sessionStorage.getItem('estate.refresh') === null`)
 }
@@ -124,13 +124,19 @@ func TestLooks(t *testing.T) {
 	t.Parallel()
 	b, _ := signedIn(t)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, hash := range []string{"tickets", "alarms", "conflicts", "edges", "ticket/t2"} {
+		for _, hash := range []string{"tickets", "devices", "alarms", "conflicts", "edges", "ticket/t2", "device/d2"} {
+			if hash == "device/d2" {
+				b.eval(`document.querySelector('.drawer[open]')?.close()`)
+			}
 			for name, size := range map[string][2]int{"phone": {phone, 844}, "small": {360, 640}, "wide": {desk, 800}} {
 				b.look(size[0], size[1], scheme)
 				b.eval(fmt.Sprintf(`location.hash = '#%s'`, hash))
 				ready := fmt.Sprintf(`document.querySelector('#section-%s').checkVisibility() && !document.querySelector('.drawer[open]')`, hash)
 				if hash == "ticket/t2" {
 					ready = `document.querySelector('.drawer[open] .thumb canvas')`
+				}
+				if hash == "device/d2" {
+					ready = `document.querySelector('#device-panel[open] .plot .trace')`
 				}
 				b.await(hash, ready)
 				if wide := b.eval(`document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide != float64(0) && wide != gutter {

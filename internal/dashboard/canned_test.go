@@ -33,18 +33,20 @@ type canned struct {
 	conflicts []object
 	alarms    []object
 	edges     []object
-	messages  []object
-	requests  []string
-	sockets   map[*websocket.Conn]bool
-	position  int
-	down      bool // the WebSocket is refused
-	stale     bool // cursors are refused
+	devicePart
+	messages []object
+	requests []string
+	sockets  map[*websocket.Conn]bool
+	position int
+	down     bool // the WebSocket is refused
+	stale    bool // cursors are refused
 }
 
 func serve(t *testing.T, now time.Time) *canned {
 	t.Helper()
 	c := &canned{sockets: map[*websocket.Conn]bool{}, position: 100}
 	c.fill(now)
+	c.devicePart.fill(now)
 	mux := http.NewServeMux()
 	files := http.FileServerFS(dashboard.Files())
 	mux.HandleFunc("/dashboard/", func(w http.ResponseWriter, r *http.Request) {
@@ -79,6 +81,9 @@ func (c *canned) api(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *canned) answer(route string, r *http.Request, body object) (int, any) {
+	if status, out, ok := c.device(route, body); ok {
+		return status, out
+	}
 	switch route {
 	case "POST /auth/login":
 		if body["password"] != "correct horse" {
@@ -97,7 +102,13 @@ func (c *canned) answer(route string, r *http.Request, body object) (int, any) {
 		c.conflicts = []object{}
 		c.change("ticket", "t2", object{"priority": body["value"], "conflicts": []string{}})
 		return 204, nil
+	case "POST /alarms/a1/end":
+		c.alarms[0]["state"] = "cleared"
+		return 200, c.alarms[0]
 	case "GET /alarms":
+		if device := r.URL.Query().Get("device"); device != "" {
+			return 200, list(where(c.alarms, func(a object) bool { return a["device"] == device }))
+		}
 		return 200, list(where(c.alarms, func(a object) bool { return strings.Contains(r.URL.Query().Get("state"), a["state"].(string)) }))
 	case "POST /alarms/a1/acknowledge":
 		c.alarms[0]["state"] = "acknowledged"

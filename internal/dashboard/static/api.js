@@ -163,15 +163,115 @@ export class Api {
     return this.#post(`/buildings/${b}/alarms/${alarm}/acknowledge`, undefined);
   }
 
+  /** @param {string} b @param {string} device */
+  alarmsOf(b, device) {
+    return this.#get(`/buildings/${b}/alarms`, { device, per_page: 50 });
+  }
+
+  /** @param {string} b @param {string} alarm */
+  endAlarm(b, alarm) {
+    return this.#post(`/buildings/${b}/alarms/${alarm}/end`, undefined);
+  }
+
+  /** All pages of a list, up to a bound. @param {string} path @param {number} pages */
+  async #all(path, pages) {
+    const items = [];
+    let cursor = '';
+    for (let page = 0; page < pages; page++) {
+      const list = await this.#get(path, { per_page: perPage, cursor });
+      items.push(...list.items);
+      cursor = list.next ?? '';
+      if (!cursor) break;
+    }
+    return items;
+  }
+
+  /** @param {string} b */
+  devices(b) {
+    return this.#all(`/buildings/${b}/devices`, 10);
+  }
+
+  /** @param {string} b */
+  units(b) {
+    return this.#all(`/buildings/${b}/units`, 10);
+  }
+
+  /** @param {string} b @param {string} id */
+  device(b, id) {
+    return this.#get(`/buildings/${b}/devices/${id}`);
+  }
+
+  /** @param {string} b @param {string} id @param {{name?: string, unit?: string}} as */
+  adopt(b, id, as) {
+    return this.#post(`/buildings/${b}/devices/${id}/adopt`, as);
+  }
+
+  /** @param {string} b @param {string} id @param {string} seen @param {Record<string, unknown>} change */
+  async changeDevice(b, id, seen, change) {
+    const answer = await this.request('PATCH', `/buildings/${b}/devices/${id}`, { body: change, headers: { 'If-Match': `"${seen}"` } });
+    return this.#json(answer);
+  }
+
+  /** @param {string} b @param {string} id */
+  series(b, id) {
+    return this.#get(`/buildings/${b}/devices/${id}/series`);
+  }
+
+  /** @param {string} b @param {string} id @param {{key: string, unit_of_measure?: string, from: string, to: string, points: number}} query */
+  readings(b, id, query) {
+    return this.#get(`/buildings/${b}/devices/${id}/readings`, query);
+  }
+
+  /** What a device says and can be told; null where that is not known. @param {string} b @param {string} id */
+  entities(b, id) {
+    return this.#local(`/buildings/${b}/devices/${id}/entities`);
+  }
+
+  /** @param {string} b */
+  rules(b) {
+    return this.#get(`/buildings/${b}/rules`);
+  }
+
+  /** @param {string} b @param {string} id @param {string} seen @param {any} rule */
+  async saveRule(b, id, seen, rule) {
+    const headers = seen ? { 'If-Match': `"${seen}"` } : undefined;
+    return this.#json(await this.request('PUT', `/buildings/${b}/rules/${encodeURIComponent(id)}`, { body: rule, headers }));
+  }
+
+  /** @param {string} b @param {string} id */
+  resetRule(b, id) {
+    return this.request('DELETE', `/buildings/${b}/rules/${encodeURIComponent(id)}`);
+  }
+
+  /** @param {string} b @param {any} rule @param {string} from */
+  async tryRule(b, rule, from) {
+    return this.#json(await this.request('POST', `/buildings/${b}/rules/try?from=${encodeURIComponent(from)}`, { body: rule, timeout: fileTimeout }));
+  }
+
+  /** Whether devices are heard; null where that is not known. @param {string} b */
+  hearing(b) {
+    return this.#local(`/buildings/${b}/hearing`);
+  }
+
+  /** What devices sent and was not taken; null where that is not known. @param {string} b */
+  refusals(b) {
+    return this.#local(`/buildings/${b}/refusals`);
+  }
+
   /** @param {string} b */
   members(b) {
     return this.#get(`/buildings/${b}/members`, { per_page: perPage });
   }
 
   /** The edges of a building; null where this server keeps none. @param {string} b */
-  async edges(b) {
+  edges(b) {
+    return this.#local(`/buildings/${b}/edges`);
+  }
+
+  /** What only one of box and cloud knows; null at the other. @param {string} path */
+  async #local(path) {
     try {
-      return await this.#get(`/buildings/${b}/edges`);
+      return await this.#get(path);
     } catch (thrown) {
       const problem = fromThrown(thrown);
       if (problem instanceof Problem && problem.status === 404) return null;

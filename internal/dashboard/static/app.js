@@ -35,6 +35,10 @@ export class App {
   members = [];
   /** Whether this server keeps edges and the caller may see them. */
   hasEdges = false;
+  /** Whether devices are heard; null where only the box knows. @type {any} */
+  hearing = null;
+  /** @type {{id: string, name: string, floor?: string}[]} */
+  units = [];
   /** @type {import('./line.js').Line} */
   line = { name: 'idle', attempt: 0, liveAt: null };
   /** Since when the line has not been live; null while it is. @type {number|null} */
@@ -66,6 +70,8 @@ export class App {
     this.#forget();
     this.building = building;
     this.members = [];
+    this.units = [];
+    this.hearing = null;
     this.hasEdges = this.manages;
     this.state = begin(building.id);
     this.downSince = null;
@@ -110,6 +116,10 @@ export class App {
     void this.loadConflicts();
     void this.loadEdges();
     void this.#loadMembers();
+    void this.loadDevices();
+    void this.loadRefusals();
+    void this.loadRules();
+    void this.#loadUnits();
   }
 
   /**
@@ -213,6 +223,54 @@ export class App {
     }
   }
 
+  async loadDevices() {
+    if (!this.staff) return;
+    await this.#load('devices', async () => ({ type: 'loaded', list: 'devices', kind: 'devices', items: await this.api.devices(this.state.building), whole: true }));
+  }
+
+  async loadRefusals() {
+    if (!this.staff) return;
+    await this.#load('refusals', async () => {
+      const b = this.state.building;
+      const [hearing, got] = await Promise.all([this.api.hearing(b), this.api.refusals(b)]);
+      this.hearing = hearing;
+      return { type: 'loaded', list: 'refusals', kind: 'refusals', items: got?.items ?? [], whole: true };
+    });
+  }
+
+  async #loadUnits() {
+    if (!this.staff) return;
+    const epoch = this.#epoch;
+    try {
+      const units = await this.api.units(this.state.building);
+      if (epoch === this.#epoch) this.units = units;
+      this.deps.draw();
+    } catch {
+      // The units to choose from stay as they were.
+    }
+  }
+
+  /** Takes in a device as an answer gave it; the push follows. @param {any} item */
+  takeDevice(item) {
+    this.dispatch({ type: 'change', kind: 'device', id: item.id, position: this.state.positions.get(`device ${item.id}`) ?? 0, item });
+  }
+
+  /** @param {string} id */
+  dropDevice(id) {
+    this.dispatch({ type: 'change', kind: 'device', id, position: this.state.positions.get(`device ${id}`) ?? 0, item: null });
+  }
+
+  async loadRules() {
+    if (!this.staff) return;
+    await this.#load('rules', async () => ({ type: 'loaded', list: 'rules', kind: 'rules', items: (await this.api.rules(this.state.building)).items ?? [], whole: true }));
+  }
+
+  /** Reads again what nothing is pushed for: when devices were heard, and what was refused. */
+  refreshDevices() {
+    void this.loadDevices();
+    void this.loadRefusals();
+  }
+
   /** @param {import('./socket.js').Message} message */
   take(message) {
     const before = this.state;
@@ -233,6 +291,8 @@ export class App {
     const known = [...this.state.conflicts.values()].some((c) => c.id === id);
     if (known || record?.conflicts?.length > 0) this.#once('conflicts', soon, () => void this.loadConflicts());
     if (kind === 'membership') this.#once('members', soon, () => void this.#loadMembers());
+    if (kind === 'rule') this.#once('rules', soon, () => void this.loadRules());
+    if (kind === 'unit') this.#once('units', soon, () => void this.#loadUnits());
     if (kind === 'ticket') this.#once('totals', later, () => void this.#loadTotals());
     // A change may have come from an edge, whose receipt moved with it.
     if (this.hasEdges && !this.#timers.has('edges')) this.#once('edges', edgesEvery, () => void this.loadEdges());
@@ -286,6 +346,7 @@ export class App {
       open: countTickets(this.state, open),
       urgent: countTickets(this.state, urgent),
       alarms: known('alarms', () => [...this.state.alarms.values()].filter((a) => a.state === 'active').length),
+      devices: known('devices', () => [...this.state.devices.values()].filter((d) => !d.adopted).length),
       conflicts: known('conflicts', () => Math.max(listOf(this.state, 'conflicts').total, this.state.conflicts.size)),
     };
   }

@@ -10,11 +10,13 @@ import { Socket } from './socket.js';
 import { label, t } from './strings.js';
 import { makeAlarms, placeOf } from './views/alarms.js';
 import { makeConflicts } from './views/conflicts.js';
+import { makeDevice } from './views/device.js';
+import { makeDevices } from './views/devices.js';
 import { makeDrawer } from './views/drawer.js';
 import { makeEdges } from './views/edges.js';
 import { Announcer, showDone } from './views/notices.js';
 import { tick } from './views/parts.js';
-import { makeShell, sections } from './views/shell.js';
+import { isWide, mainSections, makeShell, sections } from './views/shell.js';
 import { drawNoBuildings, drawSignIn, drawWaiting } from './views/sign-in.js';
 import { makeTickets } from './views/tickets.js';
 
@@ -30,6 +32,8 @@ const announcer = new Announcer();
 let views = [];
 /** @type {ReturnType<typeof makeDrawer>|null} */
 let drawer = null;
+/** @type {ReturnType<typeof makeDevice>|null} */
+let device = null;
 /** @type {import('./app.js').Building[]} */
 let buildings = [];
 let scheduled = false;
@@ -60,6 +64,7 @@ function draw() {
     scheduled = false;
     for (const view of views) view.draw();
     drawer?.draw();
+    device?.draw();
   });
 }
 
@@ -88,6 +93,7 @@ function onMessage(message) {
 /** @param {import('./state.js').State} before @param {import('./socket.js').Message} message */
 function onChange(before, message) {
   drawer?.take(message);
+  device?.take(message);
   const { kind, id = '', record } = message;
   if (message.type !== 'change' || !record) return;
   if (kind === 'ticket') {
@@ -102,7 +108,7 @@ function onChange(before, message) {
 function showSignIn(notice) {
   socket.stop();
   app.leave();
-  drawer?.close();
+  closePanels();
   views = [];
   drawSignIn(root, { notice, signIn: async (email, password) => {
     await session.signIn(email, password);
@@ -126,8 +132,10 @@ async function start() {
   const shell = makeShell(root, { app, buildings, pick, signOut: () => void session.signOut(), filter: (filter) => tickets.choose({ filter }), show, now });
   const deps = { app, now };
   const tickets = makeTickets(shell.places.tickets, deps);
-  views = [shell, tickets, makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
-  drawer ??= makeDrawer({ app, now, closed: () => location.hash.startsWith('#ticket/') && history.replaceState(null, '', `#${document.body.dataset.section}`) });
+  views = [shell, tickets, makeDevices(shell.places.devices, deps), makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
+  const closed = (/** @type {string} */ name) => () => location.hash.startsWith(`#${name}/`) && history.replaceState(null, '', `#${document.body.dataset.section}`);
+  drawer ??= makeDrawer({ app, now, closed: closed('ticket') });
+  device ??= makeDevice({ app, now, closed: closed('device') });
   const last = sessionStorage.getItem(buildingKey);
   pick((buildings.find((b) => b.id === last) ?? buildings[0]).id);
 }
@@ -137,7 +145,7 @@ function pick(id) {
   const building = buildings.find((b) => b.id === id);
   if (!building) return;
   sessionStorage.setItem(buildingKey, id);
-  if (app.building && app.building.id !== id) drawer?.close();
+  if (app.building && app.building.id !== id) closePanels();
   app.enter(building);
   document.title = `${building.name} · ${t('app.name')}`;
   wasDown = false;
@@ -145,22 +153,40 @@ function pick(id) {
   route();
 }
 
-/** Shows what the address names: a section, or a ticket over the one that is shown. */
+/** What opens over a section, by the name in the address. */
+function panels() {
+  return /** @type {const} */ ({ ticket: drawer, device });
+}
+
+function closePanels() {
+  for (const panel of Object.values(panels())) panel?.close();
+}
+
+/** Shows what the address names: a section, or one thing over the one that is shown. */
 function route() {
-  const [name, id] = location.hash.slice(1).split('/');
-  if (sections.includes(name)) document.body.dataset.section = name;
+  const [name, ...rest] = location.hash.slice(1).split('/');
+  if (sections.includes(name)) choose(name);
   document.body.dataset.section ??= sections[0];
-  if (name === 'ticket' && id && app.building) void drawer?.open(id);
-  else drawer?.close();
+  document.body.dataset.main ??= mainSections[0];
+  for (const [kind, panel] of Object.entries(panels())) {
+    if (kind === name && rest.length > 0 && app.building) void panel?.open(decodeURIComponent(rest.join('/')));
+    else panel?.close();
+  }
   draw();
+}
+
+/** @param {string} section */
+function choose(section) {
+  document.body.dataset.section = section;
+  if (mainSections.includes(section)) document.body.dataset.main = section;
 }
 
 /** Brings a section that was asked for into view and puts the keyboard there. @param {string} section */
 function show(section) {
-  document.body.dataset.section = section;
+  choose(section);
   const place = byId(`section-${section}`);
-  if (getComputedStyle(byId('tabs')).display === 'none') place.scrollIntoView({ block: 'nearest' });
-  else window.scrollTo(0, 0); // it is the only one on a phone
+  if (isWide() && !mainSections.includes(section)) place.scrollIntoView({ block: 'nearest' });
+  else window.scrollTo(0, 0); // it is the only one in its column
   place.focus({ preventScroll: true });
 }
 
@@ -180,6 +206,7 @@ window.addEventListener('offline', () => socket.offline());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && socket.online());
 setInterval(() => {
   tick(document, now());
+  if (app.building && document.visibilityState === 'visible' && document.body.dataset.main === 'devices') app.refreshDevices();
   draw();
 }, tickEvery);
 void resume();

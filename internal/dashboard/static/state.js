@@ -14,11 +14,14 @@
  *   raised_at?: string, cleared_at?: string, flapping?: boolean, ticket?: string, detail?: string, seen: string}} Alarm
  * @typedef {{value: any, author?: Person, where?: string, stamp: string, event_time?: string, shown: boolean}} Sibling
  * @typedef {{kind: string, id: string, field: string, label?: string, ticket?: string, shown: any, siblings: Sibling[], seen: string}} Conflict
+ * @typedef {{id: string, hardware: string, name?: string, model?: string, unit?: string, unit_name?: string, adopted: boolean, availability?: string,
+ *   battery?: number, heard_at?: string, suggested_unit?: string, suggested_unit_name?: string, seen: string}} Device
  * @typedef {'loading'|'ready'|'failed'} ListStatus
  * @typedef {{status: ListStatus, next: string, total: number, known: boolean, reach: number, problem: any}} List
  * @typedef {{filter: 'open'|'urgent'|'all', query: string}} Choice
  * @typedef {{building: string, tickets: ReadonlyMap<string, Ticket>, alarms: ReadonlyMap<string, Alarm>,
- *   conflicts: ReadonlyMap<string, Conflict>, edges: ReadonlyMap<string, any>, lists: Readonly<Record<string, List>>,
+ *   conflicts: ReadonlyMap<string, Conflict>, edges: ReadonlyMap<string, any>,
+ *   devices: ReadonlyMap<string, Device>, rules: ReadonlyMap<string, any>, refusals: ReadonlyMap<string, any>, lists: Readonly<Record<string, List>>,
  *   positions: ReadonlyMap<string, number>, choice: Choice}} State
  */
 
@@ -28,6 +31,9 @@ const done = new Set(['resolved', 'closed', 'cancelled']);
 /** Alarms in order of how much they need somebody. */
 const alarmOrder = ['active', 'acknowledged', 'cleared'];
 
+/** The collections that changes are pushed for, by kind. @type {Record<string, 'tickets'|'alarms'|'devices'|undefined>} */
+const pushed = { ticket: 'tickets', alarm: 'alarms', device: 'devices' };
+
 /** @type {List} */
 const unread = Object.freeze({ status: 'loading', next: '', total: 0, known: false, reach: Infinity, problem: null });
 
@@ -35,6 +41,7 @@ const unread = Object.freeze({ status: 'loading', next: '', total: 0, known: fal
 export function begin(building) {
   return {
     building, tickets: new Map(), alarms: new Map(), conflicts: new Map(), edges: new Map(),
+    devices: new Map(), rules: new Map(), refusals: new Map(),
     lists: {}, positions: new Map(), choice: { filter: 'open', query: '' },
   };
 }
@@ -52,12 +59,13 @@ export function listOf(state, name) {
 /** The key of an item in its collection. @param {string} kind @param {any} item */
 export function keyOf(kind, item) {
   if (kind === 'conflicts') return `${item.kind} ${item.id} ${item.field}`;
+  if (kind === 'refusals') return JSON.stringify([item.login, item.topic, item.key, item.code, item.detail]);
   return item.id;
 }
 
 /**
  * @typedef {{type: 'loading', list: string}
- *   | {type: 'loaded', list: string, kind: 'tickets'|'alarms'|'conflicts'|'edges', items: any[], next?: string, total?: number, whole?: boolean}
+ *   | {type: 'loaded', list: string, kind: 'tickets'|'alarms'|'conflicts'|'edges'|'devices'|'rules'|'refusals', items: any[], next?: string, total?: number, whole?: boolean}
  *   | {type: 'failed', list: string, problem: any}
  *   | {type: 'total', list: string, total: number}
  *   | {type: 'change', kind: string, id: string, position: number, item: any}
@@ -131,12 +139,14 @@ function positionsOf(state, items) {
 
 /** @param {State} state @param {Extract<Event, {type: 'change'}>} event @returns {State} */
 function changed(state, event) {
-  const kind = event.kind === 'ticket' ? 'tickets' : event.kind === 'alarm' ? 'alarms' : null;
+  const kind = pushed[event.kind];
   if (!kind) return state;
   const place = `${event.kind} ${event.id}`;
   if ((state.positions.get(place) ?? 0) > event.position) return state;
   const held = new Map(/** @type {ReadonlyMap<string, any>} */ (state[kind]));
-  if (event.item) held.set(event.id, event.item);
+  // A pushed device does not say when it was heard.
+  const known = event.kind === 'device' ? { heard_at: held.get(event.id)?.heard_at } : {};
+  if (event.item) held.set(event.id, { ...known, ...event.item });
   else held.delete(event.id);
   return { ...state, [kind]: held, positions: new Map(state.positions).set(place, event.position) };
 }

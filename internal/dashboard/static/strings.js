@@ -1,9 +1,15 @@
 // @ts-check
-// The catalogue: every text of the page, in one place. A key that ends in .one and .other
+// The catalogue: every text of the page, in one place with strings-devices.js and
+// strings-rules.js. A key that ends in .one and .other
 // is a plural; {name} stands for a value.
+
+import { deviceStrings } from './strings-devices.js';
+import { ruleStrings } from './strings-rules.js';
 
 /** @type {Readonly<Record<string, string>>} */
 export const strings = Object.freeze({
+  ...deviceStrings,
+  ...ruleStrings,
   'app.name': 'Smart Estate',
   'app.skip': 'Skip to tickets',
   'app.sections': 'Sections',

@@ -7,7 +7,12 @@ import { t } from '../strings.js';
 import { clock } from '../time.js';
 
 /** The sections, in the order of the page. */
-export const sections = ['tickets', 'alarms', 'conflicts', 'edges'];
+export const sections = ['tickets', 'devices', 'alarms', 'conflicts', 'edges'];
+
+/** Those that take the place of each other where the page is wide; the others stand beside. */
+export const mainSections = ['tickets', 'devices'];
+/** For those who work for the building. */
+const staffSections = ['devices'];
 
 /**
  * @param {HTMLElement} root
@@ -29,7 +34,7 @@ export function makeShell(root, deps) {
       connection,
       h('button', { type: 'button', class: 'button quiet-button', onclick: deps.signOut }, t('app.sign_out'))),
     stale, h('section', { class: 'strip', 'aria-label': t('counts.label') }, counts), nav,
-    h('main', {}, places.tickets, h('div', { class: 'side' }, places.alarms, places.conflicts, places.edges)));
+    h('main', {}, h('div', { class: 'main' }, mainSections.map((name) => places[name])), h('div', { class: 'side' }, places.alarms, places.conflicts, places.edges)));
   return { places, draw };
 
   function draw() {
@@ -38,16 +43,24 @@ export function makeShell(root, deps) {
     const values = { ...app.counts(), edges: app.hasEdges ? countOffline(app.state.edges.values(), deps.now()) : null };
     drawCounts(counts, values, app.hasEdges, deps);
     places.edges.hidden = !app.hasEdges;
-    const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges };
+    const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges, devices: values.devices };
+    const wide = isWide();
     for (const tab of nav.children) {
       const name = /** @type {keyof typeof inTab} */ (tab.dataset.tab);
-      tab.hidden = name === 'edges' && !app.hasEdges;
+      tab.hidden = (name === 'edges' && !app.hasEdges) || (staffSections.includes(name) && !app.staff);
+      tab.classList.toggle('tab-main', mainSections.includes(name));
+      const shown = wide && mainSections.includes(name) ? document.body.dataset.main : document.body.dataset.section;
       const text = inTab[name] ? inTab[name].toLocaleString() : '';
       if (tab.lastChild.textContent !== text) tab.lastChild.textContent = text;
-      if (document.body.dataset.section === name) tab.setAttribute('aria-current', 'page');
+      if (shown === name) tab.setAttribute('aria-current', 'page');
       else tab.removeAttribute('aria-current');
     }
   }
+}
+
+/** Whether the page has room for two columns; as in style.css. */
+export function isWide() {
+  return matchMedia('(min-width: 62rem)').matches;
 }
 
 /** @param {any} element @param {any} stale @param {import('../app.js').App} app @param {number} now */

@@ -1,0 +1,90 @@
+package dashboard_test
+
+import (
+	"strings"
+	"time"
+)
+
+// devicePart plays the API of devices: a climate sensor with a history that has a gap, a silent
+// one, and one that waits.
+type devicePart struct {
+	devices  []object
+	refusals []object
+	series   []object
+	adopted  object // the last adoption's body
+	ended    bool
+}
+
+func (p *devicePart) fill(now time.Time) {
+	ago := func(d time.Duration) string { return now.Add(-d).UTC().Format(time.RFC3339) }
+	p.devices = []object{
+		{"id": "d1", "hardware": "z2m:0x01", "name": "Leak sensor sink", "model": "Aqara SJCGQ11LM", "unit": "u1", "unit_name": "Flat 12", "adopted": true, "availability": "online", "battery": 9.0, "heard_at": ago(time.Minute), "seen": "s1"},
+		{"id": "d2", "hardware": "z2m:0x02", "name": "Cellar climate", "model": "Aqara WSDCGQ11LM", "unit_name": "Cellar", "adopted": true, "availability": "online", "battery": 91.0, "heard_at": ago(20 * time.Second), "seen": "s2"},
+		{"id": "d3", "hardware": "plain:pump", "name": "Pump", "adopted": true, "availability": "offline", "heard_at": ago(50 * time.Hour), "seen": "s3"},
+		{"id": "d4", "hardware": "mac:08b61fd90730", "name": "Flat 12 window", "model": "Shelly BLU", "adopted": false, "suggested_unit": "u1", "suggested_unit_name": "Flat 12", "seen": "s4"},
+	}
+	p.refusals = []object{{"login": "pump", "topic": "estate/v1/oak/dev/other pump/state", "code": "mqtt_topic_characters", "message": "The topic holds white space", "remedy": "Rename the device or its topic without spaces.", "detail": "connection closed", "count": 3, "first_at": ago(time.Hour), "last_at": ago(time.Minute)}}
+	p.series = []object{
+		{"key": "temperature", "kind": "temperature", "unit_of_measure": "°C", "type": "number", "at": ago(20 * time.Second), "last": 4.5},
+		{"key": "contact", "kind": "contact", "type": "bool", "at": ago(time.Hour), "last": 1},
+		{"key": "linkquality", "kind": "link_quality", "type": "number", "at": ago(20 * time.Second), "last": 98},
+	}
+}
+
+// readings are a day of quarters of an hour, with three hours in which nothing was heard.
+func readings(now time.Time) object {
+	points := []object{}
+	for i := range 96 {
+		if i >= 40 && i < 52 {
+			continue
+		}
+		v := 8 - float64(i%48)/12
+		points = append(points, object{"at": now.Add(time.Duration(i-96) * 15 * time.Minute).UTC().Format(time.RFC3339), "n": 15, "low": v - 0.5, "high": v + 0.5, "mean": v, "last": v})
+	}
+	return object{"span_seconds": 900, "points": points}
+}
+
+// device answers what is asked about devices; ok is false for what is not.
+func (c *canned) device(route string, body object) (status int, out any, ok bool) {
+	switch route {
+	case "GET /devices":
+		return 200, list(c.devices), true
+	case "GET /units":
+		return 200, list([]object{{"id": "u1", "name": "Flat 12"}, {"id": "u2", "name": "Cellar"}}), true
+	case "GET /hearing":
+		return 200, object{"heard": true, "messages": 1}, true
+	case "GET /refusals":
+		return 200, object{"items": c.refusals}, true
+	}
+	method, rest, found := strings.Cut(route, " /devices/")
+	id, part, _ := strings.Cut(rest, "/")
+	for _, device := range c.devices {
+		switch {
+		case !found || device["id"] != id:
+		case part == "adopt":
+			c.adopted, device["adopted"], device["name"], device["unit"], device["unit_name"] = body, true, body["name"], body["unit"], "Flat 12"
+			c.pushDevice(device)
+			return 200, device, true
+		case part == "series":
+			return 200, object{"items": c.series}, true
+		case part == "readings":
+			return 200, readings(time.Now()), true
+		case part == "entities":
+			return 200, object{"items": []object{{"key": "window", "kind": "opening", "value": "true"}, {"key": "odd", "name": "Odd value", "needs_mapping": "filter timestamp_local is not supported"}}}, true
+		case method == "PATCH":
+			for name, value := range body {
+				device[name] = value
+			}
+			device["seen"] = "new"
+			return 200, device, true
+		default:
+			return 200, device, true
+		}
+	}
+	return 0, nil, false
+}
+
+func (c *canned) pushDevice(device object) {
+	c.position++
+	c.push(object{"type": "change", "building": "b1", "kind": "device", "id": device["id"], "position": c.position, "record": device})
+}
