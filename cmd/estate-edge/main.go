@@ -80,6 +80,8 @@ func run(ctx context.Context, args []string, environment map[string]string, out,
 		return p.enrol(ctx, args)
 	case "device":
 		return p.device(ctx, args)
+	case "measure":
+		return p.measure(ctx, args)
 	case "backup":
 		return p.backup(ctx, args)
 	case "restore":
@@ -169,13 +171,18 @@ func (p program) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	p.bound(cfg)
+	return e.Run(ctx)
+}
+
+// bound tells the collector how much memory there is.
+func (p program) bound(cfg edge.Config) {
 	if p.environment["GOMEMLIMIT"] == "" { // the runtime has read that one
 		debug.SetMemoryLimit(cfg.WithDefaults().MemoryBytes)
 		if p.environment["GOGC"] == "" {
 			debug.SetGCPercent(garbagePercent)
 		}
 	}
-	return e.Run(ctx)
 }
 
 func (p program) enrol(ctx context.Context, args []string) error {

@@ -45,9 +45,10 @@ func partNames() []string {
 
 // checkParts refuses a part that there is not.
 func checkParts(only []string) error {
+	all := append(partNames(), mqttParts()...)
 	for _, name := range only {
-		if !slices.Contains(partNames(), name) {
-			return fmt.Errorf("there is no part %q; there are %s", name, strings.Join(partNames(), ", "))
+		if !slices.Contains(all, name) {
+			return fmt.Errorf("there is no part %q; there are %s", name, strings.Join(all, ", "))
 		}
 	}
 	return nil
