@@ -128,7 +128,8 @@ func (m *messages) payload(at time.Time) []byte {
 func dialMQTT(address string, logins []stack.Login) (out []mqtt.Client, err error) {
 	for _, l := range logins {
 		c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + address).SetClientID(l.ClientID).SetUsername(l.Username).SetPassword(l.Password).
-			SetCleanSession(true).SetAutoReconnect(false).SetConnectTimeout(readyTimeout).SetWriteTimeout(settleTimeout))
+			// A broker whose disk stalls cuts a publisher off: what it had not acknowledged is sent again.
+			SetCleanSession(false).SetAutoReconnect(true).SetMaxReconnectInterval(time.Second).SetConnectTimeout(readyTimeout).SetWriteTimeout(settleTimeout))
 		if t := c.Connect(); !t.WaitTimeout(readyTimeout) || t.Error() != nil {
 			return out, fmt.Errorf("sign %s in at %s: %w", l.Username, address, t.Error())
 		}
