@@ -245,7 +245,15 @@ func (d *Decoder) plain(r *Result, m Message, rest string) {
 
 // ours says that the edge alone sends on the topic.
 func ours(level []string) bool {
-	return len(level) > 1 && slices.Contains([]string{"time", "alarm", "tech", "state"}, level[1]) || len(level) == 4 && level[1] == "dev" && (level[3] == "error" || level[3] == "set")
+	switch len(level) {
+	case 1:
+		return level[0] == "selfcheck"
+	case 4:
+		if level[1] == "dev" && (level[3] == "error" || level[3] == "set") {
+			return true
+		}
+	}
+	return slices.Contains([]string{"time", "alarm", "tech", "state"}, level[1])
 }
 
 func observed(m Message, hardware, name string) Observation {

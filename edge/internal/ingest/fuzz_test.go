@@ -73,7 +73,11 @@ func FuzzMessages(f *testing.F) {
 		for _, m := range []*message{{topic: topic1, payload: payload1, retained: flags&1 > 0, duplicate: flags&2 > 0}, {topic: topic2, payload: payload2}} {
 			sink.observations = nil
 			fuzztest.Bounded(t, len(m.topic)+len(m.payload), perByte, func() {
-				if err := i.process(t.Context(), []mqtt.Message{m}); err != nil {
+				j, err := i.look([]mqtt.Message{m})
+				if err == nil {
+					err = i.settle(t.Context(), j)
+				}
+				if err != nil {
 					t.Fatalf("%q on %q stops the ingest: %v", m.payload, m.topic, err)
 				}
 			})

@@ -20,7 +20,7 @@ import (
 const (
 	// batchMax and batchWait bound what is stored in one go: enough to pay for one sync of
 	// the disk, short enough that an alarm is not felt to wait.
-	batchMax  = 500
+	batchMax  = 2000
 	batchWait = 5 * time.Millisecond
 	// tickDefault is how often rules look at the time.
 	tickDefault = time.Second
@@ -135,25 +135,49 @@ func (i *Ingest) Run(ctx context.Context) error {
 	if err := i.resume(ctx, saved); err != nil {
 		return err
 	}
+	// What was read is stored while what follows is read.
+	ctx, stop := context.WithCancel(ctx)
+	jobs, ended := make(chan job), make(chan error, 1)
 	var wg sync.WaitGroup
-	wg.Go(func() { i.link.run(ctx) })
 	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { i.link.run(ctx) })
+	wg.Go(func() { ended <- i.settleAll(ctx, jobs) })
+	return i.read(ctx, jobs, ended)
+}
+
+// read reads messages, and lets time pass, until ctx ends or storing did.
+func (i *Ingest) read(ctx context.Context, jobs chan<- job, ended <-chan error) error {
 	tick := time.NewTicker(i.cfg.Tick)
 	defer tick.Stop()
 	for {
+		var j job
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-ended:
+			return err
 		case <-tick.C:
 			since, _ := i.link.blind()
-			err = i.apply(ctx, i.engine.Tick(i.cfg.Now(), since.IsZero()), nil)
+			j, err = i.jobOf(i.engine.Tick(i.cfg.Now(), since.IsZero()))
 		case list := <-i.cfg.Changed:
-			err = i.useRules(ctx, list)
+			j, err = i.useRules(list)
 		case m := <-i.link.in:
-			err = i.process(ctx, i.gather(m))
+			j, err = i.look(i.gather(m))
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			return err
+		}
+		if j.empty() {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-ended:
+			return err
+		case jobs <- j:
 		}
 	}
 }
@@ -178,30 +202,32 @@ func (i *Ingest) resume(ctx context.Context, saved Snapshot) error {
 			effects = append(effects, rules.Effect{What: rules.Clear, Alarm: a})
 		}
 	}
-	return i.apply(ctx, effects, nil)
-}
-
-// useRules goes on with other rules. Alarms of rules that are gone end.
-func (i *Ingest) useRules(ctx context.Context, list []rules.Rule) error {
-	next, effects, err := i.engine.Replaced(list, i.cfg.Now())
+	j, err := i.jobOf(effects)
 	if err != nil {
 		return err
 	}
+	return i.settle(ctx, j)
+}
+
+// useRules goes on with other rules. Alarms of rules that are gone end.
+func (i *Ingest) useRules(list []rules.Rule) (job, error) {
+	next, effects, err := i.engine.Replaced(list, i.cfg.Now())
+	if err != nil {
+		return job{}, err
+	}
 	i.engine = next
 	i.log.Info("rules changed", "rules", len(list), "alarms_ended", len(effects))
-	return i.apply(ctx, effects, nil)
+	return i.jobOf(effects)
 }
 
 // gather takes what is waiting, for at most batchWait.
 func (i *Ingest) gather(first mqtt.Message) []mqtt.Message {
-	i.link.taken(first)
 	batch := []mqtt.Message{first}
 	wait := time.NewTimer(batchWait)
 	defer wait.Stop()
 	for len(batch) < batchMax {
 		select {
 		case m := <-i.link.in:
-			i.link.taken(m)
 			batch = append(batch, m)
 		case <-wait.C:
 			return batch
@@ -210,12 +236,9 @@ func (i *Ingest) gather(first mqtt.Message) []mqtt.Message {
 	return batch
 }
 
-// process stores what a batch of messages says and then acknowledges them. What the rules
-// know goes first, with the alarms that it means: where it stops in between, the start makes
-// them good. Then the alarms; the readings last. What stops before the end is delivered
-// again, and what was stored is recognised.
-func (i *Ingest) process(ctx context.Context, messages []mqtt.Message) error {
-	var observations []decode.Observation
+// look reads a batch of messages: what they say, and what it means.
+func (i *Ingest) look(messages []mqtt.Message) (job, error) {
+	observations := make([]decode.Observation, 0, len(messages))
 	var announced []decode.Message
 	var effects []rules.Effect
 	for _, m := range messages {
@@ -238,16 +261,9 @@ func (i *Ingest) process(ctx context.Context, messages []mqtt.Message) error {
 			}
 		}
 	}
-	if err := i.apply(ctx, effects, announced); err != nil {
-		return err
-	}
-	if err := i.save(ctx, observations); err != nil {
-		return err
-	}
-	for _, m := range messages {
-		m.Ack()
-	}
-	return nil
+	j, err := i.jobOf(effects)
+	j.messages, j.observations, j.announced = messages, observations, announced
+	return j, err
 }
 
 // admit says whether an observation counts: not where nobody adopted its device, or where it
@@ -320,59 +336,6 @@ func (i *Ingest) fact(o decode.Observation, place Place) rules.Observation {
 	return out
 }
 
-// apply saves what the rules know by now, and then hands their alarms to the sink.
-func (i *Ingest) apply(ctx context.Context, effects []rules.Effect, announced []decode.Message) error {
-	states, err := i.engine.Dirty()
-	if err != nil {
-		return err
-	}
-	if len(states)+len(announced) > 0 {
-		err := i.store(ctx, "save what is known of devices", func() error { return i.sink.Save(ctx, states, announced) })
-		if errors.Is(err, ErrRefused) {
-			i.setAside("", "state", err)
-		} else if err != nil {
-			return err
-		}
-	}
-	for _, e := range effects {
-		what, call, count := "raise the alarm ", i.sink.RaiseAlarm, &i.raised
-		if e.What == rules.Clear {
-			what, call, count = "clear the alarm ", i.sink.ClearAlarm, &i.cleared
-		}
-		err := i.store(ctx, what+e.Alarm.Cause+" of "+e.Alarm.Device, func() error { return call(ctx, e.Alarm) })
-		if errors.Is(err, ErrRefused) {
-			i.setAside(e.Alarm.Device, e.Alarm.Cause, err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		count.Add(1)
-	}
-	return nil
-}
-
-// save stores readings. A batch that is refused is halved until the bad one is alone, so that
-// it takes nothing else with it.
-func (i *Ingest) save(ctx context.Context, list []decode.Observation) error {
-	if len(list) == 0 {
-		return nil
-	}
-	err := i.store(ctx, fmt.Sprintf("store %d observations", len(list)), func() error { return i.sink.Observe(ctx, list) })
-	if !errors.Is(err, ErrRefused) {
-		return err
-	}
-	half := len(list) / 2
-	if half == 0 {
-		i.setAside(list[0].Hardware, list[0].Key, err)
-		return nil
-	}
-	if err := i.save(ctx, list[:half]); err != nil {
-		return err
-	}
-	return i.save(ctx, list[half:])
-}
-
 // store tries until it passes, is refused, or ctx ends; the error is then ErrRefused or
 // ctx's.
 func (i *Ingest) store(ctx context.Context, what string, try func() error) error {
@@ -442,7 +405,7 @@ func (i *Ingest) Status() Status {
 	i.mu.Lock()
 	failing := i.storeFailing
 	i.mu.Unlock()
-	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: len(i.link.in),
+	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: int(i.link.waiting.Load()),
 		Counts: Counts{Messages: i.messages.Load(), Observations: i.observations.Load(), Duplicates: i.duplicates.Load(),
 			Quarantined: i.quarantined.Load(), Unrecognised: i.unrecognised.Load(), Raised: i.raised.Load(),
 			Cleared: i.cleared.Load(), Refused: i.refused.Load(), LeftOut: i.link.dropped.Load()}}

@@ -28,8 +28,8 @@ const (
 	// queueLooseMax is the part of the queue that QoS 0 may use: the broker keeps the
 	// others, so those must find room.
 	queueLooseMax = queueMax / 2
-	// queueBytesMax bounds the memory of what waits to be stored.
-	queueBytesMax = 64 << 20
+	// queueBytesMax bounds the memory of what is not stored yet: four times the largest message.
+	queueBytesMax = 32 << 20
 )
 
 // Link says how to reach the broker.
@@ -71,7 +71,8 @@ type link struct {
 	onReady  func()
 
 	in      chan mqtt.Message
-	bytes   atomic.Int64
+	bytes   atomic.Int64 // of what is not stored yet
+	waiting atomic.Int64 // how many are not stored yet
 	dropped atomic.Int64
 	leftOut atomic.Bool   // QoS 1 messages found no room
 	again   chan struct{} // there is room again: reconnect so that they come again
@@ -129,7 +130,7 @@ func (l *link) run(ctx context.Context) {
 func (l *link) session(ctx context.Context) (subscribed bool, err error) {
 	lost := make(chan error, 1)
 	ready := make(chan error, 1)
-	client := mqtt.NewClient(l.options(lost, ready))
+	client := mqtt.NewClient(l.options(ctx, lost, ready))
 	defer client.Disconnect(disconnectMillis)
 	ended := make(chan struct{})
 	defer close(ended)
@@ -170,7 +171,7 @@ func (l *link) session(ctx context.Context) (subscribed bool, err error) {
 	}
 }
 
-func (l *link) options(lost, ready chan error) *mqtt.ClientOptions {
+func (l *link) options(ctx context.Context, lost, ready chan error) *mqtt.ClientOptions {
 	o := mqtt.NewClientOptions().AddBroker(l.cfg.URL).SetClientID(l.clientID).
 		SetUsername(l.cfg.Username).SetPassword(l.cfg.Password).
 		SetCleanSession(false).SetProtocolVersion(4).
@@ -186,6 +187,9 @@ func (l *link) options(lost, ready chan error) *mqtt.ClientOptions {
 	}
 	if l.cfg.TLS != nil {
 		o.SetTLSConfig(l.cfg.TLS)
+	}
+	if u, err := url.Parse(l.cfg.URL); err == nil && (u.Scheme == "tcp" || u.Scheme == "ssl") {
+		o.SetCustomOpenConnectionFn(l.dial(ctx))
 	}
 	return o
 }
@@ -214,11 +218,14 @@ func (l *link) offer(m mqtt.Message) {
 	loose := m.Qos() == 0
 	room := l.bytes.Load()+size <= queueBytesMax && (!loose || len(l.in) < queueLooseMax)
 	if room {
+		l.bytes.Add(size)
+		l.waiting.Add(1)
 		select {
 		case l.in <- m:
-			l.bytes.Add(size)
 			return
 		default:
+			l.bytes.Add(-size)
+			l.waiting.Add(-1)
 		}
 	}
 	l.dropped.Add(1)
@@ -230,13 +237,23 @@ func (l *link) offer(m mqtt.Message) {
 	l.mu.Unlock()
 	if !loose {
 		l.leftOut.Store(true)
+		if l.waiting.Load() == 0 && l.leftOut.Swap(false) { // what it waited for ended meanwhile
+			offer(l.again)
+		}
 	}
 }
 
-// taken is called for each message that left the queue.
-func (l *link) taken(m mqtt.Message) {
-	l.bytes.Add(-int64(len(m.Payload()) + len(m.Topic())))
-	if len(l.in) == 0 && l.leftOut.Swap(false) {
+// stored acknowledges messages that are on the disk. Those that found no room are asked for
+// again once nothing waits: the acknowledgements of the others must not be lost with the
+// connection.
+func (l *link) stored(messages []mqtt.Message) {
+	size := int64(0)
+	for _, m := range messages {
+		m.Ack()
+		size += int64(len(m.Payload()) + len(m.Topic()))
+	}
+	l.bytes.Add(-size)
+	if l.waiting.Add(-int64(len(messages))) == 0 && l.leftOut.Swap(false) {
 		offer(l.again)
 	}
 }

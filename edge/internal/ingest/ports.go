@@ -23,8 +23,8 @@ type Place struct {
 }
 
 // Sink is where observations and alarms go. What a method was given is durable when it
-// returns nil. Calls come from one goroutine and are repeated after a crash, so each must
-// accept the same input again.
+// returns nil. Known is called while another call is under way; the others come one at a time
+// and are repeated after a crash, so each must accept the same input again.
 type Sink interface {
 	// Restore gives what was saved before: called once, at the start.
 	Restore(ctx context.Context) (Snapshot, error)
