@@ -40,10 +40,11 @@ func (i *Ingest) settleAll(ctx context.Context, jobs <-chan job) error {
 		case <-ctx.Done():
 			return nil
 		case j := <-jobs:
-			if err := i.settle(ctx, j); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
+			err := i.settle(ctx, j)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
 				return err
 			}
 		}

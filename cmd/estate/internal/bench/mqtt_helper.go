@@ -103,7 +103,7 @@ allow_anonymous true
 user root
 persistence false
 log_type error
-max_inflight_messages 1000
+max_inflight_messages 4000
 max_queued_messages 1000000
 `
 
