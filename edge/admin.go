@@ -28,6 +28,8 @@ import (
 
 const (
 	adminBytesMax = 64 << 10
+	// adminAnswerMax holds a thousand logins with their rights.
+	adminAnswerMax = 1 << 20
 	// adminWait covers an enrolment over a slow line.
 	adminWait = time.Minute
 	// socketPathMax is what the kernel takes for a socket's path.
@@ -35,6 +37,7 @@ const (
 	pathEnrol     = "/enrol"
 	pathLogins    = "/logins"
 	pathLoginGone = "/logins/remove"
+	pathExternal  = "/logins/external"
 )
 
 // listenAdmin opens the socket. The store's lock is held, so a socket that is there is a
@@ -88,6 +91,7 @@ func (e *Edge) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathEnrol, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.Enrol) })
 	mux.HandleFunc("POST "+pathLoginGone, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.RemoveLogin) })
+	mux.HandleFunc("POST "+pathExternal, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.ExternalLogins) })
 	mux.HandleFunc("POST "+pathLogins, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.AddLogin) })
 	return mux
 }
@@ -201,7 +205,7 @@ func callAdmin[In, Out any](ctx context.Context, socket, path string, in In) (Ou
 		return out, fmt.Errorf("speak to the running edge: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }() // what counts was read
-	text, err := io.ReadAll(io.LimitReader(response.Body, adminBytesMax))
+	text, err := io.ReadAll(io.LimitReader(response.Body, adminAnswerMax))
 	if err != nil {
 		return out, fmt.Errorf("speak to the running edge: %w", err)
 	}

@@ -34,6 +34,8 @@ type LoginResult struct {
 	// Publish and Subscribe are all that the login reaches.
 	Publish   []string `json:"publish"`
 	Subscribe []string `json:"subscribe"`
+	// Note says what is still to do before the login works.
+	Note string `json:"note,omitempty"`
 }
 
 // AddLogin makes a login at the broker, or a new secret for one that exists; the old one ends
@@ -82,6 +84,9 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 		d.disconnect(in.Name)
 	}
 	out := LoginResult{Username: in.Name, ClientID: in.Name, Password: secret.Reveal(), Publish: rights.Publish, Subscribe: rights.Subscribe}
+	if e.cfg.BrokerURL != "" {
+		out.Note = "The broker is not the box's own: run estate-edge broker files and let it read them."
+	}
 	switch broker.Role(l.Role) {
 	case broker.RoleDevice:
 		out.Topic = "estate/v1/" + topic + "/dev/" + in.Name + "/state"
@@ -97,6 +102,8 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 func (e *Edge) checkLogin(ctx context.Context, in LoginInput, l *local.Login) error {
 	role := broker.Role(l.Role)
 	switch {
+	case in.Name == ownLogin:
+		return problem.Invalid(problem.FieldError{Field: "name", Message: "is the box's own"})
 	case !slices.Contains(broker.Roles(), role):
 		return problem.Invalid(problem.FieldError{Field: "role", Message: "one of " + strings.Join(roleNames(), ", ")})
 	case !role.NeedsBase() && in.Base != "":

@@ -31,6 +31,9 @@ const usage = `estate-edge runs the box of one building.
   estate-edge device add NAME [--gateway] [--base TOPIC]
                                                    make an MQTT login; its secret is printed once
   estate-edge device remove NAME                   take it away; its connection ends at once
+  estate-edge broker files --dir FOLDER [--mosquitto-listen HOST:PORT] [--user ACCOUNT]
+                                                   write password file, access rights and configuration for a
+                                                   mosquitto in place of the box's own broker
   estate-edge backup FILE                          write all that the box keeps into a file, while it runs
   estate-edge restore FILE [--replace]             put a backup in place of the data folder; the box must not run
   estate-edge version
@@ -82,6 +85,8 @@ func run(ctx context.Context, args []string, environment map[string]string, out,
 		return p.device(ctx, args)
 	case "measure":
 		return p.measure(ctx, args)
+	case "broker":
+		return p.broker(ctx, args)
 	case "backup":
 		return p.backup(ctx, args)
 	case "restore":
@@ -242,6 +247,32 @@ func (p program) removeDevice(ctx context.Context, args []string) error {
 		return p.wrong("device remove needs one name")
 	}
 	got, err := edge.RemoveLoginAt(ctx, cfg, now, edge.LoginName{Name: words[0]})
+	if err != nil {
+		return err
+	}
+	return p.print(got)
+}
+
+// mosquittoListen is where mosquitto listens by itself; the usual port of MQTT.
+const mosquittoListen = "0.0.0.0:1883"
+
+func (p program) broker(ctx context.Context, args []string) error {
+	if len(args) == 0 || args[0] != "files" {
+		return p.wrong("broker knows files")
+	}
+	in := edge.BrokerFilesInput{Listen: mosquittoListen}
+	cfg, now, words, err := p.parse("broker files", args[1:], func(f *flag.FlagSet, _ *edge.Config) {
+		f.StringVar(&in.Dir, "dir", "", "the folder to write to")
+		f.StringVar(&in.Listen, "mosquitto-listen", in.Listen, "where mosquitto is to listen")
+		f.StringVar(&in.User, "user", "", "the account that mosquitto runs as, which gets the files; mosquitto where it starts as root")
+	})
+	if err != nil {
+		return err
+	}
+	if len(words) > 0 || in.Dir == "" {
+		return p.wrong("broker files needs --dir, and nothing else")
+	}
+	got, err := edge.BrokerFilesAt(ctx, cfg, now, in)
 	if err != nil {
 		return err
 	}
