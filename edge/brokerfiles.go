@@ -28,7 +28,7 @@ const (
 	folderStore   = "store"
 	// ownLogin is the edge's own at that mosquitto, and fileOwnSecret in the data folder its secret.
 	ownLogin      = "estate-edge"
-	fileOwnSecret = "mosquitto.password"
+	fileOwnSecret = "mosquitto.password" //nolint:gosec // the name of a file
 	// mosquittoAccount is what mosquitto runs as where root starts it.
 	mosquittoAccount = "mosquitto"
 	// ownSecretBytes is 256 bits: no guessing.
