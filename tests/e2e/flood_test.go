@@ -56,7 +56,7 @@ func TestAcknowledgedIsKept(t *testing.T) {
 		}
 		all[n] = &flooder{login: login, device: device.ID}
 	}
-	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // repeats, is no secret
+	random := rand.New(rand.NewPCG(1, 1))
 	for cycle := range cycles {
 		began := time.Now()
 		length := 300*time.Millisecond + time.Duration(random.Int64N(int64(1200*time.Millisecond)))

@@ -25,7 +25,7 @@ type quantity struct {
 
 // bounds are the ranges of kinds in their usual unit. A value outside is no measurement.
 var bounds = map[Kind][2]float64{
-	Temperature: {-90, 1000}, DeviceTemperature: {-90, 1000}, Humidity: {0, 110}, Pressure: {0, 20_000}, Illuminance: {0, 1e6}, Power: {-1e7, 1e7}, Energy: {-1e12, 1e12},
+	Temperature: {-90, 1000}, DeviceTemperature: {-90, 1000}, MachineTemperature: {-90, 1000}, Humidity: {0, 110}, Pressure: {0, 20_000}, Illuminance: {0, 1e6}, Power: {-1e7, 1e7}, Energy: {-1e12, 1e12},
 	Current: {-1e5, 1e5}, CO2: {0, 1e6}, Battery: {0, 100}, Voltage: {0, 1e6}, LinkQuality: {0, 255},
 }
 
@@ -45,7 +45,7 @@ var quantities = map[string]quantity{
 	"illuminance": of(Illuminance, Number, "lx"), "power": of(Power, Number, "W"), "energy": of(Energy, Number, "kWh"),
 	"current": of(Current, Number, "A"), "co2": of(CO2, Number, "ppm"), "battery": of(Battery, Number, "%"),
 	"voltage":     of(Voltage, Number, ""), // mV on battery devices, V on mains
-	"linkquality": of(LinkQuality, Number, "lqi"),
+	"linkquality": of(LinkQuality, Number, "lqi"), "machine_temperature": of(MachineTemperature, Number, "°C"),
 }
 
 // errRange marks values that no such sensor gives.

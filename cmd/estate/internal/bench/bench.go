@@ -84,7 +84,7 @@ func Command() *cobra.Command {
 	add("fleet", "What a thousand edges cost while nothing happens, and how they come back all at once", fleet).
 		Flags().IntSliceVar(&how.edges, "edges", nil, "sizes of the fleet, rising (default 1000,5000, or 20,40 with --quick)")
 	add("mqtt", "How many messages of devices an edge makes durable, beside a subscriber that discards; how soon readings are drawn", runMQTT).
-		Flags().StringSliceVar(&how.only, "only", nil, "parts to run: "+strings.Join(mqttParts(), ", ")+" (default all)")
+		Flags().StringSliceVar(&how.only, "only", nil, "parts to run: "+strings.Join(mqttParts(), ", ")+" (default all but detection, which replays months)")
 	sync := add("sync", "How fast an edge and the cloud reconcile, beside COPY and PouchDB", runSync).Flags()
 	sync.StringSliceVar(&how.only, "only", nil, "parts to run: "+strings.Join(partNames(), ", ")+" (default all)")
 	sync.IntVar(&how.records, "records", 0, "tickets in the backlog (default 100000, 500 with --quick)")

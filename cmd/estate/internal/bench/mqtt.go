@@ -42,8 +42,8 @@ func runMQTT(ctx context.Context, b *bench) error {
 	for _, p := range []struct {
 		name string
 		run  func(context.Context) error
-	}{{"embedded", m.embedded}, {"mosquitto", m.mosquitto}, {"queries", m.queries}} {
-		if !b.how.wants(p.name) {
+	}{{"embedded", m.embedded}, {"mosquitto", m.mosquitto}, {"queries", m.queries}, {"detection", m.detection}} {
+		if !b.how.wants(p.name) || p.name == "detection" && len(b.how.only) == 0 {
 			continue
 		}
 		if err := p.run(ctx); err != nil {
@@ -53,7 +53,7 @@ func runMQTT(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func mqttParts() []string { return []string{"embedded", "mosquitto", "queries"} }
+func mqttParts() []string { return []string{"embedded", "mosquitto", "queries", "detection"} }
 
 // messages is a run of `estate bench mqtt`.
 type messages struct {
@@ -200,7 +200,7 @@ func (m *messages) durable(ctx context.Context, broker, peer, address string, pe
 	defer func() { err = errors.Join(err, stored.end()) }()
 	for i, l := range m.loads() {
 		m.say("measuring: %s, %s, made durable", broker, l)
-		before, err := m.leftOut(ctx)
+		before, err := m.outcome(ctx, "left_out")
 		if err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func (m *messages) durable(ctx context.Context, broker, peer, address string, pe
 		if err != nil {
 			return err
 		}
-		after, err := m.leftOut(ctx)
+		after, err := m.outcome(ctx, "left_out")
 		if err != nil {
 			return err
 		}

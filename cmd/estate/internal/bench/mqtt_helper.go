@@ -59,19 +59,19 @@ func (c *counter) count(ctx context.Context) (int64, error) {
 	return strconv.ParseInt(strings.TrimSpace(text), 10, 64)
 }
 
-// leftOut is how many messages the edge had no room for, as its metrics say.
-func (m *messages) leftOut(ctx context.Context) (float64, error) {
+// outcome is how many messages the edge counts of an outcome, as its metrics say.
+func (m *messages) outcome(ctx context.Context, what string) (float64, error) {
 	text, err := get(ctx, "http://"+m.metrics+"/metrics")
 	if err != nil {
 		return 0, err
 	}
-	const name = `estate_edge_device_messages_total{outcome="left_out"} `
+	name := `estate_edge_device_messages_total{outcome="` + what + `"} `
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(line, name); ok {
 			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, errors.New("the edge's metrics do not say how many messages were left out")
+	return 0, fmt.Errorf("the edge's metrics do not count %q", what)
 }
 
 func get(ctx context.Context, url string) (string, error) {
