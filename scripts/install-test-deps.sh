@@ -10,8 +10,10 @@ pg_found || missing+=(postgresql)
 command -v mosquitto >/dev/null || [[ -x /usr/sbin/mosquitto ]] || missing+=(mosquitto)
 command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
 command -v chromium >/dev/null || missing+=(chromium)
-# The race detector needs a C compiler; nothing that ships does.
+# The race detector and a reference device need a C compiler; nothing that ships does.
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
+# Another reference device is in Python.
+command -v python3 >/dev/null || missing+=(python3)
 
 if ((${#missing[@]} > 0)); then
   if ! command -v apt-get >/dev/null || ! may_install; then

@@ -1,0 +1,205 @@
+package edge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"estate/edge"
+	"estate/internal/desk"
+	"estate/internal/lab/faultproxy"
+)
+
+const referenceDir = contractDir + "/reference"
+
+// TestReferenceDevices: the devices that firmware-docs show work: they are heard, keep what they
+// measure while the broker is away, do what they are told once, and are seen to go.
+func TestReferenceDevices(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	cfg := config(t.TempDir())
+	cfg.MQTTTimeSeconds = 1
+	b := enrolledWith(t, c, cfg)
+	b.signIn()
+	contract := readContract(t)
+	t.Run("C", func(t *testing.T) {
+		program := filepath.Join(t.TempDir(), "device")
+		build := exec.CommandContext(t.Context(), "cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", program, "device.c", "mqtt.c", "port_posix.c")
+		build.Dir = filepath.Join(referenceDir, "c")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("cc: %v\n%s", err, out)
+		}
+		b.reference(t, c, contract, "ref-c", program)
+	})
+	t.Run("Python", func(t *testing.T) {
+		b.reference(t, c, contract, "ref-python", "python3", filepath.Join(referenceDir, "python", "device.py"))
+	})
+}
+
+// output is what a program wrote so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// reference runs a reference device and holds it against what the docs say.
+func (b *box) reference(t *testing.T, c *cloud, contract contract, name string, command ...string) {
+	t.Helper()
+	login := b.login(edge.LoginInput{Name: name})
+	line := must(faultproxy.Start(t.Context(), b.MQTTAddr(), 1))(t)
+	defer func() { _ = line.Close() }()
+	host, port, err := net.SplitHostPort(line.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const period = 50 * time.Millisecond
+	device := exec.CommandContext(t.Context(), command[0], append(command[1:], host, port, "oak", name, fmt.Sprint(period.Milliseconds()))...) //nolint:gosec // the test's own
+	said := &output{}
+	device.Env, device.Stdout, device.Stderr = append(os.Environ(), "ESTATE_PASSWORD="+login.Password), said, said
+	if err := device.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := false
+	defer func() {
+		if !ended {
+			_ = device.Process.Kill()
+			_ = device.Wait()
+		}
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, said)
+		}
+	}()
+	building := c.building.String()
+	var one desk.Device
+	find := func() bool {
+		for _, d := range b.devices(building) {
+			if d.Hardware == "plain:oak/"+name {
+				one = d
+			}
+		}
+		return one.Hardware != ""
+	}
+	eventually(t, "the device is listed", find)
+	if !strings.HasPrefix(one.Name, "Reference device in ") || !strings.Contains(one.Model, "reference") {
+		t.Errorf("it did not say what it is: %+v", one)
+	}
+	b.call(http.MethodPost, fmt.Sprintf("/buildings/%s/devices/%s/adopt", building, one.ID), map[string]string{"name": name}, nil)
+	counts := func() (out []desk.ReadingPoint) {
+		var got desk.ReadingPoints
+		query := url.Values{"key": {"count"}, "points": {"10000"}, "from": {time.Now().Add(-time.Minute).Format(time.RFC3339)}}
+		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/readings?%s", building, one.ID, query.Encode()), nil, &got)
+		return got.Points
+	}
+	eventually(t, "its readings", func() bool { return len(counts()) > 5 })
+
+	line.Cut()
+	before := last(counts())
+	at := time.Now()
+	eventually(t, "the will", func() bool {
+		find()
+		return one.Availability == "offline"
+	})
+	eventually(t, "time for readings while the broker is away", func() bool { return time.Since(at) > 20*period })
+	line.Restore()
+	eventually(t, "what was measured meanwhile, and after", func() bool { return last(counts()) > before+40 })
+	gapless(t, counts(), period)
+	eventually(t, "that it is there again", func() bool {
+		find()
+		return one.Availability == "online"
+	})
+	b.ordersReference(t, contract, login, one, building, said)
+
+	_ = device.Process.Signal(syscall.SIGKILL)
+	_ = device.Wait()
+	ended = true
+	eventually(t, "the will of a device that died", func() bool {
+		find()
+		return one.Availability == "offline"
+	})
+}
+
+// ordersReference orders the valve of a reference device.
+func (b *box) ordersReference(t *testing.T, contract contract, login edge.LoginResult, one desk.Device, building string, said *output) {
+	t.Helper()
+	tell := func(order string) {
+		t.Helper()
+		if err := contract.check("command", []byte(order)); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Tell(t.Context(), strings.TrimSuffix(login.Topic, "state")+"set", []byte(order)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	valve := func() (text string) {
+		var series list[desk.Series]
+		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/series", building, one.ID), nil, &series)
+		for _, s := range series.Items {
+			if s.Key == "valve" {
+				text = s.Text
+			}
+		}
+		return text
+	}
+	eventually(t, "the valve's state", func() bool { return valve() == "open" })
+	tell(`{"id":"1","entity":"valve","value":"close"}`)
+	eventually(t, "the valve to close", func() bool { return valve() == "closed" })
+	tell(`{"id":"2","entity":"valve","value":"open","expires":1772366400000}`) // it came too late
+	tell(`{"id":"3","entity":"valve","value":"open"}`)
+	eventually(t, "the valve to open", func() bool { return valve() == "open" })
+	tell(`{"id":"1","entity":"valve","value":"close"}`) // it came again: it is answered, not done
+	tell(`{"id":"4","entity":"valve","value":"ajar"}`)
+	eventually(t, "the last answer", func() bool { return strings.Contains(said.String(), "order 4: valve ajar: refused") })
+	if got := said.String(); strings.Count(got, "order 1:") != 1 || !strings.Contains(got, "order 2: valve open: expired") || valve() != "open" {
+		t.Errorf("the valve is %s, the device said:\n%s", valve(), got)
+	}
+}
+
+func last(points []desk.ReadingPoint) float64 {
+	if len(points) == 0 {
+		return 0
+	}
+	return points[len(points)-1].Last
+}
+
+// gapless holds that each reading came, once, and with the time at which it was measured: those
+// that were kept came together.
+func gapless(t *testing.T, points []desk.ReadingPoint, period time.Duration) {
+	t.Helper()
+	for i, p := range points {
+		if i > 0 && p.Last != points[i-1].Last+1 {
+			t.Errorf("after reading %g came %g", points[i-1].Last, p.Last)
+		}
+		if i >= 10 && p.At.Sub(points[i-10].At) < 5*period {
+			t.Errorf("ten readings up to %g within %s", p.Last, p.At.Sub(points[i-10].At))
+		}
+	}
+	if len(points) == 0 {
+		t.Error("no readings")
+	}
+	if text, err := json.Marshal(points); err == nil && t.Failed() {
+		t.Logf("readings: %.2000s", text)
+	}
+}
