@@ -14,6 +14,7 @@ import (
 
 	"estate/edge"
 	"estate/internal/desk"
+	"estate/internal/httpapi"
 	"estate/sync/record"
 )
 
@@ -153,7 +154,9 @@ func TestContractOnTheEdge(t *testing.T) {
 func TestContractLimits(t *testing.T) {
 	t.Parallel()
 	contract := readContract(t)
-	b := enrolled(t, startCloud(t))
+	cloud := startCloud(t)
+	b := enrolled(t, cloud)
+	b.signIn()
 	for name, try := range map[string]struct{ topic, payload, code string }{
 		"foreign":  {"estate/v1/oak/dev/other/state", `{"leak":true}`, "topic_not_permitted"},
 		"unknown":  {"estate/v1/oak/dev/unknown/weather", `{}`, "unknown_topic"},
@@ -170,6 +173,9 @@ func TestContractLimits(t *testing.T) {
 		if err := contract.check("error", c.all(own + "error")[0].payload); err != nil {
 			t.Errorf("the error topic: %v", err)
 		}
+		eventually(t, "the staff sees it, with what to do", func() bool {
+			return slices.ContainsFunc(b.refusals(cloud.building.String()), func(r httpapi.Refusal) bool { return r.Login == name && r.Topic == try.topic && r.Remedy != "" })
+		})
 	}
 	first := b.login(edge.LoginInput{Name: "bound"})
 	o := mqtt.NewClientOptions().AddBroker("tcp://" + b.MQTTAddr()).SetClientID("another").SetUsername(first.Username).SetPassword(first.Password).SetAutoReconnect(false)
