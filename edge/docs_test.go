@@ -187,7 +187,7 @@ func (b *box) shell(t *testing.T) func(where string, one block) {
 	env := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "BOX="+host, "PORT="+port, "TLS_PORT="+secure, "ESTATE_EDGE_DATA="+b.cfg.Data, "TMPDIR="+t.TempDir())
 	return func(where string, one block) {
 		t.Helper()
-		run := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", one.text) //nolint:gosec // our own documents
+		run := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", one.text)
 		run.Dir, run.Env = filepath.Join(contractDir, one.with["dir"]), env
 		if out, err := run.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", where, err, out)
@@ -275,7 +275,7 @@ func table(t *testing.T, document, mark, want string) {
 		t.Fatalf("%s has no part %s", document, mark)
 	}
 	if *rewriteDocs {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil { //nolint:gosec // a page of the docs
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -210,11 +210,6 @@ func captures(t *testing.T, ecosystem, topics string) (out []said) {
 // <prefix>/<component>/<object>/state.
 func esphomeSetup(t *testing.T) setup {
 	t.Helper()
-	type entity struct {
-		Name, Class string
-		Temperature *struct{ Name string }
-		Humidity    *struct{ Name string }
-	}
 	var y struct {
 		ESPHome struct {
 			Name     string `yaml:"name"`

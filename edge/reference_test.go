@@ -76,7 +76,7 @@ func (b *box) reference(t *testing.T, c *cloud, contract contract, name string, 
 		t.Fatal(err)
 	}
 	const period = 50 * time.Millisecond
-	device := exec.CommandContext(t.Context(), command[0], append(command[1:], host, port, "oak", name, fmt.Sprint(period.Milliseconds()))...) //nolint:gosec // the test's own
+	device := exec.CommandContext(t.Context(), command[0], append(command[1:], host, port, "oak", name, fmt.Sprint(period.Milliseconds()))...)
 	said := &output{}
 	device.Env, device.Stdout, device.Stderr = append(os.Environ(), "ESTATE_PASSWORD="+login.Password), said, said
 	if err := device.Start(); err != nil {
