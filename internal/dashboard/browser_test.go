@@ -124,8 +124,8 @@ func TestLooks(t *testing.T) {
 	t.Parallel()
 	b, _ := signedIn(t)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, hash := range []string{"tickets", "devices", "alarms", "conflicts", "edges", "ticket/t2", "device/d2"} {
-			if hash == "device/d2" {
+		for _, hash := range []string{"tickets", "devices", "rules", "alarms", "conflicts", "edges", "ticket/t2", "device/d2", "rule/left_open"} {
+			if strings.Contains(hash, "/") {
 				b.eval(`document.querySelector('.drawer[open]')?.close()`)
 			}
 			for name, size := range map[string][2]int{"phone": {phone, 844}, "small": {360, 640}, "wide": {desk, 800}} {
@@ -134,6 +134,9 @@ func TestLooks(t *testing.T) {
 				ready := fmt.Sprintf(`document.querySelector('#section-%s').checkVisibility() && !document.querySelector('.drawer[open]')`, hash)
 				if hash == "ticket/t2" {
 					ready = `document.querySelector('.drawer[open] .thumb canvas')`
+				}
+				if hash == "rule/left_open" {
+					ready = `document.querySelector('#rule-panel[open] .conditions')`
 				}
 				if hash == "device/d2" {
 					ready = `document.querySelector('#device-panel[open] .plot .trace')`

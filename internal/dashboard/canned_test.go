@@ -34,6 +34,7 @@ type canned struct {
 	alarms    []object
 	edges     []object
 	devicePart
+	rulePart
 	messages []object
 	requests []string
 	sockets  map[*websocket.Conn]bool
@@ -47,6 +48,7 @@ func serve(t *testing.T, now time.Time) *canned {
 	c := &canned{sockets: map[*websocket.Conn]bool{}, position: 100}
 	c.fill(now)
 	c.devicePart.fill(now)
+	c.rulePart.fill()
 	mux := http.NewServeMux()
 	files := http.FileServerFS(dashboard.Files())
 	mux.HandleFunc("/dashboard/", func(w http.ResponseWriter, r *http.Request) {
@@ -82,6 +84,9 @@ func (c *canned) api(w http.ResponseWriter, r *http.Request) {
 
 func (c *canned) answer(route string, r *http.Request, body object) (int, any) {
 	if status, out, ok := c.device(route, body); ok {
+		return status, out
+	}
+	if status, out, ok := c.rule(route, body); ok {
 		return status, out
 	}
 	switch route {

@@ -16,6 +16,8 @@ import { makeDrawer } from './views/drawer.js';
 import { makeEdges } from './views/edges.js';
 import { Announcer, showDone } from './views/notices.js';
 import { tick } from './views/parts.js';
+import { makeRule } from './views/rule.js';
+import { makeRules } from './views/rules.js';
 import { isWide, mainSections, makeShell, sections } from './views/shell.js';
 import { drawNoBuildings, drawSignIn, drawWaiting } from './views/sign-in.js';
 import { makeTickets } from './views/tickets.js';
@@ -34,6 +36,8 @@ let views = [];
 let drawer = null;
 /** @type {ReturnType<typeof makeDevice>|null} */
 let device = null;
+/** @type {ReturnType<typeof makeRule>|null} */
+let rule = null;
 /** @type {import('./app.js').Building[]} */
 let buildings = [];
 let scheduled = false;
@@ -132,10 +136,11 @@ async function start() {
   const shell = makeShell(root, { app, buildings, pick, signOut: () => void session.signOut(), filter: (filter) => tickets.choose({ filter }), show, now });
   const deps = { app, now };
   const tickets = makeTickets(shell.places.tickets, deps);
-  views = [shell, tickets, makeDevices(shell.places.devices, deps), makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
+  views = [shell, tickets, makeDevices(shell.places.devices, deps), makeRules(shell.places.rules, deps), makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
   const closed = (/** @type {string} */ name) => () => location.hash.startsWith(`#${name}/`) && history.replaceState(null, '', `#${document.body.dataset.section}`);
   drawer ??= makeDrawer({ app, now, closed: closed('ticket') });
   device ??= makeDevice({ app, now, closed: closed('device') });
+  rule ??= makeRule({ app, now, closed: closed('rule') });
   const last = sessionStorage.getItem(buildingKey);
   pick((buildings.find((b) => b.id === last) ?? buildings[0]).id);
 }
@@ -155,7 +160,7 @@ function pick(id) {
 
 /** What opens over a section, by the name in the address. */
 function panels() {
-  return /** @type {const} */ ({ ticket: drawer, device });
+  return /** @type {const} */ ({ ticket: drawer, device, rule });
 }
 
 function closePanels() {

@@ -7,12 +7,12 @@ import { t } from '../strings.js';
 import { clock } from '../time.js';
 
 /** The sections, in the order of the page. */
-export const sections = ['tickets', 'devices', 'alarms', 'conflicts', 'edges'];
+export const sections = ['tickets', 'devices', 'rules', 'alarms', 'conflicts', 'edges'];
 
 /** Those that take the place of each other where the page is wide; the others stand beside. */
-export const mainSections = ['tickets', 'devices'];
+export const mainSections = ['tickets', 'devices', 'rules'];
 /** For those who work for the building. */
-const staffSections = ['devices'];
+const staffSections = ['devices', 'rules'];
 
 /**
  * @param {HTMLElement} root
@@ -43,7 +43,7 @@ export function makeShell(root, deps) {
     const values = { ...app.counts(), edges: app.hasEdges ? countOffline(app.state.edges.values(), deps.now()) : null };
     drawCounts(counts, values, app.hasEdges, deps);
     places.edges.hidden = !app.hasEdges;
-    const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges, devices: values.devices };
+    const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges, devices: values.devices, rules: null };
     const wide = isWide();
     for (const tab of nav.children) {
       const name = /** @type {keyof typeof inTab} */ (tab.dataset.tab);
