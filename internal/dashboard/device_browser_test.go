@@ -59,3 +59,42 @@ func readingsOf(b *browser) {
 	b.eval(`document.querySelector('#device-panel [aria-label="Close"]').click()`)
 	b.await("the page again", `!document.querySelector('#device-panel[open]') && location.hash === '#devices'`)
 }
+
+// TestOrders plays an order to a valve: a question in words with its danger, then what became of
+// it, live; and one that is plainly refused.
+func TestOrders(t *testing.T) {
+	t.Parallel()
+	b, c := signedIn(t)
+	b.eval(`location.hash = '#device/d2'`)
+	b.await("the state of each control", `[...document.querySelectorAll('.control-state')].map((x) => x.textContent).join() === 'open,on'`)
+	b.await("a stale one refused plainly", `!document.querySelectorAll('.control')[1].querySelector('button') && document.querySelectorAll('.control')[1].textContent.includes('Wait until it is heard again')`)
+	b.eval(`document.querySelector('.control .button').click()`)
+	b.await("the question", `document.querySelector('dialog.confirm')?.textContent.includes('Set Main valve to “closed”?')`)
+	b.await("what is known, and the danger", `/“open” now/.test(document.querySelector('dialog.confirm').textContent) && document.querySelector('.danger-notice').textContent.includes('alarm')`)
+	c.do(func() {
+		if len(c.actions) != 0 {
+			t.Error("ordered before it was confirmed")
+		}
+	})
+	b.eval(`document.querySelector('dialog.confirm .danger').click()`)
+	b.await("the order", `document.querySelector('.order')?.textContent.includes('Asked')`)
+	step := func(state string, more object) {
+		c.do(func() {
+			order := c.actions[0]
+			order["state"] = state
+			for name, value := range more {
+				order[name] = value
+			}
+			c.position++
+			c.push(object{"type": "change", "building": "b1", "kind": "action", "id": "o1", "position": c.position, "record": order})
+		})
+	}
+	step("sent", nil)
+	b.await("sent", `document.querySelector('.order').textContent.includes('Sent to the device')`)
+	c.do(func() { c.controls[0]["state"] = "closed" })
+	step("answered", nil)
+	b.await("done, and the new state", `document.querySelector('.order').textContent.includes('Done') && document.querySelector('.control-state').textContent === 'closed'`)
+	step("failed", object{"reason": object{"code": "device_no_answer", "message": "The device did not answer", "remedy": "Look at the valve."}})
+	b.await("failed, with the remedy", `document.querySelector('.order').textContent.includes('Look at the valve.')`)
+	b.faultless()
+}

@@ -12,7 +12,8 @@ type devicePart struct {
 	refusals []object
 	series   []object
 	adopted  object // the last adoption's body
-	ended    bool
+	controls []object
+	actions  []object
 }
 
 func (p *devicePart) fill(now time.Time) {
@@ -24,6 +25,8 @@ func (p *devicePart) fill(now time.Time) {
 		{"id": "d4", "hardware": "mac:08b61fd90730", "name": "Flat 12 window", "model": "Shelly BLU", "adopted": false, "suggested_unit": "u1", "suggested_unit_name": "Flat 12", "seen": "s4"},
 	}
 	p.refusals = []object{{"login": "pump", "topic": "estate/v1/oak/dev/other pump/state", "code": "mqtt_topic_characters", "message": "The topic holds white space", "remedy": "Rename the device or its topic without spaces.", "detail": "connection closed", "count": 3, "first_at": ago(time.Hour), "last_at": ago(time.Minute)}}
+	p.controls = []object{{"id": "c1", "device": "d2", "control": "state", "name": "Main valve", "sort": "valve", "values": []string{"open", "closed"}, "state": "open", "state_at": ago(20 * time.Second), "expires_after_seconds": 900},
+		{"id": "c2", "device": "d2", "control": "relay", "sort": "switched", "values": []string{"on", "off"}, "state": "on", "state_at": ago(9 * time.Hour), "refused": object{"code": "state_stale", "message": "The device has not confirmed its state for long", "remedy": "Wait until it is heard again."}}}
 	p.series = []object{
 		{"key": "temperature", "kind": "temperature", "unit_of_measure": "°C", "type": "number", "at": ago(20 * time.Second), "last": 4.5},
 		{"key": "contact", "kind": "contact", "type": "bool", "at": ago(time.Hour), "last": 1},
@@ -61,6 +64,16 @@ func (c *canned) device(route string, body object) (status int, out any, ok bool
 	for _, device := range c.devices {
 		switch {
 		case !found || device["id"] != id:
+		case part == "controls":
+			return 200, object{"items": where(c.controls, func(x object) bool { return x["device"] == id })}, true
+		case part == "actions/plan":
+			return 200, object{"device": id, "device_name": device["name"], "unit_name": "Cellar", "control": body["control"], "control_name": "Main valve", "sort": "valve", "value": body["value"], "state": "open",
+				"state_at": time.Now().Add(-20 * time.Second), "dangers": []object{{"code": "alarm_active", "message": "The device has an alarm that has not cleared"}}, "token": "t"}, true
+		case part == "actions" && method == "POST":
+			c.actions = []object{{"id": "o1", "device": id, "control": "state", "control_name": "Main valve", "value": "closed", "state": "asked", "asked_at": time.Now(), "asked_by": object{"name": "Ada Admin"}, "token": body["token"]}}
+			return 201, c.actions[0], true
+		case part == "actions":
+			return 200, list(c.actions), true
 		case part == "adopt":
 			c.adopted, device["adopted"], device["name"], device["unit"], device["unit_name"] = body, true, body["name"], body["unit"], "Flat 12"
 			c.pushDevice(device)

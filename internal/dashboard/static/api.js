@@ -227,6 +227,26 @@ export class Api {
     return this.#local(`/buildings/${b}/devices/${id}/entities`);
   }
 
+  /** What a device can be told. @param {string} b @param {string} id */
+  controls(b, id) {
+    return this.#get(`/buildings/${b}/devices/${id}/controls`);
+  }
+
+  /** @param {string} b @param {string} id */
+  actions(b, id) {
+    return this.#get(`/buildings/${b}/devices/${id}/actions`, { per_page: 10 });
+  }
+
+  /** What an order would do, and the token that confirms it. @param {string} b @param {string} id @param {string} control @param {string} value */
+  planAction(b, id, control, value) {
+    return this.#post(`/buildings/${b}/devices/${id}/actions/plan`, { control, value });
+  }
+
+  /** @param {string} b @param {string} id @param {string} token */
+  order(b, id, token) {
+    return this.#post(`/buildings/${b}/devices/${id}/actions`, { token });
+  }
+
   /** @param {string} b */
   rules(b) {
     return this.#get(`/buildings/${b}/rules`);

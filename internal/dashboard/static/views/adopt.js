@@ -57,7 +57,7 @@ export function makeWaiting(deps) {
   /** @param {string} id @param {any} place */
   async function ask(id, place) {
     if (!said.has(id)) said.set(id, app.api.entities(app.state.building, id).catch(() => null));
-    const items = (await said.get(id))?.items ?? [];
+    const items = ((await said.get(id))?.items ?? []).filter((/** @type {any} */ e) => e.kind !== 'availability');
     if (items.length === 0) return;
     place.hidden = false;
     const parts = items.slice(0, valuesMax).map((/** @type {any} */ e) => {

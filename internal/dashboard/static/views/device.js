@@ -10,6 +10,7 @@ import { nameOf, stateBadge, stateOf } from './devices.js';
 import { badge, press, problemBox, time } from './parts.js';
 import { ask, makePanel } from './panel.js';
 import { showDone, showProblem } from './notices.js';
+import { makeOrders } from './orders.js';
 import { makeReadings } from './readings.js';
 
 /** How often present values are read while they are shown: nothing is pushed for them. */
@@ -58,16 +59,24 @@ export function makeDevice(deps) {
     shown.alarmNotice = h('div', { class: 'quiet', role: 'status' }, t('app.loading'));
     shown.tickets = h('ul', { class: 'links' });
     shown.mapping = h('section', { class: 'drawer-part', hidden: true, 'aria-labelledby': 'mapping-head' });
+    shown.orders = device.adopted ? makeOrders({ app, now: deps.now, device: device.id }) : null;
     shown.change = makeDeviceChange({ app, id: device.id, done: panel.close });
     shown.adopted = device.adopted;
     const part = (/** @type {string} */ id, /** @type {string} */ title, /** @type {any[]} */ ...content) => h('section', { class: 'drawer-part', 'aria-labelledby': id }, h('h3', { id }, title), content);
-    replace(panel.body, shown.facts, shown.readings.element, part('device-alarms', t('device.alarms'), shown.alarmNotice, shown.alarmList),
+    replace(panel.body, shown.facts, shown.orders?.element, shown.readings.element, part('device-alarms', t('device.alarms'), shown.alarmNotice, shown.alarmList),
       part('device-tickets', t('device.tickets'), shown.tickets), shown.mapping, shown.change.element);
     const opened = shown;
     void loadAlarms().then(() => shown === opened && opened.readings.load());
     void loadMapping();
-    shown.timer = setInterval(() => document.visibilityState === 'visible' && void opened.readings.load().then(draw), readEvery);
+    void shown.orders?.load();
+    shown.timer = setInterval(() => document.visibilityState === 'visible' && beat(opened), readEvery);
     draw();
+  }
+
+  /** @param {any} opened */
+  function beat(opened) {
+    void opened.orders?.load();
+    void opened.readings.load().then(draw);
   }
 
   async function loadAlarms() {
@@ -158,7 +167,11 @@ export function makeDevice(deps) {
 
   /** @param {import('../socket.js').Message} message */
   function take(message) {
-    if (shown?.facts && message.type === 'change' && message.kind === 'alarm' && (!message.record || message.record.device === shown.id)) void loadAlarms();
+    if (!shown?.facts || message.type !== 'change') return;
+    const { kind, record } = message;
+    if (kind === 'alarm' && (!record || record.device === shown.id)) void loadAlarms();
+    if (kind === 'action' && record?.device === shown.id) shown.orders?.take(record);
+    if (kind === 'control' && record?.device === shown.id) void shown.orders?.load();
   }
 }
 
