@@ -261,6 +261,7 @@ func TestPlainSensor(t *testing.T) {
 		}
 		return len(got.Items) == 1
 	})
+	b.flapAndTry(building, second)
 	eventually(t, "heard", func() bool { return b.devices(building)[0].HeardAt != nil })
 	if _, err := edge.RemoveLoginAt(t.Context(), b.cfg, time.Now, edge.LoginName{Name: "s1"}); err != nil {
 		t.Fatal(err)
@@ -274,6 +275,25 @@ func TestPlainSensor(t *testing.T) {
 }
 
 // TestBrokenBrokerStore: a damaged broker store costs history, not the building's sensors.
+// flapAndTry lets a sensor flap: what a trial of the leak rule shows is one alarm, for it goes on
+// while it flaps, and one ticket.
+func (b *box) flapAndTry(building string, login edge.LoginResult) {
+	b.t.Helper()
+	for range 3 {
+		b.publish(login, login.Topic, `{"leak":false}`)
+		b.publish(login, login.Topic, `{"leak":true}`)
+	}
+	eventually(b.t, "it flaps", func() bool { return b.alarms(building)[0].Flapping })
+	rule := map[string]any{"name": "Leak", "cause": "leak", "severity": "emergency", "category": "plumbing", "ticket": true, "when": map[string]any{"is": map[string]any{"kind": "leak", "value": true}}, "clear_after": "30s"}
+	var trial desk.Trial
+	if status := b.call(http.MethodPost, "/buildings/"+building+"/rules/try", rule, &trial); status != http.StatusOK {
+		b.t.Fatalf("a trial answered %d", status)
+	}
+	if trial.Devices != 1 || trial.Alarms != 1 || trial.Tickets != 1 || len(trial.Effects) != 1 {
+		b.t.Errorf("%+v", trial)
+	}
+}
+
 func TestBrokenBrokerStore(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t)

@@ -62,7 +62,7 @@ func TestRules(t *testing.T) {
 	t.Parallel()
 	b, c := signedIn(t)
 	b.eval(`location.hash = '#rules'`)
-	b.await("the rules in words", `[...document.querySelectorAll('.rule-says')].map((x) => x.textContent).join('|') === 'Temperature below 4 °C for 15m, until it is back at 6 °C|Open for 1h, or Contact closed: no for 1h · only at some times'`)
+	b.await("the rules in words", `[...document.querySelectorAll('.rule-says')].map((x) => x.textContent).join('|') === 'Temperature below 4 °C for 15m, until it is back at 6 °C|Open: yes for 1h, or Contact closed: no for 1h · only at some times'`)
 	b.eval(`document.querySelector('a[href="#rule/freezing"]').click()`)
 	b.await("its form", `document.querySelector('[data-name="limit"]')?.value === '4' && document.querySelector('[data-name="clear"]').value === '6'`)
 	b.eval(`document.querySelector('[data-name="limit"]').value = '5'; document.querySelector('.trial .button').click()`)

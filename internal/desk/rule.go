@@ -265,11 +265,14 @@ func (d *Desk) TryRule(ctx context.Context, c Caller, building record.ID, defini
 	}
 	out.Devices, out.Readings, out.Spans = len(h.names), len(h.list), int(h.span/time.Second)
 	tickets := map[string]bool{}
-	for _, e := range rules.Try([]rules.Rule{r}, d.Zone(ctx, building), h.each) {
+	for _, e := range rules.Try([]rules.Rule{r}, d.Zone(ctx, building), h.each, to) {
 		one := TrialEffect{At: e.Alarm.Since, What: "raise", Device: e.Alarm.Device, DeviceName: h.names[e.Alarm.Device], Detail: e.Alarm.Detail}
-		if e.What == rules.Clear {
+		switch e.What {
+		case rules.Mark: // it flaps, and goes on
+			continue
+		case rules.Clear:
 			one.At, one.What = e.Alarm.Cleared, "clear"
-		} else {
+		case rules.Raise:
 			out.Alarms++
 			tickets[ticketOf(e.Alarm)] = true
 		}

@@ -95,7 +95,7 @@ func TestUnusualOnRecordedMachines(t *testing.T) {
 		failures := windows(t, name)
 		days := list[len(list)-1].At.Sub(list[0].At).Hours() / 24
 		delays, wolves := map[int]time.Duration{}, 0
-		for _, e := range Try(Shipped(), time.UTC, values(list)) {
+		for _, e := range Try(Shipped(), time.UTC, values(list), time.Time{}) {
 			if e.What != Raise || e.Alarm.Cause != "unusual_temperature" {
 				continue
 			}
@@ -122,7 +122,7 @@ func TestShippedRulesOnAnOffice(t *testing.T) {
 			all = append(all, series(t, path, kind[0], kind[1], 1, column)...)
 		}
 		slices.SortStableFunc(all, func(a, b Observation) int { return a.Arrival.Compare(b.Arrival) })
-		for _, e := range Try(Shipped(), time.UTC, values(all)) {
+		for _, e := range Try(Shipped(), time.UTC, values(all), time.Time{}) {
 			t.Errorf("%s: %+v", filepath.Base(path), e)
 		}
 	}

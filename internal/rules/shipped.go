@@ -32,21 +32,26 @@ func Shipped() []Rule {
 const tickEvery = time.Minute
 
 // Try shows what rules would have done with observations of the past, which come in the order
-// of their arrival. Effects that time alone brought about are at most tickEvery late.
-func Try(list []Rule, zone *time.Location, history func(yield func(Observation) bool)) []Effect {
+// of their arrival, and time up to the end after the last of them. Effects that time alone
+// brought about are at most tickEvery late.
+func Try(list []Rule, zone *time.Location, history func(yield func(Observation) bool), end time.Time) []Effect {
 	e := New(list, zone)
 	var out []Effect
 	var now time.Time
-	for o := range history {
-		for !now.IsZero() && o.Arrival.Sub(now) > tickEvery {
+	pass := func(until time.Time) {
+		for !now.IsZero() && until.Sub(now) > tickEvery {
 			now = now.Add(tickEvery)
 			out = append(out, e.Tick(now, true)...)
 		}
+	}
+	for o := range history {
+		pass(o.Arrival)
 		if now.IsZero() || o.Arrival.After(now) {
 			now = o.Arrival
 		}
 		out = append(out, e.Observe(o)...)
 		clear(e.dirty)
 	}
+	pass(end)
 	return slices.Clip(out)
 }

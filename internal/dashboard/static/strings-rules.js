@@ -116,7 +116,7 @@ export const ruleStrings = Object.freeze({
   'says.below': '{kind} below {limit}{until}',
   'says.until': ', until it is back at {clear}',
   'says.for': '{what} for {time}',
-  'says.yes': '{kind}',
+  'says.yes': '{kind}: yes',
   'says.no': '{kind}: no',
   'says.rises': '{kind} rises by {by} within {time}',
   'says.falls': '{kind} falls by {by} within {time}',

@@ -16,7 +16,7 @@ const pointsWanted = 400;
 /** Values that tell of the device and not of the building come last. */
 const lastKinds = ['battery', 'battery_low', 'voltage', 'link_quality', 'update', 'availability', 'other'];
 
-const firstKinds = ['leak', 'smoke', 'gas', 'carbon_monoxide'];
+const firstKinds = ['leak', 'smoke', 'gas', 'carbon_monoxide', 'temperature', 'machine_temperature'];
 
 /** A value for people. @param {any} s */
 export function valueOf(s) {
@@ -118,7 +118,7 @@ function id(s) {
   return JSON.stringify([s.key, s.unit_of_measure ?? '', s.type]);
 }
 
-/** What is dangerous comes first, then numbers. @param {any} s */
+/** What is dangerous comes first and how warm it is, then numbers. @param {any} s */
 function rank(s) {
   if (firstKinds.includes(s.kind)) return 0;
   if (lastKinds.includes(s.kind)) return 3;
