@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"estate/edge/internal/actuate"
 	"estate/edge/internal/broker"
 	"estate/edge/internal/ingest"
 	"estate/edge/internal/local"
@@ -124,8 +125,8 @@ func (d *devices) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	changed := make(chan []rules.Rule)
-	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Gateways: bases, Zone: d.building.desk.Zone(ctx, d.building.id), Rules: list, Changed: changed,
+	changed, board := make(chan []rules.Rule), actuate.NewBoard()
+	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Gateways: bases, Zone: d.building.desk.Zone(ctx, d.building.id), Rules: list, Changed: changed, Follow: board,
 		Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
 	if err != nil {
 		return err
@@ -137,6 +138,7 @@ func (d *devices) run(ctx context.Context) error {
 	group.Go(func() error { return d.register(running, in, s) })
 	group.Go(func() error { return d.outbound(running, topic, in) })
 	group.Go(func() error { return d.followRules(running, list, changed) })
+	group.Go(func() error { return d.carryOrders(running, in, board) })
 	if d.broker != nil {
 		group.Go(func() error { return ended(running, d.broker.Mend(running)) })
 		group.Go(func() error { return ended(running, d.broker.WatchFloods(running)) })

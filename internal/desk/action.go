@@ -91,6 +91,10 @@ func (d *Desk) actionViews(ctx context.Context, items []item) ([]Action, error) 
 		return []Action{}, nil
 	}
 	building := items[0].key.Building
+	now, err := d.clock(ctx, building)
+	if err != nil {
+		return nil, err
+	}
 	names := d.refs(building)
 	for _, it := range items {
 		f := d.fields(it)
@@ -119,7 +123,7 @@ func (d *Desk) actionViews(ctx context.Context, items []item) ([]Action, error) 
 		if code := f.text("reason"); code != "" {
 			a.Reason = reasonOf(problem.New(problem.Code(code), ""))
 		}
-		a.Overdue = !a.Over() && a.ExpiresAt != nil && d.now().Sub(*a.ExpiresAt) > AnswerWait
+		a.Overdue = !a.Over() && a.ExpiresAt != nil && now.Sub(*a.ExpiresAt) > AnswerWait
 		out = append(out, a)
 	}
 	return out, nil

@@ -3,12 +3,14 @@ package desk
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"estate/internal/problem"
 	"estate/sync/record"
+	"estate/sync/replica"
 )
 
 const (
@@ -133,6 +135,10 @@ func (d *Desk) controlViews(ctx context.Context, items []item) ([]Control, error
 		return []Control{}, nil
 	}
 	building := items[0].key.Building
+	now, err := d.clock(ctx, building)
+	if err != nil {
+		return nil, err
+	}
 	names := d.refs(building)
 	for _, it := range items {
 		names.want("device", d.fields(it).id("device"))
@@ -145,9 +151,18 @@ func (d *Desk) controlViews(ctx context.Context, items []item) ([]Control, error
 		f := d.fields(it)
 		out = append(out, Control{ID: it.key.ID, Device: f.id("device"), Control: f.text("control"), Name: f.text("name"), Sort: f.text("sort"), Accepts: accepts(f),
 			State: f.text("state"), StateAt: f.time("state_at"), ExpiresAfter: f.int("expires"),
-			Refused: reasonOf(unfit(names.of(key(building, "device", f.id("device"))), f, d.now()))})
+			Refused: reasonOf(unfit(names.of(key(building, "device", f.id("device"))), f, now))})
 	}
 	return out, nil
+}
+
+// clock is the building's time: this node's, set right by the cloud's.
+func (d *Desk) clock(ctx context.Context, building record.ID) (time.Time, error) {
+	have, err := d.node.Store.Load(ctx, building, replica.Need{})
+	if err != nil {
+		return time.Time{}, translate(fmt.Errorf("load state: %w", err))
+	}
+	return d.now().Add(time.Duration(have.State.ClockOffset) * time.Millisecond).UTC(), nil
 }
 
 func accepts(control fields) (a Accepts) {

@@ -50,7 +50,11 @@ func (d *Desk) PlanAction(ctx context.Context, c Caller, building, device record
 		return ActionPlan{}, err
 	}
 	dev, ctl := d.fields(found.item(o.device)), d.fields(found.item(o.control))
-	if o.value, err = o.fit(v, dev, ctl); err != nil {
+	now, err := d.clock(ctx, building)
+	if err != nil {
+		return ActionPlan{}, err
+	}
+	if o.value, err = o.fit(v, dev, ctl, now); err != nil {
 		return ActionPlan{}, err
 	}
 	if err := o.look(ctx, dev, ctl); err != nil {
@@ -61,12 +65,11 @@ func (d *Desk) PlanAction(ctx context.Context, c Caller, building, device record
 	if err := names.read(ctx); err != nil {
 		return ActionPlan{}, err
 	}
-	now := d.now()
 	out := ActionPlan{Device: device, DeviceName: dev.text("name"), UnitName: names.name("unit", dev.id("unit")), Control: control, ControlName: ctl.text("name"),
-		Sort: ctl.text("sort"), Value: o.value, State: ctl.text("state"), StateAt: ctl.time("state_at"), Dangers: dangersOf(o.dangers), TokenUntil: now.Add(confirmationLife).UTC()}
+		Sort: ctl.text("sort"), Value: o.value, State: ctl.text("state"), StateAt: ctl.time("state_at"), Dangers: dangersOf(o.dangers), TokenUntil: d.now().Add(confirmationLife).UTC()}
 	out.AgeSeconds = int64(now.Sub(*out.StateAt) / time.Second)
 	out.Token, err = d.confirm(confirmation{Building: building, Person: c.Person, Device: device, Control: control, Value: o.value, State: out.State,
-		Dangers: o.dangers, At: now.UnixMilli()})
+		Dangers: o.dangers, At: d.now().UnixMilli()})
 	return out, err
 }
 
@@ -135,14 +138,14 @@ func (d *Desk) ordering(ctx context.Context, c Caller, building, device record.I
 }
 
 // fit says whether the order can be given now, and its value as it is compared.
-func (o *ordering) fit(v schema.Viewer, device, control fields) (string, error) {
+func (o *ordering) fit(v schema.Viewer, device, control fields, now time.Time) (string, error) {
 	if !isStaff(v.Role) {
 		return "", problem.New(problem.Forbidden, "only those who work for the building give orders to its devices")
 	}
 	if len(control.r.Fields) == 0 || control.bool("deleted") {
 		return "", problem.New(problem.ControlUnknown, "")
 	}
-	if err := unfit(device, control, o.desk.now()); err != nil {
+	if err := unfit(device, control, now); err != nil {
 		return "", err
 	}
 	return accepts(control).check(o.value)
@@ -176,7 +179,7 @@ func (o *ordering) write(x *draft, action record.Key, shown confirmation) error 
 		return err
 	}
 	control := x.fields(o.control)
-	if _, err := o.fit(x.viewer, o.desk.fields(device), control); err != nil {
+	if _, err := o.fit(x.viewer, o.desk.fields(device), control, x.eventTime()); err != nil {
 		return err
 	}
 	if control.text("state") != shown.State {

@@ -116,6 +116,16 @@ func tasmotaRelays(full, topic string, prefixes []string, names []*string, outpu
 	return out
 }
 
+// relayed remembers a device's relays, and where they take orders.
+func (d *Decoder) relayed(hardware string, relays []tasmotaRelay) {
+	d.relays[hardware] = relays
+	for _, r := range relays {
+		if len(d.orders) < announcementsMax {
+			d.orders[r.topic+"POWER"], d.orders[r.topic+"POWER"+strconv.Itoa(r.n)] = true, true
+		}
+	}
+}
+
 // tasmotaControls are a device's relays. The only one of a device is called POWER, or POWER1
 // where the device was told to.
 func (d *Decoder) tasmotaControls(dev *Device) (out []Control) {
@@ -197,7 +207,13 @@ func (d *Decoder) shellyAnswered(r *Result, m Message, prefix string) {
 		r.refuse(m, "", "the answer is not a JSON object with the id of what was asked")
 		return
 	}
-	out := Answer{Hardware: shellyKey(prefix), Reference: strconv.FormatUint(*a.ID, 10), OK: a.Error == nil}
+	hardware := shellyKey(prefix)
+	if mac, ok := tailMAC(prefix); ok {
+		hardware = "mac:" + mac
+	} else if known, ok := d.shellies[strings.TrimPrefix(prefix, "shellies/")]; ok {
+		hardware = known
+	}
+	out := Answer{Hardware: hardware, Reference: strconv.FormatUint(*a.ID, 10), OK: a.Error == nil}
 	if a.Error != nil {
 		out.Text = clip(fmt.Sprintf("%s (%d)", a.Error.Message, a.Error.Code))
 	}

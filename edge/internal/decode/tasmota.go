@@ -336,7 +336,7 @@ func (d *Decoder) tasmotaAnnounced(r *Result, m Message, rest string) {
 	set(&dev.Manufacturer, "Tasmota", &changed)
 	dev.Battery, dev.Sleeps = c.Battery == 1, c.Sleep == 1
 	r.changed(hardware)
-	d.relays[hardware] = tasmotaRelays(c.FullTopic, c.Topic, c.Prefixes, c.Names, c.Relays)
+	d.relayed(hardware, tasmotaRelays(c.FullTopic, c.Topic, c.Prefixes, c.Names, c.Relays))
 	known := tasmotaDevice{hardware: hardware, online: cmp.Or(c.Online, "Online"), offline: cmp.Or(c.Offline, "Offline")}
 	if len(d.tasmotas) < devicesMax {
 		d.tasmotas[d.tasmotaName(c.FullTopic, c.Topic, c.Prefixes)] = known

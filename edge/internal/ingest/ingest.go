@@ -42,6 +42,8 @@ type Config struct {
 	Rules []rules.Rule
 	// Changed gives the building's rules each time that they changed. May be nil.
 	Changed <-chan []rules.Rule
+	// Follow is told what devices can be told to do. May be nil.
+	Follow Follower
 	// Tick is how often rules look at the time; 1 s where zero.
 	Tick time.Duration
 	Now  func() time.Time
@@ -85,6 +87,7 @@ type Ingest struct {
 	decoder *decode.Decoder
 	recent  *recent
 	engine  *rules.Engine
+	follows follows
 
 	quarantine quarantine
 	refusals   refusals
@@ -113,6 +116,7 @@ func New(cfg Config, sink Sink, log *slog.Logger) (*Ingest, error) {
 	d := decode.New(decode.Config{Building: cfg.Building, Gateways: cfg.Gateways, Discovery: cfg.Discovery, Zone: cfg.Zone})
 	return &Ingest{cfg: cfg, sink: sink, log: log, decoder: d, recent: newRecent(), engine: rules.New(cfg.Rules, cfg.Zone),
 		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, log),
+		follows:    follows{told: map[string]bool{}, aliases: map[string]string{}},
 		quarantine: quarantine{list: map[string]*Candidate{}},
 		refusals:   newRefusals(),
 	}, nil
@@ -132,6 +136,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 	i.told.Lock()
 	i.decoder.Seed(saved.Announced)
 	i.told.Unlock()
+	i.tellAll()
 	if err := i.resume(ctx, saved); err != nil {
 		return err
 	}
@@ -241,6 +246,7 @@ func (i *Ingest) look(messages []mqtt.Message) (job, error) {
 	observations := make([]decode.Observation, 0, len(messages))
 	var announced []decode.Message
 	var effects []rules.Effect
+	f := following{changed: map[string]bool{}}
 	for _, m := range messages {
 		i.messages.Add(1)
 		message := decode.Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained(), Duplicate: m.Duplicate(), Arrival: i.cfg.Now()}
@@ -251,18 +257,20 @@ func (i *Ingest) look(messages []mqtt.Message) (job, error) {
 		r := i.decoder.Decode(message)
 		i.told.Unlock()
 		i.report(r)
+		i.follow(&f, r)
 		if r.Configures {
 			announced = append(announced, message)
 		}
 		for _, o := range r.Observations {
 			if o, place, ok := i.admit(o); ok {
 				observations = append(observations, o)
+				f.heard = append(f.heard, o)
 				effects = append(effects, i.engine.Observe(i.fact(o, place))...)
 			}
 		}
 	}
 	j, err := i.jobOf(effects)
-	j.messages, j.observations, j.announced = messages, observations, announced
+	j.messages, j.observations, j.announced, j.follow = messages, observations, announced, i.gathered(f)
 	return j, err
 }
 
@@ -272,6 +280,7 @@ func (i *Ingest) admit(o decode.Observation) (decode.Observation, Place, bool) {
 	place, known := i.sink.Known(o.Hardware)
 	if !known && o.Alias != "" {
 		if place, known = i.sink.Known(o.Alias); known {
+			i.follows.alias(o.Hardware, o.Alias)
 			o.Hardware = o.Alias
 		}
 	}

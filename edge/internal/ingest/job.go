@@ -21,6 +21,7 @@ type job struct {
 	effects      []rules.Effect
 	observations []decode.Observation
 	messages     []mqtt.Message
+	follow       following
 }
 
 func (j job) empty() bool {
@@ -69,6 +70,7 @@ func (i *Ingest) settle(ctx context.Context, j job) error {
 	if err := i.save(ctx, j.observations); err != nil {
 		return err
 	}
+	i.tell(j.follow)
 	i.link.stored(j.messages)
 	return nil
 }

@@ -48,6 +48,9 @@ type Outgoing struct {
 	Payload  []byte
 	QoS      byte
 	Retained bool
+	// Until is when it is too late to send it; zero for never. Whoever waits for a broker that is
+	// away may have given up, but what they gave waits on.
+	Until time.Time
 }
 
 type outgoing struct {
@@ -156,6 +159,12 @@ func (l *link) session(ctx context.Context) (subscribed bool, err error) {
 		case <-l.again:
 			return subscribed, errors.New("messages were left out for want of room: asking for them again")
 		case o := <-l.out:
+			if !o.Until.IsZero() && !l.now().Before(o.Until) {
+				if o.done != nil {
+					o.done <- errLate
+				}
+				continue
+			}
 			token := client.Publish(o.Topic, o.QoS, o.Retained, o.Payload)
 			if o.done != nil {
 				go func() {
@@ -266,6 +275,9 @@ func (l *link) send(topic string, payload []byte) {
 	default:
 	}
 }
+
+// errLate says that a message waited for the broker until it was too late to send it.
+var errLate = errors.New("the broker was away for too long")
 
 // errBlind says that the broker went away before it acknowledged a message.
 var errBlind = errors.New("the broker is away")

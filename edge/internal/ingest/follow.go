@@ -1,0 +1,130 @@
+package ingest
+
+import (
+	"slices"
+	"strings"
+
+	"estate/edge/internal/decode"
+)
+
+// Follower is told what adopted devices can be told to do, and what they say. Calls come from
+// one goroutine, after what was said is stored; none may wait.
+type Follower interface {
+	// Told gives all that a device can be told, each time that it may have changed.
+	Told(Told)
+	// Heard gives what devices said. Availability of gateways is among it, adopted or not.
+	Heard([]decode.Observation)
+	// Answered gives what devices said of orders.
+	Answered([]decode.Answer)
+}
+
+// Told is what a device can be told.
+type Told struct {
+	Hardware string
+	// Via is the hardware that it speaks through; empty for none.
+	Via      string
+	Battery  bool
+	Controls []decode.Control
+}
+
+// follows is what is remembered of what the Follower was told.
+type follows struct {
+	told    map[string]bool   // hardware as the decoder names it
+	aliases map[string]string // hardware → the name under which it was adopted
+}
+
+func (f *follows) alias(hardware, name string) {
+	if _, known := f.aliases[hardware]; known || len(f.aliases) < lastMax {
+		f.aliases[hardware] = name
+	}
+}
+
+// following gathers for a Follower what one batch said.
+type following struct {
+	heard   []decode.Observation
+	answers []decode.Answer
+	changed map[string]bool // hardware as the decoder names it
+	told    []Told
+}
+
+// follow takes what one message said, beside what of it was admitted.
+func (i *Ingest) follow(f *following, r decode.Result) {
+	if i.cfg.Follow == nil {
+		return
+	}
+	for _, h := range r.Changed {
+		f.changed[h] = true
+	}
+	for _, o := range r.Observations {
+		if !i.follows.told[o.Hardware] {
+			f.changed[o.Hardware] = true
+		}
+		if o.Kind == decode.Availability && strings.HasPrefix(o.Hardware, "z2m:bridge:") {
+			f.heard = append(f.heard, o)
+		}
+	}
+	f.answers = append(f.answers, r.Answers...)
+}
+
+// gathered completes what is gathered, while the decoder knows no more than was said.
+func (i *Ingest) gathered(f following) following {
+	if i.cfg.Follow == nil {
+		return following{}
+	}
+	for h := range f.changed {
+		if t, ok := i.toldOf(h); ok {
+			f.told = append(f.told, t)
+		}
+	}
+	for n, a := range f.answers {
+		f.answers[n].Hardware = i.adoptedAs(a.Hardware)
+	}
+	return f
+}
+
+// tell hands the Follower what a batch said.
+func (i *Ingest) tell(f following) {
+	for _, t := range f.told {
+		i.cfg.Follow.Told(t)
+	}
+	if len(f.heard) > 0 {
+		i.cfg.Follow.Heard(f.heard)
+	}
+	if len(f.answers) > 0 {
+		i.cfg.Follow.Answered(f.answers)
+	}
+}
+
+// toldOf is what a device can be told; ok is false where nobody adopted it.
+func (i *Ingest) toldOf(hardware string) (t Told, ok bool) {
+	name := i.adoptedAs(hardware)
+	dev, ok := i.decoder.Device(hardware)
+	if _, adopted := i.sink.Known(name); !adopted || !ok {
+		delete(i.follows.told, hardware)
+		return t, false
+	}
+	i.follows.told[hardware] = true
+	return Told{Hardware: name, Via: dev.Via, Battery: dev.Battery || dev.Sleeps, Controls: i.decoder.Controls(hardware)}, true
+}
+
+// adoptedAs is the name under which a device was adopted.
+func (i *Ingest) adoptedAs(hardware string) string {
+	if name, ok := i.follows.aliases[hardware]; ok {
+		return name
+	}
+	return hardware
+}
+
+// tellAll tells of every device that is known at the start.
+func (i *Ingest) tellAll() {
+	if i.cfg.Follow == nil {
+		return
+	}
+	all := i.decoder.Devices()
+	slices.Sort(all)
+	for _, h := range all {
+		if t, ok := i.toldOf(h); ok {
+			i.cfg.Follow.Told(t)
+		}
+	}
+}
