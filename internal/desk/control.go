@@ -16,8 +16,6 @@ import (
 const (
 	// controlsMax bounds the controls of one device; four relays and their settings are some tens.
 	controlsMax = 100
-	// valuesMax bounds the values that one control takes.
-	valuesMax = 64
 	// stateMax bounds a state and a value, in bytes; the table of kinds has the same limit in
 	// characters.
 	stateMax = 500

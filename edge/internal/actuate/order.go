@@ -19,8 +19,8 @@ type order struct {
 	reference string
 	// sent is when the device was told, by the box's clock; answers count from then on.
 	sent time.Time
-	// unsent says why it is not known whether the broker got it.
-	unsent error
+	// unsure says that it is not known whether the broker got it.
+	unsure bool
 }
 
 // run takes an order to its end. Before it is sent that is noted: where the edge stops in
@@ -148,7 +148,7 @@ func (o *order) tell(ctx context.Context, expires time.Time) (forget func(), end
 			o.reference = s.Reference
 			forget = o.cfg.Board.expect(o.action.Hardware, s.Reference)
 			// Where that fails it may have been sent all the same: the answer tells.
-			o.unsent = o.publish(ctx, s, expires)
+			o.unsure = o.publish(ctx, s, expires) != nil
 			return forget, end, false, nil
 		}
 		if err := o.pause(ctx, v.moved, expires); err != nil {
@@ -186,7 +186,7 @@ func (o *order) await(ctx context.Context, until time.Time) (desk.ActionEnd, err
 			return desk.ActionEnd{State: "answered", Answer: v.state}, nil
 		case v.answer != nil && !v.answer.OK:
 			return failed("failed", problem.DeviceRefused, v.answer.Text), nil
-		case !o.cfg.Now().Before(until) && o.unsent != nil:
+		case !o.cfg.Now().Before(until) && o.unsure:
 			return failed("failed", problem.BrokerAway, v.state), nil
 		case !o.cfg.Now().Before(until):
 			return failed("failed", problem.ActionNoAnswer, v.state), nil

@@ -95,8 +95,9 @@ func State(kind Kind, v Value) string {
 		return ""
 	case Mode:
 		return v.String()
+	default: // on and off
+		return text
 	}
-	return text
 }
 
 // Controls lists what a device can be told, in the order of the keys.
