@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"slices"
 	"strings"
 
 	"estate/edge/internal/decode"
@@ -39,12 +38,12 @@ func (f *follows) alias(hardware, name string) {
 	}
 }
 
-// following gathers for a Follower what one batch said.
+// following is what a Follower is told of one batch, beside what was stored of it.
 type following struct {
-	heard   []decode.Observation
-	answers []decode.Answer
-	changed map[string]bool // hardware as the decoder names it
-	told    []Told
+	gateways []decode.Observation // which are there, and which are not
+	answers  []decode.Answer
+	changed  map[string]bool // hardware as the decoder names it
+	told     []Told
 }
 
 // follow takes what one message said, beside what of it was admitted.
@@ -60,7 +59,7 @@ func (i *Ingest) follow(f *following, r decode.Result) {
 			f.changed[o.Hardware] = true
 		}
 		if o.Kind == decode.Availability && strings.HasPrefix(o.Hardware, "z2m:bridge:") {
-			f.heard = append(f.heard, o)
+			f.gateways = append(f.gateways, o)
 		}
 	}
 	f.answers = append(f.answers, r.Answers...)
@@ -83,15 +82,20 @@ func (i *Ingest) gathered(f following) following {
 }
 
 // tell hands the Follower what a batch said.
-func (i *Ingest) tell(f following) {
-	for _, t := range f.told {
+func (i *Ingest) tell(j job) {
+	if i.cfg.Follow == nil {
+		return
+	}
+	for _, t := range j.follow.told {
 		i.cfg.Follow.Told(t)
 	}
-	if len(f.heard) > 0 {
-		i.cfg.Follow.Heard(f.heard)
+	for _, list := range [][]decode.Observation{j.follow.gateways, j.observations} {
+		if len(list) > 0 {
+			i.cfg.Follow.Heard(list)
+		}
 	}
-	if len(f.answers) > 0 {
-		i.cfg.Follow.Answered(f.answers)
+	if len(j.follow.answers) > 0 {
+		i.cfg.Follow.Answered(j.follow.answers)
 	}
 }
 
@@ -120,9 +124,7 @@ func (i *Ingest) tellAll() {
 	if i.cfg.Follow == nil {
 		return
 	}
-	all := i.decoder.Devices()
-	slices.Sort(all)
-	for _, h := range all {
+	for _, h := range i.decoder.Devices() {
 		if t, ok := i.toldOf(h); ok {
 			i.cfg.Follow.Told(t)
 		}

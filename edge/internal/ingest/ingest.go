@@ -264,7 +264,6 @@ func (i *Ingest) look(messages []mqtt.Message) (job, error) {
 		for _, o := range r.Observations {
 			if o, place, ok := i.admit(o); ok {
 				observations = append(observations, o)
-				f.heard = append(f.heard, o)
 				effects = append(effects, i.engine.Observe(i.fact(o, place))...)
 			}
 		}

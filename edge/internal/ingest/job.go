@@ -70,7 +70,7 @@ func (i *Ingest) settle(ctx context.Context, j job) error {
 	if err := i.save(ctx, j.observations); err != nil {
 		return err
 	}
-	i.tell(j.follow)
+	i.tell(j)
 	i.link.stored(j.messages)
 	return nil
 }
