@@ -36,6 +36,9 @@ type Config struct {
 	DatabaseConnectionsMax int32 `env:"DATABASE_CONNECTIONS_MAX" json:"database_connections_max"`
 	// ReadingsDays is how long what devices measured is kept here.
 	ReadingsDays int `env:"READINGS_DAYS" json:"readings_days"`
+	// BoxSilentMinutes is for how long a box may be out of touch before there is an alarm and a
+	// ticket; -1 for none.
+	BoxSilentMinutes int `env:"BOX_SILENT_MINUTES" json:"box_silent_minutes"`
 	// ShutdownMax is how long open requests may take to end.
 	ShutdownMax time.Duration `env:"SHUTDOWN_MAX" json:"-"`
 	// LogLevel is debug, info, warn or error.
@@ -55,6 +58,9 @@ const (
 	defaultShutdown    = 10 * time.Second
 	// defaultReadingsDays shows three winters beside each other.
 	defaultReadingsDays = 3 * 366
+	// defaultBoxSilent lets a box update itself, and a router start anew.
+	defaultBoxSilent = 15
+	boxSilentMax     = 31 * 24 * 60
 )
 
 // WithDefaults fills what was left out.
@@ -67,6 +73,9 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.ReadingsDays == 0 {
 		c.ReadingsDays = defaultReadingsDays
+	}
+	if c.BoxSilentMinutes == 0 {
+		c.BoxSilentMinutes = defaultBoxSilent
 	}
 	if c.ShutdownMax == 0 {
 		c.ShutdownMax = defaultShutdown
@@ -104,6 +113,9 @@ func (c Config) Validate() error {
 	}
 	if c.ReadingsDays < 1 {
 		errs = append(errs, errors.New("readings_days must be at least 1"))
+	}
+	if c.BoxSilentMinutes < -1 || c.BoxSilentMinutes > boxSilentMax {
+		errs = append(errs, fmt.Errorf("box_silent_minutes must be 1 to %d, or -1 for no alarm", boxSilentMax))
 	}
 	return errors.Join(errs...)
 }

@@ -30,7 +30,7 @@ func (c *Cloud) serve(ctx context.Context, listener net.Listener) (err error) {
 	server := httpapi.NewServer(c.api, c.cfg.Log)
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
-	for _, job := range []func(context.Context){c.jobs.Run, c.runUploads, c.sweep, c.serveMetrics, c.lines.Run, c.followFleet, c.rest} {
+	for _, job := range []func(context.Context){c.jobs.Run, c.runUploads, c.sweep, c.serveMetrics, c.lines.Run, c.followFleet, c.rest, c.watchBoxes} {
 		running.Go(func() { job(work) })
 	}
 	failed := make(chan error, 1)

@@ -39,6 +39,11 @@ const (
 	Low       Severity = "low"
 )
 
+// Priority is that of the tickets of its alarms.
+func (s Severity) Priority() string {
+	return map[Severity]string{Emergency: "urgent", Urgent: "high", Normal: "normal", Low: "low"}[s]
+}
+
 // Rule says when something is wrong with a device.
 type Rule struct {
 	// ID names the rule for ever, Version its text: a changed rule starts anew.

@@ -96,6 +96,9 @@ func (s *Sink) Restore(ctx context.Context) (out ingest.Snapshot, err error) {
 		return out, fmt.Errorf("list open alarms: %w", err)
 	}
 	for _, a := range open {
+		if desk.IsBox(a.Hardware) {
+			continue // the cloud's, which says when it is over
+		}
 		one := rules.Alarm{Device: a.Hardware, Cause: a.Cause}
 		if a.RaisedAt != nil {
 			one.Since = *a.RaisedAt
@@ -192,7 +195,7 @@ func (s *Sink) report(ctx context.Context, o decode.Observation) error {
 // RaiseAlarm implements ingest.Sink.
 func (s *Sink) RaiseAlarm(ctx context.Context, a rules.Alarm) error {
 	in := desk.AlarmInput{Hardware: a.Device, Cause: a.Cause, Onset: a.Since, Detail: a.Detail, Flapping: a.Flapping, Title: a.Title,
-		Priority: priorities[a.Severity], Category: a.Category, Quiet: !a.Ticket, Storm: a.Storm}
+		Priority: a.Severity.Priority(), Category: a.Category, Quiet: !a.Ticket, Storm: a.Storm}
 	_, ticket, err := s.cfg.Desk.RaiseAlarm(ctx, s.cfg.Building, in)
 	if err := refusal(err); err != nil {
 		return fmt.Errorf("raise alarm: %w", err)
@@ -201,9 +204,6 @@ func (s *Sink) RaiseAlarm(ctx context.Context, a rules.Alarm) error {
 		slog.Bool("flapping", a.Flapping), slog.String("ticket", ticket.ID.String()))
 	return s.keep(ctx, a, a.Since)
 }
-
-// priorities are those of the tickets of alarms.
-var priorities = map[rules.Severity]string{rules.Emergency: "urgent", rules.Urgent: "high", rules.Normal: "normal", rules.Low: "low"}
 
 // ClearAlarm implements ingest.Sink.
 func (s *Sink) ClearAlarm(ctx context.Context, a rules.Alarm) error {
