@@ -80,6 +80,7 @@ func (c *Client) Devices(ctx context.Context, building record.ID) ([]desk.Device
 type NewDevice struct {
 	Hardware string     `json:"hardware"`
 	Name     string     `json:"name,omitempty"`
+	Model    string     `json:"model,omitempty"`
 	Unit     *record.ID `json:"unit,omitempty"`
 }
 

@@ -146,7 +146,10 @@ func play(ctx context.Context, out io.Writer, s *stack.Stack) error {
 		serve(listener, func(r request) (string, error) { return obey(ctx, s, buildings, r) })
 	}()
 	for _, b := range buildings {
-		go b.Live(living)
+		go func() {
+			_ = b.Recall(living) // charts begin emptier without it
+			b.Live(living)
+		}()
 	}
 	defer func() {
 		end()

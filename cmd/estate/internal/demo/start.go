@@ -95,8 +95,8 @@ func signInSoon(ctx context.Context, s *stack.Stack, edge *stack.Edge, key strin
 // signInEvery is below the rate at which an edge lets one address try passwords.
 const signInEvery = 500 * time.Millisecond
 
-// adopt enters the sensors that count for alarms, each in its unit. The door is left for
-// somebody to adopt.
+// adopt enters the sensors that count for alarms, each in its unit. Doors and windows are
+// left for somebody to adopt.
 func adopt(ctx context.Context, manager *apiclient.Client, edge *stack.Edge, b *gateway.Gateway) error {
 	known, err := manager.Devices(ctx, edge.Place.ID)
 	if err != nil {
@@ -110,7 +110,7 @@ func adopt(ctx context.Context, manager *apiclient.Client, edge *stack.Edge, b *
 		if sensor.Kind == gateway.Contact || have[sensor.Hardware()] {
 			continue
 		}
-		in := apiclient.NewDevice{Hardware: sensor.Hardware(), Name: sensor.Name}
+		in := apiclient.NewDevice{Hardware: sensor.Hardware(), Name: sensor.Name, Model: "Aqara " + sensor.Model}
 		if id, ok := edge.Place.Units[sensorUnit(edge.Place, sensor)]; ok {
 			in.Unit = &id
 		}
@@ -124,8 +124,8 @@ func adopt(ctx context.Context, manager *apiclient.Client, edge *stack.Edge, b *
 // sensorUnit is where a sensor hangs.
 func sensorUnit(place *stack.Place, s gateway.Sensor) string {
 	units := map[string]map[string]string{
-		"OAK":  {"bathroom-leak": "4B", "kitchen-leak": "4A", "cellar-leak": "Lobby", "hall-climate": "Lobby"},
-		"PINE": {"bathroom-leak": "1A", "kitchen-leak": "1B", "cellar-leak": "Cellar", "hall-climate": "Cellar"},
+		"OAK":  {"bathroom-leak": "4B", "kitchen-leak": "4A", "cellar-leak": "Lobby", "hall-climate": "Lobby", "main-valve": "Lobby"},
+		"PINE": {"bathroom-leak": "1A", "kitchen-leak": "1B", "cellar-leak": "Cellar", "hall-climate": "Cellar", "main-valve": "Cellar"},
 	}
 	return units[place.Code][s.Name]
 }

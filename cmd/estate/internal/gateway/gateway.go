@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"estate/internal/lab/stack"
@@ -50,12 +51,18 @@ func (s Sensor) Hardware() string { return "z2m:" + s.Address }
 // Household is the sensors of a demo building. Addresses differ from building to building.
 func Household(code string) []Sensor {
 	prefix := fmt.Sprintf("0x00158d00%06x", checksum(code))
+	window := "1A-window" // whoever named it tells the unit where it hangs
+	if code == "OAK" {
+		window = "4A-window"
+	}
 	return []Sensor{
 		{"bathroom-leak", prefix + "01", "SJCGQ11LM", Leak},
 		{"kitchen-leak", prefix + "02", "SJCGQ11LM", Leak},
 		{"cellar-leak", prefix + "03", "SJCGQ11LM", Loose},
 		{"hall-climate", prefix + "04", "WSDCGQ11LM", Climate},
 		{"front-door", prefix + "05", "MCCGQ11LM", Contact},
+		{"main-valve", prefix + "06", "TRV-SHUTOFF", Valve},
+		{window, prefix + "07", "MCCGQ11LM", Contact},
 	}
 }
 
@@ -74,6 +81,11 @@ type Gateway struct {
 	// Code is the building's short code.
 	Code string
 	line line
+	// end ends what goes on by itself.
+	end context.CancelFunc
+
+	mu     sync.Mutex
+	closed map[string]bool // valves, by name
 }
 
 // Connect signs a building's gateway in at the edge's broker, and reconnects by itself. A
@@ -83,20 +95,25 @@ func Connect(ctx context.Context, edge *stack.Edge, sensors []Sensor, publisher 
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Sensors: sensors, Code: edge.Place.Code}
+	living, end := context.WithCancel(context.WithoutCancel(ctx))
+	g := &Gateway{Sensors: sensors, Code: edge.Place.Code, end: end, closed: map[string]bool{}}
 	if publisher != "" {
 		g.line, err = byProgram(publisher, edge, login)
 	} else {
-		g.line, err = connect(ctx, edge, login)
+		g.line, err = connect(ctx, edge, login, func(topic string, payload []byte) { g.obey(living, topic, payload) })
 	}
 	if err != nil {
+		end()
 		return nil, err
 	}
 	return g, nil
 }
 
 // Close says goodbye.
-func (g *Gateway) Close() { g.line.close() }
+func (g *Gateway) Close() {
+	g.end()
+	g.line.close()
+}
 
 // Sensor finds a sensor by name.
 func (g *Gateway) Sensor(name string) (Sensor, error) {
@@ -121,8 +138,11 @@ func (g *Gateway) Announce(ctx context.Context) error {
 	}
 	devices := []device{{Address: "0x00124b0000000001", Type: "Coordinator", Name: "Coordinator", Supported: true}}
 	for _, s := range g.Sensors {
-		devices = append(devices, device{s.Address, "EndDevice", s.Name, true, "Battery",
-			map[string]string{"model": s.Model, "vendor": "Aqara", "description": s.Kind}})
+		definition := map[string]any{"model": s.Model, "vendor": "Aqara", "description": s.Kind}
+		if s.Kind == Valve {
+			definition["exposes"], definition["description"] = valveExposes(), "water shut-off valve"
+		}
+		devices = append(devices, device{s.Address, "EndDevice", s.Name, true, "Battery", definition})
 	}
 	if err := g.publish(ctx, "bridge/state", true, map[string]string{"state": "online"}); err != nil {
 		return err
@@ -152,6 +172,8 @@ func (g *Gateway) State(ctx context.Context, s Sensor, on, retained bool) error 
 		payload["contact"] = !on
 	case Climate:
 		payload = climate(time.Now())
+	case Valve:
+		payload = map[string]any{"state": g.valveState(s.Name), "battery": 88, "linkquality": 101}
 	}
 	return g.publish(ctx, s.Name, retained, payload)
 }
@@ -188,6 +210,9 @@ func (g *Gateway) Live(ctx context.Context) {
 			return
 		case <-climates.C:
 			for _, s := range g.Sensors {
+				if s.Kind == Valve && n%4 == 0 {
+					_ = g.State(ctx, s, false, true)
+				}
 				if s.Kind == Climate {
 					_ = g.State(ctx, s, false, true)
 					if n%4 == 0 {

@@ -22,13 +22,17 @@ type line interface {
 // session is a connection that stays, as a real gateway's does.
 type session struct{ client mqtt.Client }
 
-func connect(ctx context.Context, edge *stack.Edge, login stack.Login) (line, error) {
+// connect signs in. Orders to devices are given to obey, each in a goroutine of its own.
+func connect(ctx context.Context, edge *stack.Edge, login stack.Login, obey func(topic string, payload []byte)) (line, error) {
 	options := mqtt.NewClientOptions().AddBroker("tcp://"+edge.MQTT()).
 		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
 		SetConnectTimeout(publishTimeout).SetConnectRetry(true).SetConnectRetryInterval(time.Second).
 		SetMaxReconnectInterval(5*time.Second).SetOrderMatters(true).
 		// A message under way when the broker dies is sent again: at least once.
 		SetCleanSession(false).
+		SetOnConnectHandler(func(c mqtt.Client) {
+			c.Subscribe(baseTopic+"/+/set", 1, func(_ mqtt.Client, m mqtt.Message) { go obey(m.Topic(), m.Payload()) })
+		}).
 		SetWill(baseTopic+"/bridge/state", `{"state":"offline"}`, 1, true)
 	s := session{mqtt.NewClient(options)}
 	if err := wait(ctx, s.client.Connect()); err != nil {
