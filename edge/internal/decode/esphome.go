@@ -20,6 +20,10 @@ func (d *Decoder) esphome(r *Result, m Message, prefix, component, object string
 	if err != nil {
 		return
 	}
+	if strings.EqualFold(strings.TrimSpace(string(m.Payload)), "nan") {
+		r.Nothing = "a sensor that does not know its value"
+		return
+	}
 	q := quantity{kind: components[component]}
 	switch component {
 	case "sensor", "number":

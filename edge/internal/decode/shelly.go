@@ -169,7 +169,7 @@ func shellyNot(l leaf) bool {
 		return l.name() != "rssi"
 	}
 	switch l.name() {
-	case "id", "source", "minute_ts":
+	case "id", "source", "minute_ts", "packet_id", "last_updated_ts":
 		return true
 	}
 	return strings.HasPrefix(l.path[0], "script:") || len(l.path) > 2 && l.path[len(l.path)-2] == "by_minute"
@@ -207,6 +207,10 @@ func shellyQuantity(path []string) quantity {
 		return of(Smoke, Bool, "")
 	case kind == "flood" && last == "alarm":
 		return of(Leak, Bool, "")
+	case kind == "input" && last == "percent": // an analogue input, which is no battery
+		return quantity{typ: Number, unit: "%"}
+	case (kind == "bthomedevice" || kind == "blutrv") && last == "battery":
+		return of(Battery, Number, "%")
 	case kind == "input" && last == "state":
 		return quantity{kind: Input}
 	case kind == "cover" && last == "state":

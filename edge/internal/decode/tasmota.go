@@ -121,7 +121,7 @@ func (d *Decoder) tasmotaValues(r *Result, m Message, o Observation, body json.R
 	children := zigbeeChildren(list)
 	for _, l := range list {
 		switch {
-		case l.path[0] == "StatusSNS" && len(l.path) > 1:
+		case (l.path[0] == "StatusSNS" || l.path[0] == "StatusSTS") && len(l.path) > 1:
 			l.path = l.path[1:]
 		case word == "ENERGY":
 			l.path = append([]string{"ENERGY"}, l.path...)

@@ -14,6 +14,8 @@ var ieeeAddress = regexp.MustCompile(`^0x[0-9a-f]{16}$`)
 type directory struct {
 	byName  map[string]string              // friendly name → IEEE address
 	exposes map[string]map[string]quantity // IEEE address → property → how it is read
+	// groups are the names that belong to several devices.
+	groups map[string]bool
 	// controls are what can be ordered, by IEEE address.
 	controls map[string][]zigbeeControl
 }
@@ -31,12 +33,18 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 			readAvailability(r, m, observed(m, "z2m:bridge:"+base, base))
 		case "bridge/devices":
 			d.learnZigbee(r, m, base, g)
+		case "bridge/groups":
+			g.learnGroups(r, m)
 		default:
-			r.Nothing = "what the gateway tells of itself: log lines, answers, groups"
+			r.Nothing = "what the gateway tells of itself: log lines, answers"
 		}
 		return
 	}
 	name, tail := g.split(rest)
+	if _, device := g.byName[name]; !device && g.groups[name] {
+		r.Nothing = "what a group of devices is told; they tell it themselves"
+		return
+	}
 	switch tail {
 	case "":
 		d.zigbeeState(r, m, d.zigbeeDevice(m, base, name), g)
@@ -99,7 +107,11 @@ func (d *Decoder) zigbeeState(r *Result, m Message, o Observation, g *directory)
 		if !ok {
 			q, ok = quantities[l.name()]
 		}
-		if !ok {
+		switch {
+		case ok:
+		case l.path[0] == "update":
+			q.kind = Update
+		default:
 			q = zigbeeWords[l.name()]
 		}
 		if strings.HasPrefix(l.name(), "state_") && q.kind == "" {
@@ -133,6 +145,24 @@ func (g *directory) split(rest string) (name, tail string) {
 
 func isCommand(tail string) bool {
 	return tail == "set" || tail == "get" || strings.HasPrefix(tail, "set/") || strings.HasPrefix(tail, "get/")
+}
+
+// learnGroups reads a gateway's list of groups. An unusable list leaves what is known as it was.
+func (g *directory) learnGroups(r *Result, m Message) {
+	var list []struct {
+		Name string `json:"friendly_name"`
+	}
+	if !utf8.Valid(m.Payload) || json.Unmarshal(m.Payload, &list) != nil || len(list) > devicesMax {
+		r.refuse(m, "", "list of groups is not a JSON array of groups, or longer than 10000")
+		return
+	}
+	r.Configures = true
+	g.groups = make(map[string]bool, len(list))
+	for _, one := range list {
+		if one.Name != "" && len(one.Name) <= topicBytesMax {
+			g.groups[one.Name] = true
+		}
+	}
 }
 
 // zigbeeListed is one entry of a gateway's device list.
