@@ -25,6 +25,8 @@ const (
 	goalWolves = 0.05
 	// takenEvery is how often it is looked whether a message was read.
 	takenEvery = time.Millisecond
+	// seasons is a year of whole weeks.
+	seasons = 364 * 24 * time.Hour
 	// confirmed is for how long a temperature must be unusual before the shipped rule says so.
 	confirmed = time.Hour
 )
@@ -108,8 +110,9 @@ func (m *messages) replay(ctx context.Context, r recording, folder, clock string
 			return fmt.Errorf("row %d: %w", i+1, err)
 		}
 	}
-	// The recording ends now: a box does not believe times of before it was built.
-	shift := time.Since(times[len(times)-1])
+	// A box does not believe times of before it was built; the season and the day of the week
+	// stay what they were.
+	shift := time.Since(times[len(times)-1]) / seasons * seasons
 	if err := m.send(ctx, r, rows, times, shift, login, clock); err != nil {
 		return err
 	}
