@@ -335,7 +335,11 @@ func (e *Engine) value(r *rule, c *Condition, w *watch, next *int, now time.Time
 	*next++
 	if c.Silence != nil {
 		met, known, since := w.Silence.met(*c.Silence, now)
-		return verdict{met && e.deaf.IsZero(), known, since, w.Silence.tell(now)}
+		out := verdict{holds: met && e.deaf.IsZero(), known: known, since: since}
+		if met {
+			out.tell = w.Silence.tell(now)
+		}
+		return out
 	}
 	out := verdict{}
 	for _, s := range w.Leaves[i] {

@@ -37,8 +37,11 @@ func object(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("payload is not UTF-8")
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &fields); err != nil || fields == nil {
+	if !json.Valid(raw) {
+		return nil, errors.New("payload is not a JSON object")
+	}
+	fields, ok := members(raw)
+	if !ok {
 		return nil, errors.New("payload is not a JSON object")
 	}
 	return fields, nil

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // quantity says how a value is read. Values outside the range are the mark of a broken
@@ -112,6 +114,9 @@ func readNumber(raw json.RawMessage) (float64, error) {
 func readText(raw json.RawMessage) (string, bool) {
 	if len(raw) == 0 || raw[0] != '"' {
 		return "", false
+	}
+	if len(raw) > 1 && raw[len(raw)-1] == '"' && utf8.Valid(raw) && !slices.ContainsFunc(raw, func(c byte) bool { return c == '\\' || c < ' ' }) {
+		return string(raw[1 : len(raw)-1]), bytes.Count(raw, []byte{'"'}) == 2
 	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {

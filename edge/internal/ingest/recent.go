@@ -1,6 +1,10 @@
 package ingest
 
-import "estate/edge/internal/decode"
+import (
+	"hash/maphash"
+
+	"estate/edge/internal/decode"
+)
 
 // recentMax is how many observations are remembered to recognise those that come twice: a
 // broker delivers again what it sent within the last minute or so, and a large building
@@ -14,16 +18,33 @@ const lastMax = 40_000
 // the same when device, key, time and value are. One without is taken for the same only
 // where the broker itself marks it as old news and the value is the last one known.
 type recent struct {
-	seen map[[16]byte]struct{}
-	ring [][16]byte
-	next int
-	last map[lastKey]decode.Value
+	seeds [2]maphash.Seed
+	seen  map[[2]uint64]struct{}
+	ring  [][2]uint64
+	next  int
+	last  map[lastKey]decode.Value
+}
+
+// told is what makes two observations the same.
+type told struct {
+	hardware, key string
+	kind          decode.Kind
+	value         decode.Value
+	at            int64
+}
+
+// idOf names an observation by 128 bits that no sender can foresee: what it holds itself would
+// keep whole payloads in memory.
+func (r *recent) idOf(o decode.Observation) [2]uint64 {
+	t := told{o.Hardware, o.Key, o.Kind, o.Value, o.EventTime.UnixNano()}
+	return [2]uint64{maphash.Comparable(r.seeds[0], t), maphash.Comparable(r.seeds[1], t)}
 }
 
 type lastKey struct{ hardware, key string }
 
 func newRecent() *recent {
-	return &recent{seen: map[[16]byte]struct{}{}, ring: make([][16]byte, recentMax), last: map[lastKey]decode.Value{}}
+	return &recent{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, seen: map[[2]uint64]struct{}{}, ring: make([][2]uint64, recentMax),
+		last: map[lastKey]decode.Value{}}
 }
 
 // repeated says whether the observation came before, and remembers it.
@@ -36,7 +57,7 @@ func (r *recent) repeated(o decode.Observation) bool {
 	if o.EventTime.IsZero() {
 		return known && before == o.Value && (o.Duplicate || o.Retained)
 	}
-	id := o.ID()
+	id := r.idOf(o)
 	if _, ok := r.seen[id]; ok {
 		r.last[key] = before // an old value that came again is not the last one
 		return true
