@@ -57,13 +57,30 @@ func Discard(ctx context.Context, cfg Config, now func() time.Time) error {
 		url, user, password, admit = b.URL(), own.Username, own.Password, b.Admit
 	}
 	var count atomic.Int64
+	ready := make(chan error, 1)
 	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("estate-discard").SetUsername(user).SetPassword(password).
-		SetCleanSession(false).SetAutoReconnect(false).SetConnectTimeout(discardWait).SetOrderMatters(true).
-		SetDefaultPublishHandler(func(mqtt.Client, mqtt.Message) { count.Add(1) }))
-	for _, step := range []func() mqtt.Token{client.Connect, func() mqtt.Token { return client.Subscribe("#", 1, nil) }} {
-		if t := step(); !t.WaitTimeout(discardWait) || t.Error() != nil {
-			return fmt.Errorf("listen at %s: %w", url, errors.Join(t.Error(), ctx.Err()))
+		SetCleanSession(false).SetAutoReconnect(true).SetMaxReconnectInterval(time.Second).SetConnectTimeout(discardWait).SetOrderMatters(true).
+		SetDefaultPublishHandler(func(mqtt.Client, mqtt.Message) { count.Add(1) }).
+		SetOnConnectHandler(func(c mqtt.Client) {
+			t := c.Subscribe("#", 1, nil)
+			if !t.WaitTimeout(discardWait) {
+				cfg.Log.Warn("discard: not subscribed in time")
+			}
+			select {
+			case ready <- t.Error():
+			default: // not the first time
+			}
+		}))
+	client.Connect()
+	select {
+	case err := <-ready:
+		if err != nil {
+			return fmt.Errorf("listen at %s: %w", url, err)
 		}
+	case <-time.After(discardWait):
+		return fmt.Errorf("listen at %s: no answer within %s", url, discardWait)
+	case <-ctx.Done():
+		return nil
 	}
 	defer client.Disconnect(0)
 	admit()

@@ -184,7 +184,9 @@ func options(cfg Config, host string, port int, auth server.Authentication) *ser
 		DontListen: true, // only the MQTT listener; no port for the broker's own protocol
 		NoSigs:     true, // signals belong to the edge's main
 		MaxPayload: payloadBytesMax,
-		MaxPending: 8 * payloadBytesMax,
+		// Who publishes faster than another takes it is held up at three quarters of this; a large
+		// device list still fits.
+		MaxPending: 4 * payloadBytesMax,
 		MaxConn:    connectionsMax,
 
 		JetStream:          true,

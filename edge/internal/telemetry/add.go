@@ -19,6 +19,9 @@ import (
 // rowsMax is how many readings one statement inserts.
 const rowsMax = 100
 
+// bucketsMax is how many rollups one statement adds to.
+const bucketsMax = 50
+
 // Added is what became of a batch.
 type Added struct {
 	Stored int
@@ -289,7 +292,7 @@ func codeOf(err error) int {
 }
 
 func insertText(rows int) string {
-	return `INSERT INTO reading (series, at, value, arrival) VALUES ` + strings.TrimSuffix(strings.Repeat("(?, ?, ?, ?), ", rows), ", ")
+	return `INSERT INTO reading (series, at, value, arrival) VALUES ` + places("(?, ?, ?, ?)", rows)
 }
 
 // rollUp adds to rollups, and notes the quarters that the cloud has to be given again.
@@ -306,26 +309,46 @@ func (s *Store) rollUp(ctx context.Context, add map[bucket]*sums) error {
 		}
 		return 0
 	})
-	up, err := s.stmt(ctx, `INSERT INTO rollup (span, series, bucket, n, low, high, sum, last, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	for chunk := range slices.Chunk(buckets, bucketsMax) {
+		if err := s.rollUpChunk(ctx, chunk, add); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) rollUpChunk(ctx context.Context, chunk []bucket, add map[bucket]*sums) error {
+	up, unsent := make([]any, 0, 9*len(chunk)), make([]any, 0, 2*len(chunk))
+	for _, b := range chunk {
+		a := add[b]
+		up = append(up, b.span, b.series, b.start, a.n, a.low, a.high, a.sum, a.last, a.lastAt)
+		if b.span == int64(reading.Quarter/time.Second) {
+			unsent = append(unsent, b.series, b.start)
+		}
+	}
+	st, err := s.stmt(ctx, `INSERT INTO rollup (span, series, bucket, n, low, high, sum, last, last_at) VALUES `+places("(?, ?, ?, ?, ?, ?, ?, ?, ?)", len(chunk))+`
 		ON CONFLICT (span, series, bucket) DO UPDATE SET n = n + excluded.n, low = min(low, excluded.low), high = max(high, excluded.high), sum = sum + excluded.sum,
 		last = CASE WHEN excluded.last_at >= last_at THEN excluded.last ELSE last END, last_at = max(last_at, excluded.last_at)`)
 	if err != nil {
 		return err
 	}
-	unsent, err := s.stmt(ctx, `INSERT INTO unsent (series, bucket, change) VALUES (?, ?, 1) ON CONFLICT (series, bucket) DO UPDATE SET change = change + 1`)
+	if _, err := st.ExecContext(ctx, up...); err != nil {
+		return fmt.Errorf("roll up: %w", err)
+	}
+	if len(unsent) == 0 {
+		return nil
+	}
+	st, err = s.stmt(ctx, `INSERT INTO unsent (series, bucket, change) VALUES `+places("(?, ?, 1)", len(unsent)/2)+` ON CONFLICT (series, bucket) DO UPDATE SET change = change + 1`)
 	if err != nil {
 		return err
 	}
-	for _, b := range buckets {
-		a := add[b]
-		if _, err := up.ExecContext(ctx, b.span, b.series, b.start, a.n, a.low, a.high, a.sum, a.last, a.lastAt); err != nil {
-			return fmt.Errorf("roll up: %w", err)
-		}
-		if b.span == int64(reading.Quarter/time.Second) {
-			if _, err := unsent.ExecContext(ctx, b.series, b.start); err != nil {
-				return fmt.Errorf("note a change: %w", err)
-			}
-		}
+	if _, err := st.ExecContext(ctx, unsent...); err != nil {
+		return fmt.Errorf("note a change: %w", err)
 	}
 	return nil
+}
+
+// places repeats the places of a row.
+func places(row string, times int) string {
+	return strings.TrimSuffix(strings.Repeat(row+", ", times), ", ")
 }

@@ -84,6 +84,9 @@ func (m *messages) flood(ctx context.Context, address string, l pace, at *counte
 		}
 	}
 	got.sent = sent.Load()
+	if got.arrived == 0 {
+		return got, fmt.Errorf("%s: none of %d messages arrived", l, got.sent)
+	}
 	got.peak, got.growth, got.cpu = memory.end()
 	return got, nil
 }
