@@ -148,7 +148,10 @@ func (i *Ingest) Run(ctx context.Context) error {
 	defer stop()
 	wg.Go(func() { i.link.run(ctx) })
 	wg.Go(func() { ended <- i.settleAll(ctx, jobs) })
-	return i.read(ctx, jobs, ended)
+	if err := i.read(ctx, jobs, ended); ctx.Err() == nil {
+		return err
+	}
+	return nil
 }
 
 // read reads messages, and lets time pass, until ctx ends or storing did.

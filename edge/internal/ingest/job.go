@@ -34,18 +34,14 @@ func (i *Ingest) jobOf(effects []rules.Effect) (job, error) {
 	return job{states: states, effects: effects}, err
 }
 
-// settleAll stores one job after the other until ctx ends.
+// settleAll stores one job after the other until ctx ends, which may be its error.
 func (i *Ingest) settleAll(ctx context.Context, jobs <-chan job) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case j := <-jobs:
-			err := i.settle(ctx, j)
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err != nil {
+			if err := i.settle(ctx, j); err != nil {
 				return err
 			}
 		}
