@@ -44,6 +44,9 @@ export function makeShell(root, deps) {
     drawCounts(counts, values, app.hasEdges, deps);
     places.edges.hidden = !app.hasEdges;
     const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges, devices: values.devices, rules: null };
+    // An address may name what a tenant has not got.
+    const data = document.body.dataset;
+    if (app.building && !app.staff && staffSections.includes(data.main ?? '')) data.main = data.section = 'tickets';
     const wide = isWide();
     for (const tab of nav.children) {
       const name = /** @type {keyof typeof inTab} */ (tab.dataset.tab);

@@ -15,6 +15,8 @@ const day = 86_400_000;
 /** Alarms that are listed. */
 const rowsMax = 50;
 const pointsWanted = 400;
+/** Devices that are looked at for one to show. */
+const lookMax = 20;
 
 /** @param {{app: import('../app.js').App, now: () => number, rule: () => any}} deps */
 export function makeTrial(deps) {
@@ -58,18 +60,25 @@ export function makeTrial(deps) {
     return devices.length === 0 ? null : field(t('try.device'), select);
 
     async function show() {
-      const device = known.find((d) => d.id === select.value) ?? known[0];
+      // Where nothing would have happened, the first that has what the rule looks at is shown.
+      for (const device of known.filter((d) => d.id === select.value || devices.length === 0).slice(0, lookMax)) if (await plot(device)) return;
+      replace(place);
+    }
+
+    /** @param {import('../state.js').Device} device */
+    async function plot(device) {
       const kinds = leaves(rule.when).map((leaf) => (leaf.threshold ?? leaf.is ?? leaf.rate ?? leaf.count ?? leaf.unusual)?.kind).filter(Boolean);
       try {
         const series = (await app.api.series(app.state.building, device.id)).items ?? [];
         const one = series.find((/** @type {any} */ s) => s.type !== 'text' && (kinds.length === 0 || kinds.includes(s.kind)));
-        if (!one) return replace(place);
+        if (!one) return false;
         const got2 = await app.api.readings(app.state.building, device.id, { key: one.key, unit_of_measure: one.unit_of_measure, from: got.from, to: got.to, points: pointsWanted });
         chart.draw({ from: Date.parse(got.from), to: Date.parse(got.to), spanSeconds: got2.span_seconds, type: one.type, unit: one.unit_of_measure ?? '', name: `${device.name || device.hardware}: ${seriesName(one, series)}`, readings: got2.points,
           alarms: stretches(got.effects, device.hardware, Date.parse(got.to)).map((s) => ({ from: s.from, to: s.to, title: s.detail })), thresholds: thresholdsOf([{ ...rule, disabled: false }], device, one) });
       } catch (thrown) {
         replace(place, problemBox(thrown, () => void show()));
       }
+      return true;
     }
   }
 }
