@@ -57,6 +57,7 @@ export const deviceStrings = Object.freeze({
   'device.details': 'Details',
   'device.values': 'Present values',
   'device.values_empty': 'It has measured nothing yet.',
+  'device.values_cloud': 'Nothing of it is at the cloud yet: the box sends each quarter of an hour when it is over.',
   'device.values_waiting': 'Readings are kept once it is adopted.',
   'device.show': 'Show the chart of {name}',
   'device.alarms': 'Alarms',

@@ -183,7 +183,7 @@ function facts(device, series, now) {
   /** @type {[string, any][]} */
   const all = [
     [t('device.unit'), device.unit_name || t('device.no_unit')], [t('device.model'), device.model],
-    [t('device.heard'), heard ? time(heard, now) : t('device.state.never')],
+    [t('device.heard'), heard ? time(heard, now) : t(device.availability ? 'app.unknown' : 'device.state.never')],
     [t('device.battery_of'), device.battery === undefined || device.battery === null ? '' : `${number(device.battery)} %`],
     [t('device.link'), link ? number(link.last) : ''], [t('device.hardware'), h('span', { class: 'code' }, device.hardware)],
   ];

@@ -29,6 +29,8 @@ export function makeOrders(deps) {
   const { app } = deps;
   /** @type {Map<string, any>} */
   const orders = new Map();
+  /** @type {any[]} */
+  let controls = [];
   const list = h('ul', { class: 'cards' });
   const notice = h('div', {});
   const log = h('ul', { class: 'orders', 'aria-live': 'polite' });
@@ -38,11 +40,11 @@ export function makeOrders(deps) {
   async function load() {
     try {
       const b = app.state.building;
-      const [controls, past] = await Promise.all([app.api.controls(b, deps.device), app.api.actions(b, deps.device)]);
-      const items = controls.items ?? [];
-      element.hidden = items.length === 0;
+      const [got, past] = await Promise.all([app.api.controls(b, deps.device), app.api.actions(b, deps.device)]);
+      controls = got.items ?? [];
+      element.hidden = controls.length === 0;
       replace(notice);
-      keyed(list, items, (c) => c.id, (c) => [c.state, c.state_at, c.refused?.code], card);
+      keyed(list, controls, (c) => c.id, (c) => [c.state, c.state_at, c.refused?.code], card);
       for (const one of past.items) orders.set(one.id, one);
       drawLog();
     } catch (thrown) {
@@ -110,7 +112,7 @@ export function makeOrders(deps) {
     const shown = [...orders.values()].sort((a, b) => Date.parse(b.asked_at) - Date.parse(a.asked_at)).slice(0, ordersMax);
     keyed(log, shown, (o) => o.id, (o) => [o.state, o.overdue], (o) => h('li', { class: `order order-${o.state}` },
       h('span', { class: `badge order-${o.state}` }, o.overdue ? t('orders.overdue') : t(`order.state.${o.state}`)), ' ',
-      t('orders.make', { name: called(o), value: word(o.value) }), ' ',
+      t('orders.make', { name: called(controls.find((c) => c.control === o.control) ?? o), value: word(o.value) }), ' ',
       h('span', { class: 'quiet small' }, o.asked_by?.name ? `${o.asked_by.name}, ` : '', time(o.asked_at, deps.now())),
       o.reason ? h('p', { class: 'small' }, o.reason.message, o.reason.remedy ? ` ${o.reason.remedy}` : '') : null));
   }

@@ -67,13 +67,18 @@ export function makeReadings(deps) {
     } catch (thrown) {
       return replace(notice, problemBox(fromThrown(thrown), () => void load()));
     }
-    replace(notice, series.length > 0 ? null : t(deps.device.adopted ? 'device.values_empty' : 'device.values_waiting'));
+    replace(notice, series.length > 0 ? null : nothing());
     const shown = series.filter((s) => s.type !== 'text');
     if (!shown.some((s) => id(s) === chosen)) chosen = shown[0] ? id(shown[0]) : '';
     draw();
     figure.hidden = chosen === '';
     const at = series.find((s) => id(s) === chosen)?.at ?? '';
     if (chosen !== '' && at !== readAt) await loadChart();
+  }
+
+  function nothing() {
+    if (!deps.device.adopted) return t('device.values_waiting');
+    return t(app.hearing ? 'device.values_empty' : 'device.values_cloud');
   }
 
   function draw() {
