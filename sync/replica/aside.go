@@ -101,13 +101,14 @@ func (l *ledger) proofOf(d record.Dot) proof {
 	return out
 }
 
-// guard keeps what a merge took out of a record by such numbers.
+// guard keeps what a merge took out of a record by such numbers, and two values that one number
+// gave one field: no transaction does that, so there are two.
 func (l *ledger) guard(w *work, before, in *record.Record) {
-	l.missing(w, before, in.Context)
-	l.missing(w, in, before.Context)
+	l.missing(w, before, in)
+	l.missing(w, in, before)
 }
 
-func (l *ledger) missing(w *work, side *record.Record, by record.Context) {
+func (l *ledger) missing(w *work, side, other *record.Record) {
 	for i := range side.Fields {
 		f := &side.Fields[i]
 		after := w.record.Siblings(f.Name)
@@ -118,8 +119,10 @@ func (l *ledger) missing(w *work, side *record.Record, by record.Context) {
 			if slices.ContainsFunc(after, identical(s)) {
 				continue
 			}
-			if p, ok := l.unproven(s.Dot.Replica, by); ok {
+			if p, ok := l.unproven(s.Dot.Replica, other.Context); ok {
 				l.setBeside(w.key, f.Name, s, p)
+			} else if !l.chains[s.Dot.Replica].beyond(s.Dot.N) && slices.ContainsFunc(other.Siblings(f.Name), func(o record.Sibling) bool { return o.Dot == s.Dot }) {
+				l.setBeside(w.key, f.Name, s, proof{Dot: s.Dot, forked: true})
 			}
 		}
 	}

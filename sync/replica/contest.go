@@ -15,15 +15,37 @@ const (
 	contestHeadsMax = 14 // of one replica
 )
 
+// Follow adds to a push a head over the number of an earlier run that its card names: a server
+// that comes to have another event there learns by that that the app was copied (SPEC R19, R33).
+// head signs a number that the app wrote itself, whoever else may have: the card says the same.
+func Follow(push *wire.Push, head func(record.Dot) (record.Head, bool)) {
+	for _, item := range push.Transactions {
+		if item.N > 1 {
+			continue
+		}
+		e, err := record.DecodeEvent(item.Body)
+		if err != nil || e.Card == nil || e.Card.Predecessor.N == 0 || len(push.Heads) == wire.PushProofsMax {
+			continue
+		}
+		before := e.Card.Predecessor
+		if slices.ContainsFunc(push.Heads, func(h record.Head) bool { return h.Replica == before.Replica && h.N >= before.N }) {
+			continue
+		}
+		if h, ok := head(before); ok {
+			push.Heads = append(push.Heads, h)
+		}
+	}
+}
+
 // Contest adds to a pull what this phone wrote under those of its own replicas under which
-// somebody else wrote, too, while no server has decided on that: heads over its own events, and
-// the question what became of the replica. A server that holds the other branch learns by that
+// somebody else wrote, too, where this server has not told of the fork: heads over its own events,
+// and the question what became of the replica. A server that holds the other branch learns by that
 // where the two part, though nobody has an event of this one any more (SPEC R33). hash is that
 // of an event that this phone wrote, and sign signs it.
-func (c *Copies) Contest(pull *wire.Pull, hash func(record.Dot) (record.Hash, bool), sign func(record.Dot, record.Hash) record.Head) {
+func (c *Copies) Contest(server record.ID, pull *wire.Pull, hash func(record.Dot) (record.Hash, bool), sign func(record.Dot, record.Hash) record.Head) {
 	var replicas []record.ReplicaID
 	for r := range c.Doubts {
-		if _, decided := c.Forks[r]; !decided {
+		if !c.told[server][r] {
 			replicas = append(replicas, r)
 		}
 	}

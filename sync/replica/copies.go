@@ -28,6 +28,9 @@ type Copies struct {
 	// Doubts are the phone's own replicas that somebody else may have written under, from these
 	// numbers on: no server has decided on that.
 	Doubts map[record.ReplicaID]uint64
+	// told are the forks that each server told of since its last pass from zero; an app that was
+	// started anew asks again.
+	told map[record.ID]map[record.ReplicaID]bool
 }
 
 // Holding is what a phone keeps of one record: states of which none covers another.
@@ -54,6 +57,10 @@ const returnBytesGoal = 1 << 20
 // Clone copies the copies; bodies are shared.
 func (c Copies) Clone() Copies {
 	out := Copies{Held: maps.Clone(c.Held), Issuers: maps.Clone(c.Issuers), Missing: maps.Clone(c.Missing), Forks: maps.Clone(c.Forks), ForkedBy: maps.Clone(c.ForkedBy), Doubts: maps.Clone(c.Doubts)}
+	out.told = maps.Clone(c.told)
+	for s, t := range out.told {
+		out.told[s] = maps.Clone(t)
+	}
 	for k, h := range out.Held {
 		out.Held[k] = Holding{Items: slices.Clone(h.Items), Tags: maps.Clone(h.Tags)}
 	}

@@ -21,10 +21,20 @@ func (c *Copies) Learn(page wire.Page) (news bool) {
 	if len(page.Issuer) == ed25519.PublicKeySize {
 		server = record.NodeID(page.Issuer)
 	}
+	if c.told == nil {
+		c.told = map[record.ID]map[record.ReplicaID]bool{}
+	}
+	if page.From == 0 || c.told[server] == nil {
+		c.told[server] = map[record.ReplicaID]bool{}
+	}
 	for _, d := range page.Forks {
+		c.told[server][d.Replica] = true
 		last, known := c.Forks[d.Replica]
-		if d.N == 0 || known && last <= d.N || !known && len(c.Forks) == forksMax {
+		if d.N == 0 || known && last == d.N || !known && len(c.Forks) == forksMax {
 			continue
+		}
+		if known && last < d.N && (server.IsZero() || c.ForkedBy[d.Replica] != server) {
+			continue // the lower word counts, unless its server was set back and decided anew
 		}
 		if c.Forks == nil {
 			c.Forks = map[record.ReplicaID]uint64{}

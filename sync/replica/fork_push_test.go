@@ -1,11 +1,14 @@
 package replica_test
 
 import (
+	"context"
+	"crypto/ed25519"
 	"fmt"
 	"slices"
 	"testing"
 
 	"estate/sync/record"
+	"estate/sync/replica"
 	"estate/sync/sim"
 	"estate/sync/wire"
 )
@@ -127,7 +130,7 @@ func TestCopiedAppAfterARestore(t *testing.T) {
 			l := newLab(t)
 			edge, cloud := l.pair()
 			p := l.phone("ann")
-			replica := l.edit(p, p.Set(ticket(1), "title", "common")).Replica
+			forked := l.edit(p, p.Set(ticket(1), "title", "common")).Replica
 			twin := l.phone("ann")
 			twin.State = p.State.Clone()
 			backup := cloud.store.Snapshot()
@@ -155,7 +158,7 @@ func TestCopiedAppAfterARestore(t *testing.T) {
 			want(t, "of the one", distinct(values(cloud.record(ticket(2)), "title")), []string{"one"})
 			want(t, "of the other", distinct(values(cloud.record(ticket(3)), "note")), []string{"the other"})
 			for _, b := range []*box{edge, cloud} {
-				clean(t, b, record.Dot{Replica: replica, N: max(cloud.chain(replica).Fork, 2)})
+				clean(t, b, record.Dot{Replica: forked, N: max(cloud.chain(forked).Fork, 2)})
 			}
 			for _, app := range []*sim.Phone{p, twin} {
 				shows(t, app, cloud, ticket(1), ticket(2), ticket(3))
@@ -215,6 +218,26 @@ func TestForkThatARestoredCloudForgot(t *testing.T) {
 	}
 }
 
+// A server that decides anew after it was set back may know better where two branches part: its
+// later word takes the place of its own, not of another's.
+func TestLaterWordOnAFork(t *testing.T) {
+	t.Parallel()
+	one, two := key("one").Public().(ed25519.PublicKey), key("two").Public().(ed25519.PublicKey)
+	r := record.DerivedID("replica")
+	var c replica.Copies
+	for _, step := range []struct {
+		by   ed25519.PublicKey
+		n    uint64
+		news bool
+		last uint64
+	}{{one, 5, true, 5}, {two, 7, false, 5}, {one, 6, true, 6}, {two, 3, true, 3}, {one, 6, false, 3}, {two, 3, false, 3}, {nil, 9, false, 3}} {
+		news := c.Learn(wire.Page{Issuer: step.by, Forks: []record.Dot{{Replica: r, N: step.n}}})
+		if news != step.news || c.Forks[r] != step.last {
+			t.Errorf("%+v: news %v, last common number %d", step, news, c.Forks[r])
+		}
+	}
+}
+
 // Two copies of an app push to an edge behind gaps, the head of the one below that of the other:
 // once the gap is filled, what is held is proven (SPEC R23).
 func TestHeadsOverWaitingEvents(t *testing.T) {
@@ -260,4 +283,119 @@ func TestHeadsOverWaitingEvents(t *testing.T) {
 			want(t, "the last", distinct(values(cloud.record(ticket(3)), "note")), []string{"the last"})
 		})
 	}
+}
+
+// An app was copied, and one copy started anew: its card names a number of its own branch that no
+// server has yet. The other branch comes to have that number by an edge: the later run's push said
+// what the number means, so that the two are found to differ (SPEC R19, R33).
+func TestCardBeforeItsPredecessor(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	p := l.phone("ann")
+	forked := l.edit(p, p.Set(ticket(1), "title", "common"))
+	forked.N++
+	twin := l.phone("ann")
+	twin.State = p.State.Clone()
+	l.edit(p, p.Set(ticket(2), "title", "one"))
+	l.edit(twin, twin.Set(ticket(2), "note", "the other"))
+	twin.Restart()
+	later := l.edit(twin, twin.Set(ticket(3), "note", "a later run"))
+	cloud.take(twin, yes, twin.Push(forked.Replica, 1))
+	cloud.take(twin, yes, twin.Push(later.Replica, 10))
+	edge.push(p, yes)
+	for range 3 {
+		l.meet(edge, cloud)
+	}
+	want(t, "ends", l.meet(edge, cloud), []string{})
+	for _, b := range []*box{edge, cloud} {
+		clean(t, b, forked)
+		want(t, "the later run", b.chain(later.Replica).Held, 2)
+	}
+	for range 2 {
+		cloud.push(twin, yes)
+		cloud.pull(twin)
+	}
+	l.meet(edge, cloud)
+	same(t, edge, cloud)
+	want(t, "of the one", distinct(values(cloud.record(ticket(2)), "title")), []string{"one"})
+	want(t, "of the other", distinct(values(cloud.record(ticket(2)), "note")), []string{"the other"})
+	want(t, "of the later run", distinct(values(cloud.record(ticket(3)), "note")), []string{"a later run"})
+	other := l.phone("bob")
+	edge.pull(other)
+	shows(t, other, edge, ticket(1), ticket(2), ticket(3))
+}
+
+// Two copies of an app gave one field two values under one number, one at each server, and no event
+// shows it yet: that of the edge waits behind a gap. A merge would take both values away; it keeps
+// them beside the record until the fork is decided (SPEC R34).
+func TestOneNumberTwoValues(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	p := l.phone("ann")
+	l.edit(p, p.Set(ticket(1), "title", "common"))
+	twin := l.phone("ann")
+	twin.State = p.State.Clone()
+	cloud.push(p, yes)
+	cloud.pull(p) // which lets go of it: the edge has a gap there
+	l.edit(p, p.Set(ticket(2), "title", "one"))
+	l.edit(p, p.Set(ticket(3), "title", "more"))
+	edge.push(p, yes)
+	l.edit(twin, twin.Set(ticket(2), "title", "the other"))
+	cloud.push(twin, yes)
+	cloud.apply(edge, edge.read(0, nil)) // of a session whose hellos were said before all this
+	want(t, "beside what the cloud shows", cloud.aside(ticket(2), "title"), []string{"one", "the other"})
+	for range 3 {
+		for _, app := range []*sim.Phone{p, twin} {
+			for _, b := range []*box{edge, cloud} {
+				b.push(app, yes)
+				b.pull(app)
+			}
+		}
+		l.meet(edge, cloud)
+	}
+	same(t, edge, cloud)
+	want(t, "in the end", distinct(values(cloud.record(ticket(2)), "title")), []string{"one", "the other"})
+	want(t, "beside it", len(edge.aside(ticket(2), "title"))+len(cloud.aside(ticket(2), "title")), 0)
+}
+
+// An edge's word cuts nobody's chain; of one that the cloud knows to be forked it may say a lower
+// beginning, as the cloud itself did before it was set back (SPEC R33).
+func TestLowerForkByAnEdge(t *testing.T) {
+	l := newLab(t)
+	edge, cloud := l.pair()
+	p, other := l.phone("ann"), l.phone("bob")
+	for i := range 3 {
+		l.edit(p, p.Set(ticket(1+i), "title", "common"))
+	}
+	whole := l.edit(other, other.Set(ticket(5), "title", "whole"))
+	twin := l.phone("ann")
+	twin.State = p.State.Clone()
+	forked := l.edit(p, p.Set(ticket(1), "note", "one"))
+	l.edit(twin, twin.Set(ticket(1), "note", "the other"))
+	cloud.push(p, yes)
+	cloud.push(other, yes)
+	edge.push(twin, yes)
+	l.meet(edge, cloud)
+	clean(t, cloud, forked)
+	h, err := edge.Hello(context.Background(), home, cloud.peer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range h.Held {
+		if r := h.Held[i].Replica; r == forked.Replica || r == whole.Replica {
+			h.Held[i].Fork = 2
+		}
+	}
+	if _, err := cloud.Greet(context.Background(), home, edge.peer(), h); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, cloud, record.Dot{Replica: forked.Replica, N: 2})
+	want(t, "a chain that nobody knows to be forked", []uint64{cloud.chain(whole.Replica).Fork, cloud.chain(whole.Replica).Held}, []uint64{0, 2})
+	l.meet(edge, cloud)
+	same(t, edge, cloud)
+	clean(t, edge, record.Dot{Replica: forked.Replica, N: 2})
+	for i := range 3 {
+		want(t, "common", distinct(values(cloud.record(ticket(1+i)), "title")), []string{"common"})
+	}
+	want(t, "both branches", distinct(values(cloud.record(ticket(1)), "note")), []string{"one", "the other"})
 }

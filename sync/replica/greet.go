@@ -181,11 +181,13 @@ func (n *Node) untold(ctx context.Context, building record.ID, peer Peer, h wire
 	return slices.DeleteFunc(receipts, func(r record.Receipt) bool { return r.Settled <= told[r.Replica] }), err
 }
 
-// contradicted takes a signed head over another history than the one here, of a chain that is
-// equal as far as the peer holds it.
-func (l *ledger) contradicted(g *Greeting, c *Chain, held wire.Held, same bool) {
-	g.Forks = append(g.Forks, held.Replica)
+// contradicted takes a signed head over another history than the one here. same says that the
+// chain is equal as far as the peer holds it.
+func (n *Node) contradicted(l *ledger, g *Greeting, peer Peer, c *Chain, held wire.Held, same bool) {
 	switch {
+	case !l.mine(held.Replica) && !same && c.Held > 0 && held.N > c.Held:
+		n.dispute(l, g, peer, c, held, l.proves(c, held)) // its events tell where the two part
+		return
 	case l.mine(held.Replica):
 		// A copy wrote what it signs, and may never come: what both sides hold is common.
 		l.decide(held.Replica, min(held.N, c.Held)+1)
@@ -195,6 +197,7 @@ func (l *ledger) contradicted(g *Greeting, c *Chain, held wire.Held, same bool) 
 		l.decide(held.Replica, held.N+1)
 		g.Held[held.Replica] = ^uint64(0)
 	}
+	g.Forks = append(g.Forks, held.Replica)
 }
 
 func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains []Chain) {
@@ -207,8 +210,10 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		if c == nil {
 			c = &Chain{}
 		}
-		if held.Fork > 0 && (peer.Tier < n.Tier || c.Card != nil && c.Card.Node == peer.Node) {
-			l.fork(held.Replica, held.Fork) // its word is enough
+		if held.Fork > 0 && (peer.Tier < n.Tier || c.Card != nil && c.Card.Node == peer.Node || c.Fork > held.Fork) {
+			// Its word is enough: of a fork that is known here an edge may know a lower beginning, as
+			// a cloud said that was set back since.
+			l.fork(held.Replica, held.Fork)
 			c = l.chain(held.Replica)
 		}
 		if peer.Tier > n.Tier {
@@ -231,7 +236,7 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 			continue
 		}
 		if held.Signed != nil && !l.later(c, held.Signed) && l.admitHead(*held.Signed) == wire.CodeChainFork {
-			l.contradicted(g, c, held, ok)
+			n.contradicted(l, g, peer, c, held, ok)
 			continue
 		}
 		if before, ok := l.parted(held, listed); ok {

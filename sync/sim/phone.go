@@ -225,7 +225,7 @@ func (p *Phone) append(e record.Event, details record.Details, now int64) (recor
 func (p *Phone) Pull(server record.ID) wire.Pull {
 	at := p.State.Cursors[server]
 	pull := wire.Pull{Cursor: at, Holds: len(p.State.Copies.Held) > 0, Replicas: p.Outbox(), Heads: p.State.Proofs.Ask(server, at.Position == 0)}
-	p.State.Copies.Contest(&pull, func(d record.Dot) (record.Hash, bool) {
+	p.State.Copies.Contest(server, &pull, func(d record.Dot) (record.Hash, bool) {
 		if c := p.State.Chains[d.Replica]; c != nil && d.N <= uint64(len(c.Hashes)) {
 			return c.Hashes[d.N-1], true
 		}

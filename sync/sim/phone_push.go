@@ -49,6 +49,13 @@ func (p *Phone) prove(push *wire.Push) {
 		}
 	}
 	p.State.Proofs.Prove(push, replica.Replaced(events), p.own)
+	replica.Follow(push, func(d record.Dot) (record.Head, bool) {
+		c := p.State.Chains[d.Replica]
+		if c == nil || c.Head.N < d.N {
+			return record.Head{}, false
+		}
+		return record.SignHead(p.Key, p.Building, d.Replica, d.N, c.Hashes[d.N-1]), true
+	})
 }
 
 // own proves a number of one of the phone's own replicas.

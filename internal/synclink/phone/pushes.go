@@ -51,6 +51,10 @@ func (o *Outbox) prove(p *wire.Push) {
 		}
 	}
 	o.state.proofs.Prove(p, replica.Replaced(events), o.ownProof())
+	replica.Follow(p, func(d record.Dot) (record.Head, bool) {
+		hash, ours := o.state.hashes[d]
+		return record.SignHead(o.config.Key, o.config.Building, d.Replica, d.N, hash), ours
+	})
 }
 
 // unsent lists what a server may not hold yet of an own replica. The card goes first to

@@ -21,7 +21,7 @@ func (o *Outbox) Pull(server string) wire.Pull {
 			p.Replicas = append(p.Replicas, id)
 		}
 	}
-	o.state.copies.Contest(&p, func(d record.Dot) (record.Hash, bool) {
+	o.state.copies.Contest(o.state.issuers[server], &p, func(d record.Dot) (record.Hash, bool) {
 		h, wrote := o.state.hashes[d]
 		return h, wrote
 	}, func(d record.Dot, h record.Hash) record.Head {
