@@ -87,6 +87,9 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 	if e.cfg.BrokerURL != "" {
 		out.Note = "The broker is not the box's own: run estate-edge broker files and let it read them."
 	}
+	if !l.Person.IsZero() {
+		out.Note = strings.TrimSpace("Messages are kept from the first subscription on, in a persistent session (mosquitto_sub -q 1 -c). " + out.Note)
+	}
 	switch broker.Role(l.Role) {
 	case broker.RoleDevice:
 		out.Topic = "estate/v1/" + topic + "/dev/" + in.Name + "/state"

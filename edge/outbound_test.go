@@ -31,12 +31,18 @@ type listener struct {
 // subscribe starts one; a persistent session keeps what comes while it is away.
 func (b *box) subscribe(login edge.LoginResult, persistent bool, topics ...string) *listener {
 	b.t.Helper()
-	_, port, err := net.SplitHostPort(b.MQTTAddr())
+	return b.listen(b.MQTTAddr(), login, persistent, nil, topics...)
+}
+
+// listen starts one at an address, with more arguments.
+func (b *box) listen(address string, login edge.LoginResult, persistent bool, more []string, topics ...string) *listener {
+	b.t.Helper()
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	args := []string{"-h", "127.0.0.1", "-p", port, "-V", "mqttv311", "-q", "1", "-i", login.ClientID, "-u", login.Username, "-P", login.Password, "-v"}
-	if persistent {
+	args := []string{"-h", "localhost", "-p", port, "-V", "mqttv311", "-q", "1", "-i", login.ClientID, "-u", login.Username, "-P", login.Password, "-v"}
+	if args = append(args, more...); persistent {
 		args = append(args, "-c")
 	}
 	for _, topic := range topics {
