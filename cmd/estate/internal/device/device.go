@@ -11,6 +11,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,8 +23,8 @@ import (
 
 // Command is `estate device`.
 func Command() *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "List, adopt and test a building's devices"}
-	cmd.AddCommand(list(), adopt(), test())
+	cmd := &cobra.Command{Use: "device", Short: "List, adopt and test a building's devices, and see what of theirs was refused"}
+	cmd.AddCommand(list(), adopt(), test(), refused())
 	return cmd
 }
 
@@ -107,7 +108,10 @@ func list() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(shown)
 			}
-			return table(cmd.OutOrStdout(), shown)
+			if err := blind(cmd.Context(), client, building, cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			return table(cmd.OutOrStdout(), shown, time.Now())
 		},
 	}
 	t.add(cmd)
@@ -116,9 +120,9 @@ func list() *cobra.Command {
 	return cmd
 }
 
-func table(w io.Writer, devices []desk.Device) error {
+func table(w io.Writer, devices []desk.Device, now time.Time) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "STATE\tHARDWARE\tNAME\tMODEL\tUNIT\tBATTERY\tHEARD")
+	fmt.Fprintln(out, "STATE\tHARDWARE\tNAME\tMODEL\tUNIT\tBATTERY\tIS\tHEARD")
 	for _, d := range devices {
 		state, unit, battery := "adopted", d.UnitName, ""
 		if !d.Adopted {
@@ -130,7 +134,11 @@ func table(w io.Writer, devices []desk.Device) error {
 		if d.Battery != nil {
 			battery = fmt.Sprintf("%.0f %%", *d.Battery)
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, clean(d.Hardware), clean(d.Name), clean(d.Model), clean(unit), battery, d.Availability)
+		heard := "" // what nobody adopted is not kept
+		if d.HeardAt != nil {
+			heard = now.Sub(*d.HeardAt).Round(time.Second).String() + " ago"
+		}
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, clean(d.Hardware), clean(d.Name), clean(d.Model), clean(unit), battery, d.Availability, heard)
 	}
 	return out.Flush()
 }

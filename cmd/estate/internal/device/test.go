@@ -40,10 +40,13 @@ func test() *cobra.Command {
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
 			n, err := follow(ctx, client, building, d, out)
-			if err == nil && n == 0 {
-				err = errSilent
+			if err != nil || n > 0 {
+				return err
 			}
-			return err
+			if err := why(cmd.Context(), client, building, d, out); err != nil {
+				return err
+			}
+			return errSilent
 		},
 	}
 	t.add(cmd)

@@ -59,14 +59,15 @@ func readLines(r io.Reader) ([]message, error) {
 			continue
 		}
 		var l struct {
-			Topic, Payload *string
-			Retain         *bool
-			At             *time.Time `json:"at"`
+			Topic   *string
+			Payload json.RawMessage
+			Retain  *bool
+			At      *time.Time `json:"at"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil || l.Topic == nil || l.Payload == nil {
-			return nil, fmt.Errorf("line %d is not a JSON object with the texts \"topic\" and \"payload\"", n)
+			return nil, fmt.Errorf("line %d is not a JSON object with \"topic\" and \"payload\"", n)
 		}
-		m := message{topic: *l.Topic, payload: []byte(*l.Payload), retain: l.Retain != nil && *l.Retain}
+		m := message{topic: *l.Topic, payload: payloadOf(l.Payload), retain: l.Retain != nil && *l.Retain}
 		if l.At != nil {
 			m.at = *l.At
 		}
@@ -75,6 +76,15 @@ func readLines(r io.Reader) ([]message, error) {
 		}
 	}
 	return out, lines.Err()
+}
+
+// payloadOf is the text of a payload; one that was captured as JSON is sent as that JSON.
+func payloadOf(raw json.RawMessage) []byte {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return []byte(text)
+	}
+	return raw
 }
 
 // readTable makes a message of each row, as a plain sensor would send it.

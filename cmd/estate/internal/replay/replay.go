@@ -45,8 +45,8 @@ func Command() *cobra.Command {
 		Use: "replay FILE...", Short: "Send captured messages, in real or compressed time", Args: cobra.MinimumNArgs(1),
 		Long: `Send the messages of captures to a broker, in their order.
 
-A capture is JSON lines with "topic", "payload" and perhaps "retain" and "at" (RFC 3339), or
-a table (.csv) of one sensor's values. Messages with times keep their pauses, divided by
+A capture is JSON lines with "topic", "payload" (a text, or JSON that is sent as it is) and
+perhaps "retain" and "at" (RFC 3339), or a table (.csv) of one sensor's values. Messages with times keep their pauses, divided by
 --speed; others follow each other after --every.`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return run(cmd.Context(), o, files, cmd.ErrOrStderr(), cmd.OutOrStdout())
