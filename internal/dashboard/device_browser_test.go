@@ -33,7 +33,7 @@ func TestDevices(t *testing.T) {
 // readingsOf looks at a device's chart with pointer and keyboard, ends its alarm and moves it.
 func readingsOf(b *browser) {
 	b.t.Helper()
-	b.eval(`document.querySelector('a[href="#device/d1"]').click()`)
+	b.eval(`document.querySelector('#section-alarms a[href="#device/d1"]').click()`)
 	b.await("the chart in two pieces, with its band", `document.querySelectorAll('.plot .trace').length === 2 && document.querySelectorAll('.plot .band').length === 2`)
 	b.await("the alarm's window", `document.querySelector('.alarm-window')?.textContent === 'Leak'`)
 	b.await("present values", `document.querySelector('.values').textContent.includes('4.5 °C')`)

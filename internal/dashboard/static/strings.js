@@ -76,6 +76,7 @@ export const strings = Object.freeze({
   'ticket.description': 'Description',
   'ticket.category': 'Category',
   'ticket.unit': 'Unit',
+  'ticket.device': 'Device',
   'ticket.reporter': 'Reported by',
   'ticket.reported': 'Reported',
   'ticket.started': 'Started',

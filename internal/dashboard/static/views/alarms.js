@@ -46,7 +46,7 @@ export function makeAlarms(place, deps) {
       h('div', { class: 'card-head' }, h('h3', {}, t('alarms.title_of', { cause, place: placeOf(alarm) })), badge('alarm', alarm.state),
         alarm.flapping ? h('span', { class: 'badge flapping' }, t('alarms.flapping')) : null),
       h('p', { class: 'quiet small' }, raised, time(alarm.raised_at, now), end, alarm.cleared_at ? [', ', cleared, time(alarm.cleared_at, now), clearedEnd] : null,
-        alarm.device_name && alarm.unit_name ? ` · ${alarm.device_name}` : null),
+        alarm.device_name && alarm.unit_name ? [' · ', app.staff ? h('a', { href: `#device/${alarm.device}`, data: { focus: 'device' } }, alarm.device_name) : alarm.device_name] : null),
       alarm.detail ? h('p', { class: 'small' }, alarm.detail) : null,
       button || alarm.ticket ? h('div', { class: 'actions' }, button, alarm.ticket ? h('a', { class: 'small', href: `#ticket/${alarm.ticket}`, data: { focus: 'ticket' } }, t('alarms.ticket')) : null) : null);
   }

@@ -66,7 +66,7 @@ export function makeDevice(deps) {
     replace(panel.body, shown.facts, shown.orders?.element, shown.readings.element, part('device-alarms', t('device.alarms'), shown.alarmNotice, shown.alarmList),
       part('device-tickets', t('device.tickets'), shown.tickets), shown.mapping, shown.change.element);
     const opened = shown;
-    void loadAlarms().then(() => shown === opened && opened.readings.load());
+    void loadAlarms().then(() => shown === opened && opened.readings.load()).then(draw);
     void loadMapping();
     void shown.orders?.load();
     shown.timer = setInterval(() => document.visibilityState === 'visible' && beat(opened), readEvery);

@@ -111,7 +111,7 @@ export function makeDrawer(deps) {
     if (focused) head.querySelector('button').focus();
     replace(shown.text, ticket.description || t('ticket.no_description'));
     shown.text.classList.toggle('quiet', !ticket.description);
-    replace(shown.facts, facts(ticket, deps.now()));
+    replace(shown.facts, facts(ticket, app.state.devices.get(ticket.device ?? ''), deps.now()));
     shown.history?.refresh();
   }
 
@@ -122,12 +122,12 @@ export function makeDrawer(deps) {
   }
 }
 
-/** @param {import('../state.js').Ticket} ticket @param {number} now */
-function facts(ticket, now) {
+/** @param {import('../state.js').Ticket} ticket @param {import('../state.js').Device|undefined} device @param {number} now */
+function facts(ticket, device, now) {
   const name = (/** @type {any} */ p) => p.name || t('app.unnamed');
   /** @type {[string, any][]} */
   const all = [
-    [t('ticket.unit'), ticket.unit_name], [t('ticket.category'), ticket.category && label('category', ticket.category)],
+    [t('ticket.unit'), ticket.unit_name], [t('ticket.device'), device && h('a', { href: `#device/${device.id}` }, device.name || device.hardware)], [t('ticket.category'), ticket.category && label('category', ticket.category)],
     [t('ticket.reporter'), ticket.reporter && name(ticket.reporter)], [t('ticket.reports'), (ticket.reports ?? []).map(name).join(', ')],
     [t('ticket.reported'), ticket.reported_at && time(ticket.reported_at, now)], [t('ticket.started'), ticket.started_at && time(ticket.started_at, now)],
     [t('ticket.resolved'), ticket.resolved_at && time(ticket.resolved_at, now)], [t('ticket.resolution'), ticket.resolution],

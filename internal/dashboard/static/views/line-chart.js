@@ -70,7 +70,7 @@ export function makeLineChart(place) {
       low: shown(Math.min(...points.map((p) => p.low))), high: shown(Math.max(...points.map((p) => p.high))), last: shown(points[points.length - 1].last) });
     replace(picture, svg('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': `${chart.name}: ${summary}`, onpointermove: follow, onpointerdown: follow },
       shade(x, width), grid(range, x, y, width, bool), band(x, y), trace(x, y, bool),
-      lines.map((th) => svg('g', { class: 'threshold' }, svg('line', { x1: left, x2: width - right, y1: y(th.value), y2: y(th.value) }),
+      lines.map((th) => svg('g', { class: 'threshold' }, svg('line', { x1: left, x2: width - right, y1: y(th.value), y2: y(th.value) }), svg('text', { x: left + 6, y: y(th.value) - 5 }, th.title),
         svg('title', {}, t('readings.threshold', { rule: th.title, value: shown(th.value) })))),
       svg('g', { class: 'cursor' }, svg('line', { y1: top, y2: height - bottom }), svg('circle', { r: 4 }))));
     picture.place = { x, y };
