@@ -22,14 +22,14 @@ var plainKey = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // plainAnnouncement is what a device of our own topics tells of itself.
 type plainAnnouncement struct {
-	Name         string                 `json:"name"`
-	Manufacturer string                 `json:"manufacturer"`
-	Model        string                 `json:"model"`
-	Firmware     string                 `json:"firmware"`
-	Area         string                 `json:"area"`
-	Battery      bool                   `json:"battery"`
-	Sleeps       bool                   `json:"sleeps"`
-	Entities     map[string]plainEntity `json:"entities"`
+	Name         string                     `json:"name"`
+	Manufacturer string                     `json:"manufacturer"`
+	Model        string                     `json:"model"`
+	Firmware     string                     `json:"firmware"`
+	Area         string                     `json:"area"`
+	Battery      bool                       `json:"battery"`
+	Sleeps       bool                       `json:"sleeps"`
+	Entities     map[string]json.RawMessage `json:"entities"`
 }
 
 type plainEntity struct {
@@ -93,7 +93,11 @@ func (d *Decoder) plainAnnounced(r *Result, m Message, o Observation) {
 	dev.Battery, dev.Sleeps = a.Battery, a.Sleeps
 	known := map[string]quantity{}
 	for _, key := range slices.Sorted(maps.Keys(a.Entities)) {
-		e := a.Entities[key]
+		var e plainEntity
+		if json.Unmarshal(a.Entities[key], &e) != nil {
+			r.refuseAs(WrongAnnouncement, m, key, "the entity cannot be read: the schema says what it looks like")
+			continue
+		}
 		q, err := e.quantity(key)
 		if err != nil {
 			r.refuseAs(WrongAnnouncement, m, key, err.Error())

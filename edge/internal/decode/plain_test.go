@@ -23,8 +23,8 @@ func TestPlainAnnouncement(t *testing.T) {
 		t.Errorf("keys that nobody announced: %+v", r)
 	}
 	r := say(d, "announcement", `{"name":"Cellar valve","area":"Cellar","battery":true,"entities":{"valve":{"component":"valve","expire_after":900},
-		"flow":{"component":"sensor","device_class":"volume_flow_rate","unit":"l/min"},"set":{"component":"number","min":5,"max":30},"bad":{"component":"tap"}}}`)
-	if !r.Configures || len(r.Unrecognised) != 1 || r.Unrecognised[0].Key != "bad" || r.Unrecognised[0].Code != decode.WrongAnnouncement {
+		"flow":{"component":"sensor","device_class":"volume_flow_rate","unit":"l/min"},"set":{"component":"number","min":5,"max":30},"bad":{"component":"tap"},"worse":{"component":7}}}`)
+	if !r.Configures || len(r.Unrecognised) != 2 || r.Unrecognised[0].Key != "bad" || r.Unrecognised[1].Key != "worse" || r.Unrecognised[0].Code != decode.WrongAnnouncement {
 		t.Errorf("announced: %+v", r)
 	}
 	dev, ok := d.Device(hardware)

@@ -105,7 +105,8 @@ func readNumber(raw json.RawMessage) (float64, error) {
 		text = strings.TrimSpace(s)
 	}
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+	// Go's own forms, as 0x10 and 1_0, are no numbers of devices.
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || strings.ContainsAny(text, "_xX") {
 		return 0, fmt.Errorf("wanted a number, got %s", clip(string(raw)))
 	}
 	return n, nil
