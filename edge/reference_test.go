@@ -92,25 +92,21 @@ func (b *box) reference(t *testing.T, c *cloud, contract contract, name string, 
 			t.Logf("%s said:\n%s", name, said)
 		}
 	}()
-	building := c.building.String()
-	var one desk.Device
-	find := func() bool {
-		for _, d := range b.devices(building) {
-			if d.Hardware == "plain:oak/"+name {
-				one = d
-			}
+	d := b.adopted(c.building.String(), "plain:oak/"+name)
+	if !strings.HasPrefix(d.device.Name, "Reference device in ") || !strings.Contains(d.device.Model, "reference") {
+		t.Errorf("it did not say what it is: %+v", d.device)
+	}
+	available := func(state string) func() bool {
+		return func() bool {
+			var one desk.Device
+			b.call(http.MethodGet, d.path(""), nil, &one)
+			return one.Availability == state
 		}
-		return one.Hardware != ""
 	}
-	eventually(t, "the device is listed", find)
-	if !strings.HasPrefix(one.Name, "Reference device in ") || !strings.Contains(one.Model, "reference") {
-		t.Errorf("it did not say what it is: %+v", one)
-	}
-	b.call(http.MethodPost, fmt.Sprintf("/buildings/%s/devices/%s/adopt", building, one.ID), map[string]string{"name": name}, nil)
 	counts := func() (out []desk.ReadingPoint) {
 		var got desk.ReadingPoints
 		query := url.Values{"key": {"count"}, "points": {"10000"}, "from": {time.Now().Add(-time.Minute).Format(time.RFC3339)}}
-		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/readings?%s", building, one.ID, query.Encode()), nil, &got)
+		b.call(http.MethodGet, d.path("/readings?"+query.Encode()), nil, &got)
 		return got.Points
 	}
 	eventually(t, "its readings", func() bool { return len(counts()) > 5 })
@@ -118,63 +114,50 @@ func (b *box) reference(t *testing.T, c *cloud, contract contract, name string, 
 	line.Cut()
 	before := last(counts())
 	at := time.Now()
-	eventually(t, "the will", func() bool {
-		find()
-		return one.Availability == "offline"
-	})
+	eventually(t, "the will", available("offline"))
 	eventually(t, "time for readings while the broker is away", func() bool { return time.Since(at) > 20*period })
 	line.Restore()
 	eventually(t, "what was measured meanwhile, and after", func() bool { return last(counts()) > before+40 })
 	gapless(t, counts(), period)
-	eventually(t, "that it is there again", func() bool {
-		find()
-		return one.Availability == "online"
-	})
-	b.ordersReference(t, contract, login, one, building, said)
+	eventually(t, "that it is there again", available("online"))
+	d.ordersReference(t, contract, login, said)
 
 	_ = device.Process.Signal(syscall.SIGKILL)
 	_ = device.Wait()
 	ended = true
-	eventually(t, "the will of a device that died", func() bool {
-		find()
-		return one.Availability == "offline"
-	})
+	eventually(t, "the will of a device that died", available("offline"))
 }
 
 // ordersReference orders the valve of a reference device.
-func (b *box) ordersReference(t *testing.T, contract contract, login edge.LoginResult, one desk.Device, building string, said *output) {
+func (s switchboard) ordersReference(t *testing.T, contract contract, login edge.LoginResult, said *output) {
 	t.Helper()
+	s.control("valve", "open")
+	closed := s.ends(s.order("valve", "closed"))
+	if closed.State != "answered" || closed.Answer != "closed" {
+		t.Errorf("ordered to close: %+v", closed)
+	}
 	tell := func(order string) {
 		t.Helper()
 		if err := contract.check("command", []byte(order)); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Tell(t.Context(), strings.TrimSuffix(login.Topic, "state")+"set", []byte(order)); err != nil {
+		if err := s.Tell(t.Context(), strings.TrimSuffix(login.Topic, "state")+"set", []byte(order)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	valve := func() (text string) {
-		var series list[desk.Series]
-		b.call(http.MethodGet, fmt.Sprintf("/buildings/%s/devices/%s/series", building, one.ID), nil, &series)
-		for _, s := range series.Items {
-			if s.Key == "valve" {
-				text = s.Text
-			}
-		}
-		return text
+	s.control("valve", "closed")
+	opened := s.ends(s.order("valve", "open"))
+	if opened.State != "answered" || opened.Answer != "open" {
+		t.Errorf("ordered to open: %+v", opened)
 	}
-	eventually(t, "the valve's state", func() bool { return valve() == "open" })
-	tell(`{"id":"1","entity":"valve","value":"close"}`)
-	eventually(t, "the valve to close", func() bool { return valve() == "closed" })
-	tell(`{"id":"2","entity":"valve","value":"open","expires":1772366400000}`) // it came too late
-	tell(`{"id":"3","entity":"valve","value":"open"}`)
-	eventually(t, "the valve to open", func() bool { return valve() == "open" })
-	tell(`{"id":"1","entity":"valve","value":"close"}`) // it came again: it is answered, not done
-	tell(`{"id":"4","entity":"valve","value":"ajar"}`)
-	eventually(t, "the last answer", func() bool { return strings.Contains(said.String(), "order 4: valve ajar: refused") })
-	if got := said.String(); strings.Count(got, "order 1:") != 1 || !strings.Contains(got, "order 2: valve open: expired") || valve() != "open" {
-		t.Errorf("the valve is %s, the device said:\n%s", valve(), got)
+	tell(`{"id":"` + closed.ID.String() + `","entity":"valve","value":"close","expires":4102444800000}`) // it came again: it is answered, not done
+	tell(`{"id":"late","entity":"valve","value":"close","expires":1772366400000}`)                       // it came too late
+	tell(`{"id":"wrong","entity":"valve","value":"ajar","expires":4102444800000}`)
+	eventually(t, "the last answer", func() bool { return strings.Contains(said.String(), "order wrong: valve ajar: refused") })
+	if got := said.String(); strings.Count(got, closed.ID.String()) != 1 || !strings.Contains(got, "order late: valve close: expired") {
+		t.Errorf("the device said:\n%s", got)
 	}
+	s.control("valve", "open")
 }
 
 func last(points []desk.ReadingPoint) float64 {
