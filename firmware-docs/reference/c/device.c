@@ -174,6 +174,8 @@ static void on_message(const char *heard, const char *payload)
         /* A message can only be late: the one that was least late is the truest. */
         int64_t told = atoll(number) - port_millis();
 
+        if (!time_known)
+            fprintf(stderr, "the building's time is known\n");
         if (!time_known || told > offset || offset - told > STEP_MS)
             offset = told;
         time_known = 1;

@@ -214,6 +214,8 @@ class Device:
         if tail == "time":
             # A message can only be late: the one that was least late is the truest.
             told = said["unix_ms"] / 1000 - time.monotonic()
+            if self.offset is None:
+                print("the building's time is known", file=sys.stderr, flush=True)
             if self.offset is None or told > self.offset or self.offset - told > STEP:
                 self.offset = told
         elif tail == "set":
