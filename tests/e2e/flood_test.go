@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,10 +64,19 @@ func TestAcknowledgedIsKept(t *testing.T) {
 		var flooding sync.WaitGroup
 		for _, f := range all {
 			f.cycles = append(f.cycles, floodCycle{from: began.Truncate(time.Second)})
+			f.begun.Store(false)
 			flooding.Go(func() { f.flood(e) })
 		}
 		timer := time.NewTimer(length)
 		<-timer.C
+		until(t, "the flood to begin", every, func() error {
+			for _, f := range all {
+				if f.begun.Load() {
+					return nil
+				}
+			}
+			return errNotYet
+		})
 		if peak := memoryPeak(t, e.Process().PID()); peak > floodMemoryMax {
 			t.Errorf("cycle %d: the edge took %d MB", cycle, peak>>20)
 		}
@@ -91,7 +101,7 @@ func TestAcknowledgedIsKept(t *testing.T) {
 			f.find(t, manager, e.Place.ID, c)
 		}
 	}
-	if acknowledged < cycles*flooders {
+	if acknowledged < cycles {
 		t.Errorf("%d messages were acknowledged in %d cycles: there was no flood", acknowledged, cycles)
 	}
 	t.Logf("%d acknowledged messages in %d cycles, all of them found", acknowledged, cycles)
@@ -103,6 +113,8 @@ type flooder struct {
 	device record.ID
 	next   int
 	cycles []floodCycle
+	// begun says that something was acknowledged in this cycle.
+	begun atomic.Bool
 }
 
 type floodCycle struct {
@@ -135,6 +147,7 @@ func (f *flooder) flood(e *stack.Edge) {
 			break
 		}
 		cycle.acknowledged, window = append(cycle.acknowledged, window[0].value), window[1:]
+		f.begun.Store(true)
 	}
 	for _, s := range window {
 		if s.token.WaitTimeout(patience) && s.token.Error() == nil {

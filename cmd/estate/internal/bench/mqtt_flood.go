@@ -18,8 +18,9 @@ const (
 	payloadBytes = 100
 	// windowQoS1 is how many messages of one publisher wait for their acknowledgement.
 	windowQoS1 = 100
-	// settleTimeout bounds one acknowledgement, and settleQuiet how long nothing more may arrive
-	// before what is missing counts as lost.
+	// settleTimeout bounds one acknowledgement, and for how long nothing may arrive before what
+	// was acknowledged counts as lost: a disk may stall, and what was under way when a connection
+	// was cut comes again after the broker's wait. At QoS 0 nothing comes again.
 	settleTimeout, settleQuiet = 60 * time.Second, 3 * time.Second
 	glanceEvery                = 100 * time.Millisecond
 )
@@ -63,7 +64,11 @@ func (m *messages) flood(ctx context.Context, address string, l pace, at *counte
 	last, ended := began, false
 	ticker := time.NewTicker(glanceEvery)
 	defer ticker.Stop()
-	for !ended || got.arrived < sent.Load() && time.Since(last) < settleQuiet {
+	quiet := settleQuiet
+	if l.qos > 0 {
+		quiet = settleTimeout
+	}
+	for !ended || got.arrived < sent.Load() && time.Since(last) < quiet {
 		select {
 		case err := <-done:
 			if err != nil {
