@@ -121,6 +121,7 @@ func (l *ledger) judge(out *Applied, feed bool) map[record.ReplicaID]bool {
 		}
 		if at.root {
 			l.decide(r, at.n)
+			l.reclaim(c, at)
 			delete(suspects, r) // what is beyond is held back for the fork itself
 			continue
 		}
