@@ -142,3 +142,18 @@ func (d *devices) owners(ctx context.Context) (func(ingest.Refusal) string, erro
 func atBroker(c problem.Code) bool {
 	return c != problem.MQTTPayloadRefused && c != problem.MQTTTopicUnheard
 }
+
+// ReadingsDisk implements httpapi.HearingPort.
+func (d *devices) ReadingsDisk(ctx context.Context, _ record.ID) (httpapi.ReadingsDisk, error) {
+	now := d.building.edge.now()
+	u, err := d.building.edge.readings.Usage(ctx, now)
+	if err != nil {
+		return httpapi.ReadingsDisk{}, err
+	}
+	out := httpapi.ReadingsDisk{Bytes: u.Bytes, BudgetBytes: u.BudgetBytes, BytesPerDay: u.BytesPerDay, FullAt: orNil(u.FullAt), ReadingsFrom: orNil(u.ReadingsFrom), RollupsFrom: orNil(u.RollupsFrom)}
+	if out.FullAt != nil {
+		days := int64(u.FullAt.Sub(now) / (24 * time.Hour))
+		out.DaysLeft = &days
+	}
+	return out, nil
+}

@@ -107,6 +107,25 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestReadingsDisk: who looks after the box sees how much of its disk readings take.
+func TestReadingsDisk(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	b := enrolled(t, c)
+	b.signIn()
+	building := c.building.String()
+	sensor := must(edge.AddLoginAt(t.Context(), b.cfg, time.Now, edge.LoginInput{Name: "s1"}))(t)
+	b.publish(sensor, sensor.Topic, `{"temperature":20}`)
+	eventually(t, "listed", func() bool { return len(b.devices(building)) == 1 })
+	b.call(http.MethodPost, "/buildings/"+building+"/devices/"+b.devices(building)[0].ID.String()+"/adopt", map[string]string{}, nil)
+	b.publish(sensor, sensor.Topic, `{"temperature":21}`)
+	eventually(t, "a forecast", func() bool {
+		var got httpapi.ReadingsDisk
+		b.call(http.MethodGet, "/buildings/"+building+"/readings/disk", nil, &got)
+		return got.Bytes > 0 && got.BudgetBytes > got.Bytes && got.BytesPerDay > 0 && got.ReadingsFrom != nil && got.RollupsFrom != nil
+	})
+}
+
 // TestPortOfTheBrokerIsTaken: the box runs and says what is wrong, with a remedy; once the port
 // is free, devices are heard, and it says for how long they were not.
 func TestPortOfTheBrokerIsTaken(t *testing.T) {

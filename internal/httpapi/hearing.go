@@ -19,6 +19,19 @@ type HearingPort interface {
 	Hearing(ctx context.Context, building record.ID) Hearing
 	// Refusals lists what devices sent and what was not taken, the latest first.
 	Refusals(ctx context.Context, building record.ID) ([]Refusal, error)
+	// ReadingsDisk tells how much of the disk readings take.
+	ReadingsDisk(ctx context.Context, building record.ID) (ReadingsDisk, error)
+}
+
+// ReadingsDisk is how much of a box's disk readings take, and for how long there is room.
+type ReadingsDisk struct {
+	Bytes        int64      `json:"bytes"`
+	BudgetBytes  int64      `json:"budget_bytes" doc:"Above it the oldest single readings go first, then rollups; readings around alarms stay"`
+	BytesPerDay  int64      `json:"bytes_per_day" doc:"At the pace of the last week"`
+	DaysLeft     *int64     `json:"days_left,omitempty" doc:"Until the budget is used up at this pace; left out where it never is"`
+	FullAt       *time.Time `json:"full_at,omitempty"`
+	ReadingsFrom *time.Time `json:"readings_from,omitempty" doc:"How far single readings go back"`
+	RollupsFrom  *time.Time `json:"rollups_from,omitempty" doc:"How far minutes, quarters of an hour and hours go back"`
 }
 
 // Hearing says whether a building's devices are heard.
@@ -82,6 +95,14 @@ func (a *API) registerHearing() {
 				list = []Refusal{}
 			}
 			return body(RefusalsBody{Items: list}, err)
+		})
+	add(a, operation{id: "get-readings-disk", method: http.MethodGet, path: "/buildings/{building}/readings/disk", tag: tagDevices,
+		summary: "How much of the box's disk readings take, and for how many days there is room, for staff"},
+		func(ctx context.Context, c desk.Caller, in *InBuilding) (*outBody[ReadingsDisk], error) {
+			if err := a.works(ctx, c, in.Building); err != nil {
+				return nil, err
+			}
+			return body(a.cfg.Hearing.ReadingsDisk(ctx, in.Building))
 		})
 }
 

@@ -24,6 +24,10 @@ func (fakeHearing) Refusals(context.Context, record.ID) ([]httpapi.Refusal, erro
 	return []httpapi.Refusal{{Login: "s1", Code: string(problem.MQTTFlood), Count: 3}}, nil
 }
 
+func (fakeHearing) ReadingsDisk(context.Context, record.ID) (httpapi.ReadingsDisk, error) {
+	return httpapi.ReadingsDisk{Bytes: 1}, nil
+}
+
 // TestHearing: staff see whether devices are heard and what was refused of them; tenants see
 // neither.
 func TestHearing(t *testing.T) {
@@ -47,7 +51,7 @@ func TestHearing(t *testing.T) {
 			t.Errorf("%s: %+v, %+v, %+v", who, hearing, list, state.Hearing)
 		}
 	}
-	for _, path := range []string{"/hearing", "/refusals"} {
+	for _, path := range []string{"/hearing", "/refusals", "/readings/disk"} {
 		if got := w.call("tenant", http.MethodGet, at+path, nil); got.StatusCode != http.StatusForbidden {
 			t.Errorf("%s: a tenant got %d", path, got.StatusCode)
 		}

@@ -22,6 +22,8 @@ const (
 	// thinTo is the part of the budget to which the file is thinned, so that it does not
 	// happen with each batch.
 	thinTo = 0.9
+	// forecastDays is what is never: beyond, the box is gone before its disk is full.
+	forecastDays = 100 * 365
 	// keptAround is how much of the time before and after an alarm keeps its readings.
 	keptAround = time.Hour
 )
@@ -66,7 +68,9 @@ func (s *Store) Usage(ctx context.Context, now time.Time) (Usage, error) {
 		u.BytesPerDay = int64(float64(week.Int64*readingBytes) / days)
 	}
 	if left := u.BudgetBytes - u.Bytes; u.BudgetBytes > 0 && u.BytesPerDay > 0 {
-		u.FullAt = now.Add(time.Duration(float64(max(left, 0)) / float64(u.BytesPerDay) * 24 * float64(time.Hour)))
+		if days := float64(max(left, 0)) / float64(u.BytesPerDay); days < forecastDays {
+			u.FullAt = now.Add(time.Duration(days * 24 * float64(time.Hour)))
+		}
 	}
 	return u, nil
 }
