@@ -1,4 +1,5 @@
-// Package device lists a building's devices, adopts them, and looks whether one is heard.
+// Package device lists a building's devices, adopts them, looks whether one is heard, and tells
+// one what to do.
 //
 // It must never do what the person who signed in may not do by hand.
 package device
@@ -23,8 +24,8 @@ import (
 
 // Command is `estate device`.
 func Command() *cobra.Command {
-	cmd := &cobra.Command{Use: "device", Short: "List, adopt and test a building's devices, and see what of theirs was refused"}
-	cmd.AddCommand(list(), adopt(), test(), refused())
+	cmd := &cobra.Command{Use: "device", Short: "List, adopt, test and order a building's devices, and see what of theirs was refused"}
+	cmd.AddCommand(list(), adopt(), test(), order(), refused())
 	return cmd
 }
 
