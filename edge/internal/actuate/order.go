@@ -67,10 +67,10 @@ func failed(state string, reason problem.Code, answer string) desk.ActionEnd {
 
 // wait returns once the order can be sent; over says that it cannot be any more.
 func (o *order) wait(ctx context.Context, expires time.Time) (end desk.ActionEnd, over bool, err error) {
-	for {
+	for waited := false; ; waited = true {
 		v := o.cfg.Board.look(o.action.Hardware, o.action.Control, "")
 		if !o.cfg.Now().Before(expires) {
-			return o.tooLate(v, expires), true, nil
+			return o.tooLate(v, waited), true, nil
 		}
 		if v.known && !o.cfg.Blind() {
 			if reason := o.refusal(v); reason != "" {
@@ -84,13 +84,12 @@ func (o *order) wait(ctx context.Context, expires time.Time) (end desk.ActionEnd
 	}
 }
 
-// tooLate says why an order was not sent in its time.
-func (o *order) tooLate(v view, expires time.Time) desk.ActionEnd {
-	late := !expires.IsZero() && o.cfg.Now().Sub(expires) < tickEvery // it waited here
+// tooLate says why an order was not sent in its time: it came too late, or waited here.
+func (o *order) tooLate(v view, waited bool) desk.ActionEnd {
 	switch {
-	case late && o.cfg.Blind():
+	case waited && o.cfg.Blind():
 		return failed("failed", problem.BrokerAway, "")
-	case late && !v.known:
+	case waited && !v.known:
 		return failed("failed", problem.ControlUnknown, "")
 	}
 	return failed("expired", problem.ActionExpired, "")
