@@ -65,8 +65,11 @@ func (m *messages) flood(ctx context.Context, address string, l pace, at *counte
 	ticker := time.NewTicker(glanceEvery)
 	defer ticker.Stop()
 	quiet := settleQuiet
-	if l.qos > 0 {
+	switch {
+	case l.qos > 0:
 		quiet = settleTimeout
+	case m.how.quick:
+		quiet = floodQuick
 	}
 	for !ended || got.arrived < sent.Load() && time.Since(last) < quiet {
 		select {
