@@ -188,7 +188,9 @@ func TestShellyRefuses(t *testing.T) {
 	b.signIn()
 	const prefix = "shellyplus1-0123456789ab"
 	d := connect(t, b.MQTTAddr(), b.login(edge.LoginInput{Name: "relay", Role: "shelly", Base: prefix}), prefix+"/rpc")
-	say := func(output string) { d.publish(prefix+"/status/switch:0", []byte(`{"id":0,"output":`+output+`}`), false) }
+	say := func(output string) {
+		d.publish(prefix+"/status/switch:0", []byte(`{"id":0,"output":`+output+`}`), false)
+	}
 	say("false")
 	s := b.adopted(c.building.String(), "mac:0123456789ab")
 	say("false")
