@@ -184,9 +184,9 @@ func options(cfg Config, host string, port int, auth server.Authentication) *ser
 		DontListen: true, // only the MQTT listener; no port for the broker's own protocol
 		NoSigs:     true, // signals belong to the edge's main
 		MaxPayload: payloadBytesMax,
-		// Who publishes faster than another takes it is held up at three quarters of this; a large
-		// device list still fits.
-		MaxPending: 4 * payloadBytesMax,
+		// Who publishes faster than another takes it is held up at three quarters of this, and
+		// beyond it the other is cut off. With half of it the edge itself was, once, in a flood.
+		MaxPending: 8 * payloadBytesMax,
 		MaxConn:    connectionsMax,
 
 		JetStream:          true,
