@@ -22,6 +22,8 @@ import (
 const (
 	// settle is how long a change may develop before it is told.
 	settle = 100 * time.Millisecond
+	// countShare is how many times as long as a count of the open work nothing is counted.
+	countShare = 20
 	// lookEvery is how often what nobody announces is looked at: tickets that become overdue,
 	// the link to the cloud.
 	lookEvery = 30 * time.Second
@@ -97,9 +99,12 @@ type Config struct {
 
 // Outbound tells. Run it once.
 type Outbound struct {
-	cfg     Config
-	kept    map[string][]byte
-	failing bool
+	cfg  Config
+	kept map[string][]byte
+	// work is what was counted last, countAfter when it is counted again.
+	work       desk.Workload
+	countAfter time.Time
+	failing    bool
 }
 
 // New makes an Outbound.
