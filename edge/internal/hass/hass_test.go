@@ -105,7 +105,7 @@ gone c
 ? f  template: line 1, column 10: the function "states" is not supported`},
 		{"Removed", "sensor", "  ", "removed"},
 		{"Migrating", "sensor", `{"migrate_discovery":true}`, "migrating"},
-		{"NothingToDo", "sensor", `{"name":"x"}`, `
+		{"NothingToRead", "sensor", `{"name":"x"}`, `
 sensor  "x" after 0
 ? o state_topic the component has no topic that gives a value or takes a command`},
 		{"NotJSON", "sensor", `{"name"`, "error: the announcement is not a JSON object"},
