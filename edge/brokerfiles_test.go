@@ -3,7 +3,6 @@ package edge_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +17,7 @@ import (
 
 	"estate/edge"
 	"estate/internal/httpapi"
+	"estate/internal/lab"
 	"estate/internal/problem"
 )
 
@@ -82,10 +82,7 @@ func (m *mosquitto) publish(login edge.LoginResult, topic, payload string, more 
 	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
 	defer cancel()
 	args := append([]string{"-h", host, "-p", port, "-V", "mqttv311", "-q", "1", "-i", login.ClientID, "-u", login.Username, "-P", login.Password, "-t", topic, "-m", payload}, more...)
-	if out, err := exec.CommandContext(ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil || strings.Contains(string(out), "not authorised") {
-		return fmt.Errorf("mosquitto_pub: %w: %s", err, out)
-	}
-	return nil
+	return lab.Publish(ctx, "mosquitto_pub", "", args...)
 }
 
 // onMosquitto is a box whose devices are heard through a mosquitto that does not run yet.

@@ -95,7 +95,7 @@ func TestRefusals(t *testing.T) {
 		{edge.LoginResult{Username: "s1", ClientID: "s9", Password: sensor.Password}, own + "state", `{}`, problem.MQTTClientIDWrong},
 		{edge.LoginResult{Username: "s1", ClientID: "s1", Password: "wrong"}, own + "state", `{}`, problem.MQTTLoginRefused},
 	} {
-		_, _ = b.tryPublish(send.login, send.topic, send.payload) // what becomes of it is what is looked at
+		_ = b.tryPublish(send.login, send.topic, send.payload) // what becomes of it is what is looked at
 		got := b.refusal(building, send.login.Username, send.code)
 		if send.code != problem.MQTTTopicCharacters && send.code != problem.MQTTClientIDWrong && send.code != problem.MQTTLoginRefused && got.Topic != send.topic {
 			t.Errorf("%s: topic %q", send.code, got.Topic)

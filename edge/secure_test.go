@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"estate/edge"
+	"estate/internal/lab"
 )
 
 // overTLS publishes with the real command line client, which trusts one authority.
@@ -23,8 +23,8 @@ func (b *box) overTLS(login edge.LoginResult, authority string) error {
 	}
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	return exec.CommandContext(ctx, "mosquitto_pub", "-h", "localhost", "-p", port, "--cafile", authority, "-V", "mqttv311", "-q", "1", "-i", login.ClientID,
-		"-u", login.Username, "-P", login.Password, "-t", login.Topic, "-m", `{"temperature":20}`).Run()
+	return lab.Publish(ctx, "mosquitto_pub", "", "-h", "localhost", "-p", port, "--cafile", authority, "-V", "mqttv311", "-q", "1", "-i", login.ClientID,
+		"-u", login.Username, "-P", login.Password, "-t", login.Topic, "-m", `{"temperature":20}`)
 }
 
 // TestBrokerOverTLS: a device that was given the box's authority gets in, after a restart too;

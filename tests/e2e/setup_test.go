@@ -11,12 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"estate/internal/apiclient"
 	"estate/internal/desk"
+	"estate/internal/lab"
 	"estate/internal/lab/labtest"
 	"estate/internal/lab/stack"
 	"estate/sync/record"
@@ -198,12 +198,7 @@ func publish(t *testing.T, e *stack.Edge, login stack.Login, topic, payload stri
 	if retain {
 		arguments = append(arguments, "-r")
 	}
-	cmd := exec.CommandContext(ctx, "mosquitto_pub", arguments...)
-	cmd.Stdin = strings.NewReader(payload)
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mosquitto_pub %s: %w: %s", topic, err, output)
-	}
-	return nil
+	return lab.Publish(ctx, "mosquitto_pub", payload, arguments...)
 }
 
 var errNotYet = errors.New("not yet")

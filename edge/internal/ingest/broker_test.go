@@ -18,6 +18,7 @@ import (
 
 	"estate/edge/internal/broker"
 	"estate/edge/internal/ingest"
+	"estate/internal/lab"
 	"estate/internal/rules"
 )
 
@@ -240,8 +241,8 @@ func mosquittoPub(t *testing.T, s server, gateway bool, topic, payload string) {
 	args := []string{"-h", "127.0.0.1", "-p", port, "-q", "1", "-V", "mqttv311", "-t", topic, "-m", payload, "-u", user, "-P", password, "-i", user}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, "mosquitto_pub", args...).CombinedOutput(); err != nil {
-		t.Fatalf("mosquitto_pub: %v: %s", err, out)
+	if err := lab.Publish(ctx, "mosquitto_pub", "", args...); err != nil {
+		t.Fatal(err)
 	}
 }
 

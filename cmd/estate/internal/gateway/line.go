@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os/exec"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
+	"estate/internal/lab"
 	"estate/internal/lab/stack"
 )
 
@@ -84,10 +84,7 @@ func (p program) publish(ctx context.Context, topic string, retained bool, paylo
 	if retained {
 		arguments = append(arguments, "-r")
 	}
-	if output, err := exec.CommandContext(ctx, p.path, arguments...).CombinedOutput(); err != nil { //nolint:gosec // the operator names the program
-		return fmt.Errorf("%s: %w: %s", p.path, err, output)
-	}
-	return nil
+	return lab.Publish(ctx, p.path, "", arguments...)
 }
 
 func (program) close() {}
