@@ -4,8 +4,7 @@
 
 import { h, keyed, replace } from '../dom.js';
 import { label, t } from '../strings.js';
-import { nameOf } from './devices.js';
-import { press } from './parts.js';
+import { nameOf, press } from './parts.js';
 import { showDone, showProblem } from './notices.js';
 
 /** Cards that are drawn: a neighbour's gateway may have hundreds. */

@@ -7,17 +7,12 @@ import { listOf } from '../state.js';
 import { label, plural, t } from '../strings.js';
 import { clock } from '../time.js';
 import { makeWaiting } from './adopt.js';
-import { listNotice, time } from './parts.js';
+import { listNotice, nameOf, time } from './parts.js';
 
 /** Rows that are drawn at once; a button shows more. */
 const rowsStep = 100;
 const views = /** @type {const} */ (['adopted', 'waiting', 'refused']);
 const states = ['alarm', 'offline', 'quiet', 'never', 'online', 'heard'];
-
-/** @param {import('../state.js').Device} device */
-export function nameOf(device) {
-  return device.name || device.hardware || t('device.unnamed');
-}
 
 /** @param {string} state */
 export function stateBadge(state) {

@@ -27,6 +27,11 @@ export function badge(group, value, title) {
   return h('span', { class: `badge ${group}-${value ?? 'none'}`, title }, title ? h('span', { class: 'unseen' }, `${title}: `) : null, label(group, value));
 }
 
+/** What a device is called. @param {import('../state.js').Device} device */
+export function nameOf(device) {
+  return device.name || device.hardware || t('device.unnamed');
+}
+
 /** @param {any} thrown @param {(() => void)|null} [retry] */
 export function problemBox(thrown, retry) {
   const p = fromThrown(thrown);
