@@ -52,6 +52,7 @@ type Decoder struct {
 	bindings  map[string][]binding           // by topic
 	plains    map[string]map[string]quantity // what devices of our own topics announced, by hardware and key
 	shellyAt  map[string]string              // hardware → prefix
+	children  map[string]string              // gateway/short address → IEEE address
 	relays    map[string][]tasmotaRelay
 	orders    map[string]bool // topics of orders that were announced
 }
@@ -69,7 +70,7 @@ func New(c Config) *Decoder {
 	}
 	d := &Decoder{building: c.Building, zone: c.Zone, discovery: c.Discovery, gateways: map[string]*directory{}, tasmotas: map[string]tasmotaDevice{},
 		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}, plains: map[string]map[string]quantity{},
-		shellyAt: map[string]string{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{}}
+		shellyAt: map[string]string{}, children: map[string]string{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{}}
 	for _, b := range c.Gateways {
 		d.gateways[b] = &directory{byName: map[string]string{}}
 	}

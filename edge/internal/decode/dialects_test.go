@@ -126,7 +126,7 @@ mac:441793a5d2fc flood:0.alarm=true
 mac:441793a5d2fc flood:0.mute=false
 mac:441793a5d2fc input:0.event=single_push @-0.5
 mac:441793a5d2fc availability=false
-? : the notification is not a JSON object with params`},
+? : payload is not a JSON object: it is cut off`},
 		{"ShellyFirstGeneration", `
 shellies/announce {"id":"shellyflood-764544","model":"SHWT-1","mac":"98CDAC764544","fw_ver":"1"}
 shellies/shellyflood-764544/sensor/flood true

@@ -38,13 +38,29 @@ func object(raw json.RawMessage) (map[string]json.RawMessage, error) {
 		return nil, errors.New("payload is not UTF-8")
 	}
 	if !json.Valid(raw) {
-		return nil, errors.New("payload is not a JSON object")
+		return nil, notJSON(raw)
 	}
 	fields, ok := members(raw)
 	if !ok {
 		return nil, errors.New("payload is not a JSON object")
 	}
 	return fields, nil
+}
+
+// notJSON says what is wrong with a text that is no JSON.
+func notJSON(raw []byte) error {
+	var v any
+	err := json.Unmarshal(raw, &v)
+	text := bytes.TrimSpace(raw)
+	switch {
+	case len(text) == 0:
+		return errors.New("payload is empty")
+	case text[0] != '{':
+		return errors.New("payload is not a JSON object")
+	case err != nil && err.Error() == "unexpected end of JSON input":
+		return errors.New("payload is not a JSON object: it is cut off")
+	}
+	return fmt.Errorf("payload is not a JSON object: %w", err)
 }
 
 // leaves lists the values of a JSON object, those of nested objects and lists among them, in
@@ -145,6 +161,9 @@ func (d *Decoder) observe(r *Result, m Message, o Observation, l leaf, q quantit
 		return
 	}
 	o.Value = v
+	if v.Type == Text {
+		o.Unit = ""
+	}
 	d.add(r, o)
 }
 

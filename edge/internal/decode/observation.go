@@ -220,6 +220,9 @@ type Result struct {
 	// Configures says that the message told of devices rather than values: save its topic and
 	// payload in place of what was saved of the topic, and give all of it to Seed at the start.
 	Configures bool
+	// Remember are messages that say in short what this one told of the names of hardware: save
+	// each as those that configure.
+	Remember []Message
 	// Changed are devices that became known by the message, or of which it told something new.
 	Changed []string
 	// Removed are devices that say that they are gone. Nothing of them is to be deleted

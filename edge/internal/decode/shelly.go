@@ -87,6 +87,10 @@ func (d *Decoder) shellyNotice(r *Result, m Message, o Observation, prefix strin
 		Method string          `json:"method"`
 		Params json.RawMessage `json:"params"`
 	}
+	if _, err := object(m.Payload); err != nil {
+		r.refuse(m, "", err.Error())
+		return
+	}
 	if err := json.Unmarshal(m.Payload, &n); err != nil || len(n.Params) == 0 {
 		r.refuse(m, "", "the notification is not a JSON object with params")
 		return

@@ -264,6 +264,7 @@ func (i *Ingest) look(messages []mqtt.Message) (job, error) {
 		if r.Configures {
 			announced = append(announced, message)
 		}
+		announced = append(announced, r.Remember...)
 		for _, o := range r.Observations {
 			if o, place, ok := i.admit(o); ok {
 				observations = append(observations, o)
