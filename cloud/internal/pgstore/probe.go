@@ -49,9 +49,30 @@ type probe struct {
 	// upTo is the position up to which each lead has its bit, and seen the furthest one that
 	// anybody told of.
 	upTo, seen uint64
-	filled     bool
-	filling    bool
-	asked      bool // since the last comparison
+	// aheadFrom and aheadTo are what commits of this process brought beyond upTo, without a gap.
+	aheadFrom, aheadTo uint64
+	filled             bool
+	filling            bool
+	asked              bool // since the last comparison
+}
+
+// extend takes a commit that led from one position to another. One that comes while the probe
+// is filled counts once it is: else a probe that takes longer to fill than commits take to come
+// were behind for ever, and filled without an end.
+func (p *probe) extend(from, to uint64) {
+	if p.aheadTo == 0 || from > p.aheadTo || to < p.aheadFrom {
+		p.aheadFrom, p.aheadTo = from, to
+	} else {
+		p.aheadFrom, p.aheadTo = min(p.aheadFrom, from), max(p.aheadTo, to)
+	}
+	p.catchUp()
+}
+
+// catchUp joins what was brought ahead with what was read, where they meet.
+func (p *probe) catchUp() {
+	if p.filled && p.aheadFrom <= p.upTo {
+		p.upTo = max(p.upTo, p.aheadTo)
+	}
 }
 
 func newProbes() probes {
@@ -106,6 +127,7 @@ func (ps *probes) fill(p *probe, position, seen uint64, hashes []uint64, more bo
 	}
 	p.filled = true
 	p.upTo = max(p.upTo, position)
+	p.catchUp()
 	if p.seen == seen { // nothing came meanwhile
 		p.seen = p.upTo
 	}
@@ -140,7 +162,7 @@ func (ps *probes) wants(building record.ID) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	p := ps.at[building]
-	return p != nil && p.filled && p.bits != nil
+	return p != nil && p.bits != nil
 }
 
 // committed extends a probe by a commit of this process that led from one position to another.
@@ -155,9 +177,7 @@ func (ps *probes) committed(building record.ID, from, to uint64, leads []uint64)
 	for _, hash := range leads {
 		p.bits.Add(hash)
 	}
-	if p.filled && from <= p.upTo {
-		p.upTo = max(p.upTo, to)
-	}
+	p.extend(from, to)
 	p.seen = max(p.seen, to)
 }
 
@@ -225,7 +245,7 @@ func (q *Queries) fill(ctx context.Context, shape shapeText, building record.ID,
 	queueState(b, building, &state)
 	text, args := shape.allLeads, []any{[16]byte(building), probeFill + 1}
 	if upTo > 0 {
-		text, args = shape.newLeads, append(args, bits(upTo))
+		text, args = shape.newLeads, []any{[16]byte(building), bits(upTo), bits(upTo + probeFill)}
 	}
 	query(b, func(rows pgx.Rows) error {
 		var lead *string
@@ -239,6 +259,7 @@ func (q *Queries) fill(ctx context.Context, shape shapeText, building record.ID,
 	if err := q.store.snapshot(ctx, "read leads", b); err != nil {
 		return fmt.Errorf("fill a probe: %w", err)
 	}
-	q.store.probes.fill(p, state.Position, seen, hashes, n > probeFill)
+	more := n > probeFill || upTo > 0 && state.Position > upTo+probeFill
+	q.store.probes.fill(p, state.Position, seen, hashes, more)
 	return nil
 }

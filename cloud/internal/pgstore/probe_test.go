@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -157,6 +158,58 @@ func TestProbeMadeMeanwhile(t *testing.T) {
 	}
 	if !q.taken(t, 1, true) {
 		t.Error("a code is not found that was given out while the probe was made")
+	}
+}
+
+// A probe that takes longer to be filled than commits take to come is not behind for ever.
+func TestProbeFilledMeanwhile(t *testing.T) {
+	t.Parallel()
+	const other = 9
+	for name, meanwhile := range map[string]func(*probes){
+		"commits": func(ps *probes) {
+			ps.committed(readBuilding, 3, 4, []uint64{4})
+			ps.committed(readBuilding, 4, 5, []uint64{5})
+		},
+		"in another order": func(ps *probes) {
+			ps.committed(readBuilding, 4, 5, []uint64{5})
+			ps.committed(readBuilding, 3, 4, []uint64{4})
+		},
+		"seen already": func(ps *probes) {
+			ps.committed(readBuilding, 1, 2, []uint64{2})
+			ps.committed(readBuilding, 2, 5, []uint64{5})
+		},
+		"heard of, too":      func(ps *probes) { ps.heard(readBuilding, 4); ps.committed(readBuilding, 3, 5, []uint64{5}) },
+		"after another's":    func(ps *probes) { ps.heard(readBuilding, 2); ps.committed(readBuilding, 2, 5, []uint64{5}) },
+		"another's, unknown": func(ps *probes) { ps.committed(readBuilding, 3, 4, []uint64{4}); ps.heard(readBuilding, 5) },
+		"another's between": func(ps *probes) {
+			ps.committed(readBuilding, 1, 2, []uint64{2})
+			ps.committed(readBuilding, 4, 5, []uint64{5})
+		},
+	} {
+		for _, first := range []bool{true, false} {
+			ps := newProbes()
+			var p *probe
+			for range probeFrom {
+				_, p = ps.absent(readBuilding, other)
+			}
+			if !first { // it was filled before, and fell behind
+				ps.fill(p, 1, 0, []uint64{1}, false)
+				ps.heard(readBuilding, 2)
+				if _, p = ps.absent(readBuilding, other); p == nil {
+					t.Fatal("a probe that is behind is not filled")
+				}
+			}
+			if !ps.wants(readBuilding) {
+				t.Error("leads of commits are not asked for")
+			}
+			_, seen := ps.behind(p)
+			meanwhile(&ps)
+			ps.fill(p, 3, seen, []uint64{1, 2, 3}, false)
+			free, fill := ps.absent(readBuilding, other)
+			if behind := strings.HasPrefix(name, "another's"); free == behind || behind != (fill != nil) {
+				t.Errorf("%s, first %t: free %t, to be filled %t", name, first, free, fill != nil)
+			}
+		}
 	}
 }
 

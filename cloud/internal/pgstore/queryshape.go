@@ -75,8 +75,11 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 	if shape.Probed {
 		lead, table := quote(shape.Lead), quote(kind.Name)
 		text.allLeads = "SELECT " + lead + " FROM " + table + " WHERE building = $1 LIMIT $2"
-		text.newLeads = "SELECT t." + lead + " FROM (SELECT id FROM record WHERE building = $1 AND position > 0 AND position > $3 AND kind = '" + kind.Name + "' LIMIT $2) r" +
-			" CROSS JOIN LATERAL (SELECT " + lead + " FROM " + table + " WHERE building = $1 AND id = r.id OFFSET 0) t"
+		// The fence (OFFSET 0) keeps the kind out of the choice of an index, and the upper end
+		// says that the positions are few: the planner, who knows nothing of them where the
+		// table grew since it was analysed, would walk all records of the kind.
+		text.newLeads = "SELECT t." + lead + " FROM (SELECT id, kind FROM record WHERE building = $1 AND position > 0 AND position > $2 AND position <= $3 OFFSET 0) r" +
+			" CROSS JOIN LATERAL (SELECT " + lead + " FROM " + table + " WHERE building = $1 AND id = r.id OFFSET 0) t WHERE r.kind = '" + kind.Name + "'"
 	}
 	return text
 }
