@@ -114,7 +114,7 @@ func (d *devices) run(ctx context.Context) error {
 		// Last of all: what it acknowledged is on its disk, and ingest asks for it again.
 		defer d.broker.Close()
 	}
-	moved, stop := d.building.edge.store.Watch(d.building.id)
+	moved, stop := d.building.edge.store.WatchKinds(d.building.id, "device")
 	defer stop()
 	s := sink.New(sink.Config{Building: d.building.id, Desk: d.building.desk, Local: d.building.edge.local, Readings: d.building.edge.readings, Moved: moved, Log: d.log})
 	bases, err := d.bases(ctx)
@@ -149,12 +149,12 @@ func (d *devices) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// rulesSettle is how long a building's feed may go on moving before its rules are looked at.
+// rulesSettle is how long a building's rules may go on changing before they are looked at.
 const rulesSettle = time.Second
 
 // followRules gives the rules on each time that they changed.
 func (d *devices) followRules(ctx context.Context, list []rules.Rule, changed chan<- []rules.Rule) error {
-	moved, stop := d.building.edge.store.Watch(d.building.id)
+	moved, stop := d.building.edge.store.WatchKinds(d.building.id, "rule")
 	defer stop()
 	for {
 		select {

@@ -13,7 +13,7 @@ import (
 // carryOrders carries out what people order of devices until ctx ends.
 func (d *devices) carryOrders(ctx context.Context, in *ingest.Ingest, board *actuate.Board) error {
 	b := d.building
-	moved, stop := b.edge.store.Watch(b.id)
+	moved, stop := b.edge.store.WatchKinds(b.id, "action")
 	defer stop()
 	return actuate.New(actuate.Config{Building: b.id, Desk: b.desk, Board: board, Now: b.edge.now, Moved: moved, Log: d.log,
 		Blind: func() bool { return !in.Status().BlindSince.IsZero() },

@@ -139,7 +139,7 @@ func ticketKind() Kind {
 		{Name: "ai_priority", Type: Enum, Values: Priorities(), Policy: latest, Writers: programs, Doc: "what automation proposes"},
 		{Name: "category", Type: Enum, Values: Categories(), Policy: personFirst, Writers: with(staff, Automation), Creators: []Role{Tenant}},
 		{Name: "unit", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Creators: []Role{Tenant}, Indexed: true},
-		{Name: "reporter", Type: ID, Policy: latest, Creators: with(everyone, Automation), Indexed: true},
+		{Name: "reporter", Type: ID, Policy: latest, Creators: with(everyone, Automation)},
 		{Name: "assignee", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Indexed: true},
 		{Name: "device", Type: ID, Policy: latest, Creators: with(staff, Automation), Indexed: true},
 		{Name: "alarm", Type: ID, Policy: latest, Creators: with(staff, Automation), Indexed: true},

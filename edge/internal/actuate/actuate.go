@@ -57,7 +57,7 @@ type Config struct {
 	// Now is the box's clock, and Offset what is to be added for the building's time.
 	Now    func() time.Time
 	Offset func(ctx context.Context) (time.Duration, error)
-	// Moved receives when the building's records changed.
+	// Moved receives when the building's orders changed.
 	Moved <-chan struct{}
 	Log   *slog.Logger
 }

@@ -23,7 +23,7 @@ const (
 	// settle is how long a change may develop before it is told.
 	settle = 100 * time.Millisecond
 	// countShare is how many times as long as a count of the open work nothing is counted.
-	countShare = 20
+	countShare = 100
 	// lookEvery is how often what nobody announces is looked at: tickets that become overdue,
 	// the link to the cloud.
 	lookEvery = 30 * time.Second

@@ -61,7 +61,7 @@ type Config struct {
 	Desk     Desk
 	Local    Local
 	Readings Readings
-	// Moved receives after each commit that moved the building's feed, as replica.Store.Watch
+	// Moved receives after each commit that changed a device of the building, as replica.Store.Watch
 	// gives it.
 	Moved <-chan struct{}
 	Log   *slog.Logger

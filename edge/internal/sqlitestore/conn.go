@@ -234,6 +234,9 @@ func (s *Store) attempt(batch []*groupcommit.Call[*session], careful bool) error
 	for _, building := range t.moved {
 		s.watchers.Wake(building)
 	}
+	for of := range t.changes.totals {
+		s.kinds.Wake(of.building, of.kind)
+	}
 	s.saved(t.bytes)
 	return nil
 }

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"estate/sync/hlc"
 	"estate/sync/record"
 	"estate/sync/replica"
+	"estate/sync/storetest"
 )
 
 // coded writes a ticket with a code.
@@ -169,5 +171,63 @@ func TestNoMediaIsKnown(t *testing.T) {
 		if got := feed(0); got != 1 {
 			t.Errorf("%d files in all", got)
 		}
+	}
+}
+
+// Who waits for records of some kinds wakes after a commit that brought one, and after no other.
+func TestKindsWakeTheirWatchers(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
+	building, other, author := record.DerivedID("building"), record.DerivedID("other"), record.DerivedID("author")
+	devices, stopDevices := s.WatchKinds(building, "device", "rule")
+	tickets, stopTickets := s.WatchKinds(building, "ticket")
+	defer stopTickets()
+	woken := func(moved <-chan struct{}) bool {
+		select {
+		case <-moved:
+			return true
+		default:
+			return false
+		}
+	}
+	for _, c := range []struct {
+		building         record.ID
+		kind             string
+		stop             bool
+		devices, tickets bool
+	}{
+		{building: building, kind: "ticket", tickets: true},
+		{building: building, kind: "device", devices: true},
+		{building: building, kind: "rule", devices: true},
+		{building: building, kind: "unit"},
+		{building: other, kind: "device"},
+		{building: building, kind: "device", stop: true},
+	} {
+		if c.stop {
+			stopDevices()
+			stopDevices() // may be called again
+		}
+		if _, err := counter(t.Context(), s, c.building, record.Key{Building: c.building, Kind: c.kind, ID: record.DerivedID(c.kind)}, author); err != nil {
+			t.Fatal(err)
+		}
+		if got := woken(devices); got != c.devices {
+			t.Errorf("a %s wakes who waits for devices and rules: %t", c.kind, got)
+		}
+		if got := woken(tickets); got != c.tickets {
+			t.Errorf("a %s wakes who waits for tickets: %t", c.kind, got)
+		}
+	}
+	failed := errors.New("no")
+	err := s.Update(t.Context(), building, func(tx replica.Tx) error {
+		e := replica.Effects{State: replica.State{Building: building, Position: 99}}
+		k := record.Key{Building: building, Kind: "ticket", ID: record.DerivedID("gone")}
+		e.Records = []replica.RecordRow{storetest.Row(k, 99, storetest.MakeRecord(author, 99, "x"))}
+		if err := tx.Save(t.Context(), e); err != nil {
+			return err
+		}
+		return failed
+	})
+	if !errors.Is(err, failed) || woken(tickets) {
+		t.Errorf("a ticket that was taken back wakes who waits for tickets, or is kept: %v", err)
 	}
 }

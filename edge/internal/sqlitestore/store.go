@@ -53,6 +53,7 @@ type Store struct {
 	readers  chan *conn
 	queue    groupcommit.Queue[*session]
 	watchers watch.Set
+	kinds    watch.Kinds
 	hot      hot
 	tables   map[string]tableText
 	closed   chan struct{}
@@ -198,6 +199,11 @@ func (s *Store) isClosed() bool {
 	default:
 		return false
 	}
+}
+
+// WatchKinds is Watch for records of some kinds alone.
+func (s *Store) WatchKinds(building record.ID, kinds ...string) (moved <-chan struct{}, stop func()) {
+	return s.kinds.Add(building, kinds...)
 }
 
 // Watch implements replica.Store.
