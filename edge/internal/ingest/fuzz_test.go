@@ -1,34 +1,16 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"testing"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
 	"estate/edge/internal/decode"
 	"estate/internal/lab/fuzztest"
 	"estate/internal/rules"
 )
-
-// message is what the broker's client hands over.
-type message struct {
-	topic     string
-	payload   []byte
-	retained  bool
-	duplicate bool
-	acked     int
-}
-
-func (m *message) Duplicate() bool   { return m.duplicate }
-func (m *message) Qos() byte         { return 1 }
-func (m *message) Retained() bool    { return m.retained }
-func (m *message) Topic() string     { return m.topic }
-func (m *message) MessageID() uint16 { return 1 }
-func (m *message) Payload() []byte   { return m.payload }
-func (m *message) Ack()              { m.acked++ }
 
 // last keeps what ingest gave it last: the way up to the store, without one.
 type last struct {
@@ -70,23 +52,26 @@ func FuzzMessages(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, m := range []*message{{topic: topic1, payload: payload1, retained: flags&1 > 0, duplicate: flags&2 > 0}, {topic: topic2, payload: payload2}} {
+		var acknowledged bytes.Buffer
+		for _, m := range []message{{topic: &topic{name: topic1}, payload: payload1, retained: flags&1 > 0, duplicate: flags&2 > 0}, {topic: &topic{name: topic2}, payload: payload2}} {
 			sink.observations = nil
-			fuzztest.Bounded(t, len(m.topic)+len(m.payload), perByte, func() {
-				j, err := i.look([]mqtt.Message{m})
+			acknowledged.Reset()
+			m.from, m.qos, m.id, m.arrival = &acknowledged, 1, 0x1234, now
+			fuzztest.Bounded(t, int(m.size()), perByte, func() {
+				j, err := i.look([]message{m})
 				if err == nil {
 					err = i.settle(t.Context(), j)
 				}
 				if err != nil {
-					t.Fatalf("%q on %q stops the ingest: %v", m.payload, m.topic, err)
+					t.Fatalf("%q on %q stops the ingest: %v", m.payload, m.topic.name, err)
 				}
 			})
-			if m.acked != 1 {
-				t.Fatalf("%q on %q was acknowledged %d times", m.payload, m.topic, m.acked)
+			if acknowledged.String() != "\x40\x02\x12\x34" {
+				t.Fatalf("%q on %q was acknowledged with %x", m.payload, m.topic.name, acknowledged.Bytes())
 			}
 			for _, o := range sink.observations {
 				if o.Hardware != adopted || o.Value.Type == 0 || o.ArrivalTime != now {
-					t.Fatalf("%q on %q stores %+v", m.payload, m.topic, o)
+					t.Fatalf("%q on %q stores %+v", m.payload, m.topic.name, o)
 				}
 			}
 		}

@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
 	"estate/edge/internal/decode"
 	"estate/internal/problem"
 	"estate/internal/rules"
@@ -171,8 +169,8 @@ func (i *Ingest) read(ctx context.Context, jobs chan<- job, ended <-chan error) 
 			j, err = i.jobOf(i.engine.Tick(i.cfg.Now(), since.IsZero()))
 		case list := <-i.cfg.Changed:
 			j, err = i.useRules(list)
-		case m := <-i.link.in:
-			j, err = i.look(i.gather(m))
+		case <-i.link.queue.ready:
+			j, err = i.look(i.gather())
 		}
 		if err != nil {
 			return err
@@ -229,14 +227,14 @@ func (i *Ingest) useRules(list []rules.Rule) (job, error) {
 }
 
 // gather takes what is waiting, for at most batchWait.
-func (i *Ingest) gather(first mqtt.Message) []mqtt.Message {
-	batch := []mqtt.Message{first}
+func (i *Ingest) gather() []message {
+	batch := i.link.queue.take(nil, batchMax)
 	wait := time.NewTimer(batchWait)
 	defer wait.Stop()
 	for len(batch) < batchMax {
 		select {
-		case m := <-i.link.in:
-			batch = append(batch, m)
+		case <-i.link.queue.ready:
+			batch = i.link.queue.take(batch, batchMax-len(batch))
 		case <-wait.C:
 			return batch
 		}
@@ -245,14 +243,14 @@ func (i *Ingest) gather(first mqtt.Message) []mqtt.Message {
 }
 
 // look reads a batch of messages: what they say, and what it means.
-func (i *Ingest) look(messages []mqtt.Message) (job, error) {
+func (i *Ingest) look(messages []message) (job, error) {
 	observations := make([]decode.Observation, 0, len(messages))
 	var announced []decode.Message
 	var effects []rules.Effect
 	f := following{changed: map[string]bool{}}
-	for _, m := range messages {
+	for n := range messages {
 		i.messages.Add(1)
-		message := decode.Message{Topic: m.Topic(), Payload: m.Payload(), Retained: m.Retained(), Duplicate: m.Duplicate(), Arrival: i.cfg.Now()}
+		message := messages[n].decoded()
 		if message.Topic == birthTopic && !message.Retained && string(message.Payload) == "online" {
 			offer(i.link.asked)
 		}
@@ -417,10 +415,11 @@ func (i *Ingest) Status() Status {
 	i.mu.Lock()
 	failing := i.storeFailing
 	i.mu.Unlock()
-	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: int(i.link.waiting.Load()),
+	leftOut, _ := i.link.queue.lost()
+	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: i.link.queue.waits(),
 		Counts: Counts{Messages: i.messages.Load(), Observations: i.observations.Load(), Duplicates: i.duplicates.Load(),
 			Quarantined: i.quarantined.Load(), Unrecognised: i.unrecognised.Load(), Raised: i.raised.Load(),
-			Cleared: i.cleared.Load(), Refused: i.refused.Load(), LeftOut: i.link.dropped.Load()}}
+			Cleared: i.cleared.Load(), Refused: i.refused.Load(), LeftOut: leftOut}}
 }
 
 // Quarantine lists devices that send but were not adopted. Safe for concurrent use.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	mqtt "github.com/eclipse/paho.mqtt.golang"
-
 	"estate/edge/internal/decode"
 	"estate/internal/rules"
 )
@@ -20,7 +18,7 @@ type job struct {
 	states       []rules.Saved
 	effects      []rules.Effect
 	observations []decode.Observation
-	messages     []mqtt.Message
+	messages     []message
 	follow       following
 }
 

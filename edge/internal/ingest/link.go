@@ -22,14 +22,6 @@ const (
 	writeTimeout     = 10 * time.Second
 	// disconnectMillis lets acknowledgements that are under way leave at a shutdown.
 	disconnectMillis = 250
-	// queueMax holds every message that a broker sends without waiting for our
-	// acknowledgement (1,024 per subscription, twice that for "#") and more.
-	queueMax = 8192
-	// queueLooseMax is the part of the queue that QoS 0 may use: the broker keeps the
-	// others, so those must find room.
-	queueLooseMax = queueMax / 2
-	// queueBytesMax bounds the memory of what is not stored yet: four times the largest message.
-	queueBytesMax = 32 << 20
 )
 
 // Link says how to reach the broker.
@@ -73,10 +65,7 @@ type link struct {
 	now      func() time.Time
 	onReady  func()
 
-	in      chan mqtt.Message
-	bytes   atomic.Int64 // of what is not stored yet
-	waiting atomic.Int64 // how many are not stored yet
-	dropped atomic.Int64
+	queue   *queue
 	leftOut atomic.Bool   // QoS 1 messages found no room
 	again   chan struct{} // there is room again: reconnect so that they come again
 	out     chan outgoing
@@ -98,7 +87,7 @@ func newLink(cfg Link, clientID string, filters []string, now func() time.Time, 
 		cfg.RetryMax = time.Minute
 	}
 	l := &link{cfg: cfg, clientID: clientID, filters: map[string]byte{}, log: log, now: now, onReady: onReady,
-		in: make(chan mqtt.Message, queueMax), again: make(chan struct{}, 1), out: make(chan outgoing, 64), connected: make(chan struct{}, 1), asked: make(chan struct{}, 1),
+		queue: newQueue(), again: make(chan struct{}, 1), out: make(chan outgoing, 64), connected: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 		blindSince: now()}
 	for _, f := range filters {
 		l.filters[f] = 1
@@ -186,8 +175,7 @@ func (l *link) options(ctx context.Context, lost, ready chan error) *mqtt.Client
 		SetCleanSession(false).SetProtocolVersion(4).
 		SetAutoReconnect(false).SetConnectRetry(false).
 		SetConnectTimeout(connectTimeout).SetKeepAlive(keepAlive).SetWriteTimeout(writeTimeout).
-		SetOrderMatters(true).SetAutoAckDisabled(true).
-		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { l.offer(m) }).
+		SetCustomOpenConnectionFn(l.dial(ctx)).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { lost <- err }).
 		// Subscribing anywhere else misses what a broker forgot in its own restart.
 		SetOnConnectHandler(func(c mqtt.Client) { ready <- l.subscribe(c) })
@@ -196,9 +184,6 @@ func (l *link) options(ctx context.Context, lost, ready chan error) *mqtt.Client
 	}
 	if l.cfg.TLS != nil {
 		o.SetTLSConfig(l.cfg.TLS)
-	}
-	if u, err := url.Parse(l.cfg.URL); err == nil && (u.Scheme == "tcp" || u.Scheme == "ssl") {
-		o.SetCustomOpenConnectionFn(l.dial(ctx))
 	}
 	return o
 }
@@ -222,31 +207,19 @@ func (l *link) subscribe(c mqtt.Client) error {
 }
 
 // offer puts a message into the queue or leaves it out; it never waits.
-func (l *link) offer(m mqtt.Message) {
-	size := int64(len(m.Payload()) + len(m.Topic()))
-	loose := m.Qos() == 0
-	room := l.bytes.Load()+size <= queueBytesMax && (!loose || len(l.in) < queueLooseMax)
-	if room {
-		l.bytes.Add(size)
-		l.waiting.Add(1)
-		select {
-		case l.in <- m:
-			return
-		default:
-			l.bytes.Add(-size)
-			l.waiting.Add(-1)
-		}
+func (l *link) offer(m message) {
+	if l.queue.put(m) {
+		return
 	}
-	l.dropped.Add(1)
 	l.mu.Lock()
-	l.left.To = l.now()
+	l.left.To = m.arrival
 	if l.left.From.IsZero() {
-		l.left.From = l.left.To
+		l.left.From = m.arrival
 	}
 	l.mu.Unlock()
-	if !loose {
+	if m.qos > 0 {
 		l.leftOut.Store(true)
-		if l.waiting.Load() == 0 && l.leftOut.Swap(false) { // what it waited for ended meanwhile
+		if l.queue.waits() == 0 && l.leftOut.Swap(false) { // what it waited for ended meanwhile
 			offer(l.again)
 		}
 	}
@@ -255,14 +228,9 @@ func (l *link) offer(m mqtt.Message) {
 // stored acknowledges messages that are on the disk. Those that found no room are asked for
 // again once nothing waits: the acknowledgements of the others must not be lost with the
 // connection.
-func (l *link) stored(messages []mqtt.Message) {
-	size := int64(0)
-	for _, m := range messages {
-		m.Ack()
-		size += int64(len(m.Payload()) + len(m.Topic()))
-	}
-	l.bytes.Add(-size)
-	if l.waiting.Add(-int64(len(messages))) == 0 && l.leftOut.Swap(false) {
+func (l *link) stored(messages []message) {
+	acknowledge(messages)
+	if l.queue.stored(messages) && l.leftOut.Swap(false) {
 		offer(l.again)
 	}
 }

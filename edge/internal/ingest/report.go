@@ -54,9 +54,9 @@ func (i *Ingest) answer(building, device string, r Refusal, code decode.Code, no
 // Refusals lists what was sent and not taken, the latest first. Safe for concurrent use.
 func (i *Ingest) Refusals() []Refusal {
 	list := i.refusals.all()
-	if n := i.link.dropped.Load(); n > 0 {
+	if n, worst := i.link.queue.lost(); n > 0 {
 		at := i.link.droppedAt()
-		list = append(list, Refusal{Code: problem.MQTTLeftOut, First: at.From, Last: at.To, Count: int(n)})
+		list = append(list, Refusal{Topic: worst, Code: problem.MQTTLeftOut, First: at.From, Last: at.To, Count: int(n)})
 	}
 	return list
 }
@@ -64,7 +64,7 @@ func (i *Ingest) Refusals() []Refusal {
 // RefusalTotals counts what was refused since the start, by code. Safe for concurrent use.
 func (i *Ingest) RefusalTotals() map[problem.Code]int64 {
 	out := i.refusals.totals()
-	if n := i.link.dropped.Load(); n > 0 {
+	if n, _ := i.link.queue.lost(); n > 0 {
 		out[problem.MQTTLeftOut] = n
 	}
 	return out

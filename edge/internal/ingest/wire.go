@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"net/url"
 	"sync"
@@ -22,12 +23,14 @@ const (
 	closeWait = time.Second
 )
 
-// wire is a connection that reads and writes much at once. What is written leaves at once as
-// well, together with what else is written while the one before leaves; an error is that of the
-// next call.
+// wire is a connection that reads and writes much at once, and gives messages to its tap. What is
+// written leaves at once as well, together with what else is written while the one before leaves;
+// an error is that of the next call.
 type wire struct {
 	net.Conn
-	in *bufio.Reader
+	tap     tap
+	in      *bufio.Reader
+	passing int // bytes of a packet that are not read yet and are the client's
 
 	mu      sync.Mutex
 	room    sync.Cond // for writers that wait
@@ -39,15 +42,12 @@ type wire struct {
 }
 
 // newWire wraps a connection; Close ends what it starts.
-func newWire(conn net.Conn) *wire {
-	w := &wire{Conn: conn, in: bufio.NewReaderSize(conn, readBuffer), gone: make(chan struct{})}
+func newWire(conn net.Conn, t tap) *wire {
+	w := &wire{Conn: conn, tap: t, in: bufio.NewReaderSize(conn, readBuffer), gone: make(chan struct{})}
 	w.room.L, w.work.L = &w.mu, &w.mu
 	go w.send()
 	return w
 }
-
-// Read implements net.Conn.
-func (w *wire) Read(p []byte) (int, error) { return w.in.Read(p) }
 
 // Write implements net.Conn. It waits only where too much waits already.
 func (w *wire) Write(p []byte) (int, error) {
@@ -113,20 +113,24 @@ func (w *wire) Close() error {
 	return w.Conn.Close()
 }
 
-// dial connects to the brokers whose connections are better read and written in large pieces.
+// dial connects to a broker; messages that come on the connection go to the queue.
 func (l *link) dial(ctx context.Context) mqtt.OpenConnectionFunc {
-	return func(uri *url.URL, o mqtt.ClientOptions) (net.Conn, error) {
+	return func(uri *url.URL, o mqtt.ClientOptions) (conn net.Conn, err error) {
 		dialer := &net.Dialer{Timeout: connectTimeout}
-		var conn net.Conn
-		var err error
-		if uri.Scheme == "tcp" {
+		switch plain := *uri; uri.Scheme {
+		case "tcp":
 			conn, err = dialer.DialContext(ctx, "tcp", uri.Host)
-		} else {
+		case "ssl":
 			conn, err = (&tls.Dialer{NetDialer: dialer, Config: o.TLSConfig}).DialContext(ctx, "tcp", uri.Host)
+		case "ws", "wss":
+			plain.User = nil // it goes into MQTT's own login
+			conn, err = mqtt.NewWebsocket(plain.String(), o.TLSConfig, connectTimeout, nil, nil)
+		default:
+			err = fmt.Errorf("the broker's address begins with none of tcp, ssl, ws and wss: %s", redacted(uri.String()))
 		}
 		if err != nil {
 			return nil, err
 		}
-		return newWire(conn), nil
+		return newWire(conn, tap{topic: l.queue.topic, take: l.offer, now: l.now}), nil
 	}
 }

