@@ -3,6 +3,7 @@ package edge
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -12,6 +13,10 @@ import (
 	"estate/internal/problem"
 	"estate/sync/record"
 )
+
+// leftOutShown is for how long messages that found no room are what is wrong with the broker; the
+// list of refusals names them for as long as the box runs.
+const leftOutShown = 10 * time.Minute
 
 // refused is told by the broker of what it did not take, and passes it on.
 func (d *devices) refused(v broker.Violation) {
@@ -68,6 +73,9 @@ func (d *devices) trouble() (code problem.Code, since time.Time, detail string) 
 	}
 	if t := d.tlsTrouble.Load(); t != nil && *t != "" {
 		return problem.MQTTListen, time.Time{}, *t
+	}
+	if last := s.LeftOut.To; !last.IsZero() && d.building.edge.now().Sub(last) < leftOutShown {
+		return problem.MQTTLeftOut, time.Time{}, fmt.Sprintf("%d messages since the box started, the last at %s", s.Counts.LeftOut, last.UTC().Format(time.RFC3339))
 	}
 	return "", time.Time{}, ""
 }
@@ -140,7 +148,7 @@ func (d *devices) owners(ctx context.Context) (func(ingest.Refusal) string, erro
 
 // atBroker reports whether the broker itself refused, and knew whom.
 func atBroker(c problem.Code) bool {
-	return c != problem.MQTTPayloadRefused && c != problem.MQTTTopicUnheard
+	return c != problem.MQTTPayloadRefused && c != problem.MQTTTopicUnheard && c != problem.MQTTLeftOut
 }
 
 // ReadingsDisk implements httpapi.HearingPort.

@@ -1,9 +1,12 @@
 package edge_test
 
 import (
+	"database/sql"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +108,55 @@ func TestRefusals(t *testing.T) {
 	if got := b.hearing(building); !got.Heard || got.BlindSince != nil || got.Code != "" || got.Refused < 6 || got.Broker != "embedded" || got.LastBlind == nil {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestFloodIsShown: while readings cannot be stored a device floods at QoS 0. What found no room
+// shows with its remedy, and under whose login it was.
+func TestFloodIsShown(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	b := enrolled(t, c)
+	b.signIn()
+	building := c.building.String()
+	sensor := must(edge.AddLoginAt(t.Context(), b.cfg, time.Now, edge.LoginInput{Name: "s1"}))(t)
+	b.publish(sensor, sensor.Topic, `{"temperature":20}`)
+	eventually(t, "listed", func() bool { return len(b.devices(building)) == 1 })
+	b.call(http.MethodPost, "/buildings/"+building+"/devices/"+b.devices(building)[0].ID.String()+"/adopt", map[string]string{}, nil)
+
+	db, err := sql.Open("sqlite", filepath.Join(b.cfg.Data, "readings.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	held := must(db.Conn(t.Context()))(t)
+	defer func() { _ = held.Close() }()
+	for _, text := range []string{"PRAGMA busy_timeout = 60000", "BEGIN IMMEDIATE"} {
+		if _, err := held.ExecContext(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + b.MQTTAddr()).SetClientID(sensor.ClientID).SetUsername(sensor.Username).
+		SetPassword(sensor.Password).SetAutoReconnect(false))
+	defer client.Disconnect(250)
+	if done := client.Connect(); !done.WaitTimeout(patience) || done.Error() != nil {
+		t.Fatal(done.Error())
+	}
+	for n := range 20_000 {
+		if done := client.Publish(sensor.Topic, 0, false, fmt.Sprintf(`{"energy":%d}`, n)); !done.WaitTimeout(patience) || done.Error() != nil {
+			t.Fatal(done.Error())
+		}
+	}
+	got := b.refusal(building, "s1", problem.MQTTLeftOut)
+	if got.Topic != sensor.Topic {
+		t.Errorf("%+v", got)
+	}
+	if got := b.hearing(building); !got.Heard || got.Code != string(problem.MQTTLeftOut) || got.Remedy == "" || got.Detail == "" || got.Waiting == 0 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := held.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all that found room is stored", func() bool { return b.hearing(building).Waiting == 0 })
 }
 
 // TestReadingsDisk: who looks after the box sees how much of its disk readings take.

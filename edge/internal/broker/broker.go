@@ -42,6 +42,9 @@ const (
 	// ackWait is how long the broker waits for our acknowledgement before it sends again,
 	// also after a crash: a leak that was under way then is this much late.
 	ackWait = 5 * time.Second
+	// unacknowledgedMax is how many messages the broker sends us without waiting for our
+	// acknowledgement: two of the largest batches that the edge stores at once.
+	unacknowledgedMax = 4096
 )
 
 // Config says where the broker listens, where it stores, and who may log in.
@@ -198,7 +201,7 @@ func options(cfg Config, host string, port int, auth server.Authentication) *ser
 		DisableJetStreamBanner: true,
 
 		CustomClientAuthentication: auth,
-		MQTT:                       server.MQTTOpts{Host: host, Port: port, AckWait: ackWait},
+		MQTT:                       server.MQTTOpts{Host: host, Port: port, AckWait: ackWait, MaxAckPending: unacknowledgedMax},
 	}
 }
 

@@ -17,8 +17,8 @@ const (
 	mosquittoSalt   = 12
 	// mosquittoQueued is some hours of a large building: about 100 MB of small messages.
 	mosquittoQueued = 200_000
-	// mosquittoInFlight lets the box store messages in batches.
-	mosquittoInFlight = 1000
+	// mosquittoInFlight lets the box store messages in batches, as the box's own broker does.
+	mosquittoInFlight = unacknowledgedMax
 	// mosquittoSave is how many seconds a kill of mosquitto can cost.
 	mosquittoSave = 30
 )

@@ -16,10 +16,6 @@ import (
 )
 
 const (
-	// batchMax and batchWait bound what is stored in one go: enough to pay for one sync of
-	// the disk, short enough that an alarm is not felt to wait.
-	batchMax  = 2000
-	batchWait = 5 * time.Millisecond
 	// tickDefault is how often rules look at the time.
 	tickDefault = time.Second
 	// storeRetryMin and storeRetryMax bound the wait while the store fails.
@@ -68,7 +64,9 @@ type Status struct {
 	// StoreFailing is since when the store refuses everything; zero while it works.
 	StoreFailing time.Time
 	Waiting      int // messages not stored yet
-	Counts       Counts
+	// LeftOut is when messages were left out for want of room, from the first to the last.
+	LeftOut Period
+	Counts  Counts
 }
 
 // Period is a stretch of time; its zero value is none.
@@ -138,24 +136,37 @@ func (i *Ingest) Run(ctx context.Context) error {
 	if err := i.resume(ctx, saved); err != nil {
 		return err
 	}
-	// What was read is stored while what follows is read.
 	ctx, stop := context.WithCancel(ctx)
-	jobs, ended := make(chan job), make(chan error, 1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { i.link.run(ctx) })
-	wg.Go(func() { ended <- i.settleAll(ctx, jobs) })
-	if err := i.read(ctx, jobs, ended); ctx.Err() == nil {
+	return i.work(ctx)
+}
+
+// work takes messages from the queue until ctx ends. What was read is stored while what follows
+// is read.
+func (i *Ingest) work(ctx context.Context) error {
+	inner, stop := context.WithCancel(ctx)
+	jobs, settled, ended := make(chan job), make(chan time.Duration, 1), make(chan error, 1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() {
+		defer close(settled)
+		ended <- i.settleAll(inner, jobs, settled)
+	})
+	if err := i.read(inner, jobs, newPace(settled), ended); ctx.Err() == nil {
 		return err
 	}
 	return nil
 }
 
 // read reads messages, and lets time pass, until ctx ends or storing did.
-func (i *Ingest) read(ctx context.Context, jobs chan<- job, ended <-chan error) error {
+func (i *Ingest) read(ctx context.Context, jobs chan<- job, pace *pace, ended <-chan error) error {
 	tick := time.NewTicker(i.cfg.Tick)
 	defer tick.Stop()
+	defer pace.rest.Stop()
 	for {
 		var j job
 		var err error
@@ -164,26 +175,23 @@ func (i *Ingest) read(ctx context.Context, jobs chan<- job, ended <-chan error) 
 			return nil
 		case err := <-ended:
 			return err
+		case d, more := <-pace.settled:
+			pace.took(d, more)
+		case <-pace.rest.C:
+			pace.open = true
 		case <-tick.C:
 			since, _ := i.link.blind()
 			j, err = i.jobOf(i.engine.Tick(i.cfg.Now(), since.IsZero()))
 		case list := <-i.cfg.Changed:
 			j, err = i.useRules(list)
 		case <-i.link.queue.ready:
-			j, err = i.look(i.gather())
+			j, err = i.look(pace.gather(ctx, i.link.queue))
 		}
 		if err != nil {
 			return err
 		}
-		if j.empty() {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-ended:
-			return err
-		case jobs <- j:
+		if !j.empty() && !pace.hand(ctx, j, jobs) {
+			return <-ended
 		}
 	}
 }
@@ -224,22 +232,6 @@ func (i *Ingest) useRules(list []rules.Rule) (job, error) {
 	i.engine = next
 	i.log.Info("rules changed", "rules", len(list), "alarms_ended", len(effects))
 	return i.jobOf(effects)
-}
-
-// gather takes what is waiting, for at most batchWait.
-func (i *Ingest) gather() []message {
-	batch := i.link.queue.take(nil, batchMax)
-	wait := time.NewTimer(batchWait)
-	defer wait.Stop()
-	for len(batch) < batchMax {
-		select {
-		case <-i.link.queue.ready:
-			batch = i.link.queue.take(batch, batchMax-len(batch))
-		case <-wait.C:
-			return batch
-		}
-	}
-	return batch
 }
 
 // look reads a batch of messages: what they say, and what it means.
@@ -416,7 +408,7 @@ func (i *Ingest) Status() Status {
 	failing := i.storeFailing
 	i.mu.Unlock()
 	leftOut, _ := i.link.queue.lost()
-	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: i.link.queue.waits(),
+	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: i.link.queue.waits(), LeftOut: i.link.droppedAt(),
 		Counts: Counts{Messages: i.messages.Load(), Observations: i.observations.Load(), Duplicates: i.duplicates.Load(),
 			Quarantined: i.quarantined.Load(), Unrecognised: i.unrecognised.Load(), Raised: i.raised.Load(),
 			Cleared: i.cleared.Load(), Refused: i.refused.Load(), LeftOut: leftOut}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"estate/edge/internal/decode"
 	"estate/internal/rules"
@@ -32,15 +33,21 @@ func (i *Ingest) jobOf(effects []rules.Effect) (job, error) {
 	return job{states: states, effects: effects}, err
 }
 
-// settleAll stores one job after the other until ctx ends, which may be its error.
-func (i *Ingest) settleAll(ctx context.Context, jobs <-chan job) error {
+// settleAll stores one job after the other until ctx ends, which may be its error, and tells how
+// long each took.
+func (i *Ingest) settleAll(ctx context.Context, jobs <-chan job, settled chan<- time.Duration) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case j := <-jobs:
+			began := i.cfg.Now()
 			if err := i.settle(ctx, j); err != nil {
 				return err
+			}
+			select {
+			case <-ctx.Done():
+			case settled <- i.cfg.Now().Sub(began):
 			}
 		}
 	}

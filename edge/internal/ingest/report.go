@@ -56,7 +56,7 @@ func (i *Ingest) Refusals() []Refusal {
 	list := i.refusals.all()
 	if n, worst := i.link.queue.lost(); n > 0 {
 		at := i.link.droppedAt()
-		list = append(list, Refusal{Topic: worst, Code: problem.MQTTLeftOut, First: at.From, Last: at.To, Count: int(n)})
+		list = append(list, Refusal{Topic: worst, Code: problem.MQTTLeftOut, Reason: "most of them on this topic", First: at.From, Last: at.To, Count: int(n)})
 	}
 	return list
 }

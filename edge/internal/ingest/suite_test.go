@@ -43,6 +43,7 @@ func TestSuite(t *testing.T) {
 		"RefusedRowTakesNothingWithIt":  refusedRowTakesNothingWithIt,
 		"BrokerRestartIsSeenAndHealed":  brokerRestartIsSeenAndHealed,
 		"BurstIsStoredInBatchesWithAll": burstIsStoredInBatchesWithAll,
+		"FloodIsCounted":                floodIsCounted,
 	}
 	for kind, start := range servers {
 		for name, rule := range rules {
