@@ -121,6 +121,10 @@ func (d *Decoder) Decode(m Message) Result {
 		r.Nothing = "a Home Assistant says whether it is there"
 		return r
 	}
+	if len(m.Payload) == 0 && !strings.Contains(m.Topic, "cmnd/") {
+		r.Nothing = "an empty message: what the broker kept of the topic is cleared"
+		return r
+	}
 	bound := d.bound(&r, m)
 	if !d.firmware(&r, m) && !bound {
 		r.refuseAs(UnknownTopic, m, "", noTopic)

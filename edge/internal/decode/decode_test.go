@@ -79,7 +79,8 @@ func TestDecode(t *testing.T) {
 		{"LastSeenWrong", "zigbee2mqtt/cellar", `{"tamper":false,"last_seen":1000}`, "z2m:0x00158d0000000001 tamper=false\n? last_seen"},
 		{"Command", "zigbee2mqtt/cellar/set", `{"water_leak":true}`, ""},
 		{"CommandAttribute", "zigbee2mqtt/unknown/set/state", `ON`, ""},
-		{"AttributeOutput", "zigbee2mqtt/cellar/water_leak", `true`, "?"},
+		{"AttributeOutput", "zigbee2mqtt/cellar/water_leak", `true`, "z2m:0x00158d0000000001 leak=true"},
+		{"AttributeOfNobody", "zigbee2mqtt/attic/wing", `true`, "?"},
 		{"ForeignTopic", "garage/door", `open`, "?"},
 		{"BaseAlone", "zigbee2mqtt/", `{}`, "?"},
 	} {
@@ -144,7 +145,10 @@ func TestNamesSurviveRestartAndRename(t *testing.T) {
 	if got := show(next.Decode(msg("z1/basement", `{"leak":true}`))); got != "z2m:0x00158d0000000001 leak=true" {
 		t.Errorf("after rename: %s", got)
 	}
-	for _, bad := range []string{``, `{}`, `[`, "[\"\xff\"]"} {
+	if r := next.Decode(msg("z1/bridge/devices", "")); r.Configures || r.Nothing == "" {
+		t.Errorf("a cleared list: %+v", r)
+	}
+	for _, bad := range []string{`{}`, `[`, "[\"\xff\"]"} {
 		if r := next.Decode(msg("z1/bridge/devices", bad)); r.Configures || len(r.Unrecognised) != 1 {
 			t.Errorf("list %q: %+v", bad, r)
 		}

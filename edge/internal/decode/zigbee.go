@@ -3,6 +3,7 @@ package decode
 import (
 	"encoding/json"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -47,7 +48,13 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 	}
 	switch tail {
 	case "":
-		d.zigbeeState(r, m, d.zigbeeDevice(m, base, name), g)
+		if text := strings.TrimSpace(string(m.Payload)); text != "" && text[0] != '{' {
+			if d.zigbeeAttribute(r, m, base, name, text) {
+				return
+			}
+		}
+		o := d.zigbeeDevice(m, base, name)
+		d.zigbeeState(r, m, d.zigbeeTold(r, m, o, name, g), g)
 	case "availability":
 		readAvailability(r, m, d.zigbeeDevice(m, base, name))
 	default:
@@ -66,59 +73,6 @@ func (d *Decoder) zigbeeDevice(m Message, base, name string) Observation {
 	o := observed(m, hardware, name)
 	o.Alias = alias
 	return o
-}
-
-// zigbeeWords are properties that many Zigbee devices have beside those of quantities.
-var zigbeeWords = map[string]quantity{
-	"illuminance_lux": of(Illuminance, Number, "lx"), "device_temperature": of(DeviceTemperature, Number, "°C"), "cpu_temperature": of(DeviceTemperature, Number, "°C"), "soil_moisture": {kind: Moisture, typ: Number, unit: "%"},
-	"pm25": {kind: PM25, typ: Number, unit: "µg/m³"}, "pm10": {kind: PM10, typ: Number, unit: "µg/m³"}, "voc": {kind: VOC, typ: Number, unit: "ppb"}, "presence": of(Occupancy, Bool, ""),
-	"moving": of(Motion, Bool, ""), "water_valve": {kind: Valve}, "position": {kind: Position, typ: Number, unit: "%", max: 100}, "tilt": {kind: Position, typ: Number, unit: "%", max: 100},
-	"action": {kind: Event, typ: Text}, "state": {kind: Switched}, "local_temperature": of(Temperature, Number, "°C"),
-	"occupied_heating_setpoint": {kind: Setpoint, typ: Number, unit: "°C"}, "current_heating_setpoint": {kind: Setpoint, typ: Number, unit: "°C"},
-	"system_mode": {kind: Mode, typ: Text}, "running_state": {kind: Mode, typ: Text}, "ac_frequency": {kind: Frequency, typ: Number, unit: "Hz"},
-	"power_factor": {kind: PowerFactor, typ: Number},
-}
-
-// notZigbeeValues are properties that tell of the message rather than the device.
-var notZigbeeValues = map[string]bool{"last_seen": true, "elapsed": true}
-
-// zigbeeState reads a device's values: all that its gateway sends, with the meaning and unit
-// that the device list gives, or that the word usually has.
-func (d *Decoder) zigbeeState(r *Result, m Message, o Observation, g *directory) {
-	list, err := leaves(m.Payload)
-	if err != nil {
-		r.refuse(m, "", err.Error())
-	}
-	for _, l := range list {
-		if l.key() == "last_seen" {
-			at, wrong := eventTime(l.raw, m.Arrival)
-			if wrong {
-				r.refuse(m, "last_seen", wrongTime)
-			}
-			o.EventTime = at
-		}
-	}
-	told := g.exposes[strings.TrimPrefix(o.Hardware, "z2m:")]
-	for _, l := range list {
-		if notZigbeeValues[l.path[0]] || l.path[0] == "device" && len(l.path) > 1 {
-			continue
-		}
-		q, ok := told[l.key()]
-		if !ok {
-			q, ok = quantities[l.name()]
-		}
-		switch {
-		case ok:
-		case l.path[0] == "update":
-			q.kind = Update
-		default:
-			q = zigbeeWords[l.name()]
-		}
-		if strings.HasPrefix(l.name(), "state_") && q.kind == "" {
-			q.kind = Switched
-		}
-		d.observe(r, m, o, l, q)
-	}
 }
 
 // split parts a device's name from what follows it. Names may hold '/', so the longest
@@ -151,14 +105,18 @@ func isCommand(tail string) bool {
 func (g *directory) learnGroups(r *Result, m Message) {
 	var list []struct {
 		Name string `json:"friendly_name"`
+		ID   int    `json:"id"`
 	}
 	if !utf8.Valid(m.Payload) || json.Unmarshal(m.Payload, &list) != nil || len(list) > devicesMax {
 		r.refuse(m, "", "list of groups is not a JSON array of groups, or longer than 10000")
 		return
 	}
 	r.Configures = true
-	g.groups = make(map[string]bool, len(list))
+	g.groups = make(map[string]bool, 2*len(list))
 	for _, one := range list {
+		if one.ID != 0 {
+			g.groups[strconv.Itoa(one.ID)] = true
+		}
 		if one.Name != "" && len(one.Name) <= topicBytesMax {
 			g.groups[one.Name] = true
 		}
@@ -225,7 +183,7 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 			set(&dev.Model, one.Definition.Model, &changed)
 			set(&dev.Manufacturer, one.Definition.Vendor, &changed)
 			told := map[string]quantity{}
-			expose(told, "", one.Definition.Exposes, 0)
+			expose(told, "", "", one.Definition.Exposes)
 			exposes[ieee] = told
 			if found := zigbeeControls(one.Definition.Description, one.Definition.Exposes); len(found) > 0 {
 				controls[ieee], changed = found, true
@@ -236,40 +194,4 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 		}
 	}
 	g.byName, g.exposes, g.controls = next, exposes, controls
-}
-
-// expose says how the properties of a device are read.
-func expose(told map[string]quantity, prefix string, list []zigbeeExpose, depth int) {
-	for _, e := range list {
-		key := prefix + e.Property
-		if len(e.Features) > 0 && depth < nestingMax {
-			inner := prefix
-			if e.Property != "" {
-				inner = key + "."
-			}
-			expose(told, inner, e.Features, depth+1)
-			continue
-		}
-		if e.Property == "" || len(told) >= entitiesMax {
-			continue
-		}
-		q, ok := quantities[e.Property]
-		if !ok {
-			q = zigbeeWords[e.Property]
-		}
-		switch e.Type {
-		case "numeric":
-			q.typ = Number
-			if e.Unit != "" && e.Unit != q.unit {
-				q.unit, q.min, q.max = clip(e.Unit), 0, 0
-			}
-		case "enum", "text":
-			q.typ = Text
-		case "binary":
-			if q.typ == Number {
-				q = quantity{}
-			}
-		}
-		told[key] = q
-	}
 }
