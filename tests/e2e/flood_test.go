@@ -1,9 +1,12 @@
 package e2e_test
 
 import (
+	"context"
+	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,10 +32,15 @@ const (
 	floodMessagesMax = 8000
 	// floodMemoryMax is what an edge may take in a flood, in bytes.
 	floodMemoryMax = 256 << 20
+	// floodHeld is for how long nothing can be stored before a kill. By then the broker has
+	// noted on the disk what the edge acknowledged to it, and has removed it.
+	floodHeld = time.Second
 )
 
 // TestAcknowledgedIsKept: at QoS 1 the embedded broker's acknowledgement means on the disk. The
 // edge is killed again and again in the middle of a flood, and each acknowledged value is found.
+// In every second cycle something else holds the file of readings, so that the edge is killed
+// between hearing and storing: what it acknowledged to its broker too early would be lost.
 func TestAcknowledgedIsKept(t *testing.T) {
 	t.Parallel()
 	cycles := floodCycles
@@ -77,12 +85,19 @@ func TestAcknowledgedIsKept(t *testing.T) {
 			}
 			return errNotYet
 		})
+		release := func() {}
+		if cycle%2 == 0 {
+			release = holdReadings(t, e)
+			held := time.NewTimer(floodHeld)
+			<-held.C
+		}
 		if peak := memoryPeak(t, e.Process().PID()); peak > floodMemoryMax {
 			t.Errorf("cycle %d: the edge took %d MB", cycle, peak>>20)
 		}
 		if err := e.Kill9(); err != nil {
 			t.Fatal(err)
 		}
+		release()
 		flooding.Wait()
 		for _, f := range all {
 			f.cycles[cycle].to = time.Now().Truncate(time.Second).Add(time.Second)
@@ -105,6 +120,29 @@ func TestAcknowledgedIsKept(t *testing.T) {
 		t.Errorf("%d messages were acknowledged in %d cycles: there was no flood", acknowledged, cycles)
 	}
 	t.Logf("%d acknowledged messages in %d cycles, all of them found", acknowledged, cycles)
+}
+
+// holdReadings keeps the edge from storing readings, as a backup or a repair of the file does.
+func holdReadings(t *testing.T, e *stack.Edge) (release func()) {
+	t.Helper()
+	path := filepath.Join(e.Dir(), "readings.db")
+	db, err := sql.Open("sqlite", fmt.Sprintf("file:%s?_txlock=immediate&_pragma=busy_timeout(%d)", path, patience.Milliseconds()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not the test's context: its end would release the file before the edge is killed.
+	tx, err := db.BeginTx(context.WithoutCancel(t.Context()), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(); err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // flooder is a meter that counts up, as fast as the broker takes it.
