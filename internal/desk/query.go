@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"time"
 
 	"estate/sync/record"
 	"estate/sync/replica"
@@ -19,9 +20,15 @@ type Query interface {
 	// below Before (zero: from the end), at most Limit. Where Mentions is not empty, only
 	// events whose bytes contain every one of these ids: a superset of what names them.
 	Events(ctx context.Context, s EventSelection) (events []replica.EventRow, total int, err error)
+	// OpenTickets counts a building's tickets that stand open, by priority, and of the priorities
+	// in before how many of them were reported before that.
+	OpenTickets(ctx context.Context, building record.ID, before map[string]time.Time) (map[string]Standing, error)
 	// Quarantine lists what is held back in a building, both ways, the oldest first.
 	Quarantine(ctx context.Context, building record.ID, limit int) ([]replica.QuarantineRow, error)
 }
+
+// Standing counts open tickets of one priority.
+type Standing struct{ Open, Older int }
 
 // Row is a record as a query found it.
 type Row struct {

@@ -7,12 +7,13 @@ import (
 	"estate/sync/record"
 )
 
-func openStates() []string {
+// OpenStates are those in which a ticket waits for work, in the order of its life.
+func OpenStates() []string {
 	return []string{"new", "triaged", "assigned", "in_progress", "waiting"}
 }
 
 func isOpen(status string) bool {
-	for _, s := range openStates() {
+	for _, s := range OpenStates() {
 		if s == status {
 			return true
 		}
@@ -54,7 +55,7 @@ func (f TicketFilter) filters() (map[string][]record.Value, error) {
 		m["external_ref"] = []record.Value{record.Text(f.ExternalRef)}
 	}
 	if f.Open && len(f.Status) == 0 {
-		for _, s := range openStates() {
+		for _, s := range OpenStates() {
 			m["status"] = append(m["status"], record.Text(s))
 		}
 	}

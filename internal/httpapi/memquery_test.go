@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"estate/internal/desk"
 	"estate/schema"
@@ -144,4 +145,9 @@ func (q memQuery) Events(ctx context.Context, s desk.EventSelection) ([]replica.
 
 func (q memQuery) Quarantine(context.Context, record.ID, int) ([]replica.QuarantineRow, error) {
 	return nil, nil
+}
+
+// OpenTickets is nothing that HTTP shows.
+func (q memQuery) OpenTickets(context.Context, record.ID, map[string]time.Time) (map[string]desk.Standing, error) {
+	return map[string]desk.Standing{}, nil
 }

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,8 +21,11 @@ const (
 	// Ids stand in an event's bytes as they are.
 	mentions = ` FROM event e WHERE e.building = $1 AND e.position > 0 AND e.position < $2
 		AND ($3::bytea IS NULL OR position($3 IN e.body) > 0) AND ($4::bytea IS NULL OR position($4 IN e.body) > 0)`
-	selectTrail  = `SELECT ` + eventColumns + mentions + ` ORDER BY e.position DESC LIMIT $5`
-	countTrail   = `SELECT count(*)` + mentions
+	selectTrail = `SELECT ` + eventColumns + mentions + ` ORDER BY e.position DESC LIMIT $5`
+	countTrail  = `SELECT count(*)` + mentions
+	countOpen   = `SELECT coalesce(t.priority, ''), count(*), count(*) FILTER (WHERE t.reported_at < l.before) FROM ticket t
+		LEFT JOIN unnest($3::text[], $4::bigint[]) AS l (priority, before) ON l.priority = t.priority
+		WHERE t.building = $1 AND t.status = ANY ($2) AND NOT coalesce(t.deleted, false) GROUP BY 1`
 	selectBehind = `SELECT kind, id, peer, theirs, code, detail, since FROM quarantine WHERE building = $1 ORDER BY since, kind COLLATE "C", id, peer, theirs LIMIT $2`
 )
 
@@ -113,6 +117,24 @@ func (q *Queries) Events(ctx context.Context, s desk.EventSelection) (events []r
 		query(b, func(rows pgx.Rows) error { return rows.Scan(&total) }, countTrail, of, bits(lastSigned), ids[0], ids[1])
 	}
 	return events, total, q.store.snapshot(ctx, "list events", b)
+}
+
+// OpenTickets implements desk.Query. The cloud has no index for it as an edge has: nothing there
+// asks it at each write, and an index would cost each.
+func (q *Queries) OpenTickets(ctx context.Context, building record.ID, before map[string]time.Time) (map[string]desk.Standing, error) {
+	out, priorities, limits := map[string]desk.Standing{}, []string{}, []int64{}
+	for priority, limit := range before {
+		priorities, limits = append(priorities, priority), append(limits, limit.UnixMilli())
+	}
+	b := &pgx.Batch{}
+	query(b, func(rows pgx.Rows) error {
+		var priority string
+		var n desk.Standing
+		err := rows.Scan(&priority, &n.Open, &n.Older)
+		out[priority] = n
+		return err
+	}, countOpen, [16]byte(building), desk.OpenStates(), priorities, limits)
+	return out, q.store.snapshot(ctx, "count open tickets", b)
 }
 
 // Quarantine implements desk.Query.

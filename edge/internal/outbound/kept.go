@@ -110,8 +110,9 @@ type State struct {
 	Version   string `json:"version"`
 }
 
-// count counts the building's open work, but takes no more than a hundredth of the time: among
-// very many tickets it lasts, and whoever writes one meanwhile waits for it. What changes meanwhile is found at the next look.
+// count counts the building's open work, but takes no more than a hundredth of the time: it costs
+// the index entries of all open tickets, and whoever writes one meanwhile waits for it. What
+// changes meanwhile is found at the next look.
 func (o *Outbound) count(ctx context.Context) error {
 	began := time.Now()
 	if began.Before(o.countAfter) {

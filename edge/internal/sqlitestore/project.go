@@ -162,6 +162,11 @@ func (c *conn) shape(t tableText) error {
 // order makes the indexes of lists that show the latest first and begin with no field: such
 // grow for ever, and their first page costs what it shows.
 func (c *conn) order(t tableText) error {
+	if t.Kind == "ticket" {
+		if err := c.orderStanding(t); err != nil {
+			return err
+		}
+	}
 	for _, s := range desk.Shapes() {
 		if s.Kind != t.Kind || s.Lead != "" || !s.Desc {
 			continue

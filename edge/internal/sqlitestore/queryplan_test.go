@@ -12,6 +12,7 @@ import (
 
 	"estate/internal/desk"
 	"estate/schema"
+	"estate/sync/record"
 )
 
 // TestLeadIsSearchedByItsIndex: a look-up by the lead field costs the rows that match. One
@@ -35,6 +36,23 @@ func TestLeadIsSearchedByItsIndex(t *testing.T) {
 	}
 	if looked == 0 {
 		t.Error("no shape has a lead")
+	}
+}
+
+// TestOpenTicketsAreCountedInTheirIndex: the count reads neither records nor closed tickets.
+func TestOpenTicketsAreCountedInTheirIndex(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "edge.db"))
+	newQueries := NewQueries(s, schema.Kinds())
+	if _, err := newQueries.OpenTickets(t.Context(), record.ID{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	none := func(desk.Selection) any { return nil }
+	for _, text := range []queryText{{countStanding(), []func(desk.Selection) any{none}}, {countOlder(), []func(desk.Selection) any{none, none, none}}} {
+		plan := explain(t, s, text)
+		if len(plan) == 0 || !strings.Contains(plan[0], "SEARCH ticket USING COVERING INDEX ticket_standing (building=? AND status=?") {
+			t.Errorf("%s: %q", text.text, plan)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"estate/internal/desk"
 	"estate/schema"
@@ -147,6 +148,31 @@ func compareValues(a, b record.Value) int {
 	x, _ := a.AsText()
 	y, _ := b.AsText()
 	return cmp.Compare(x, y)
+}
+
+// OpenTickets implements desk.Query.
+func (m Memory) OpenTickets(ctx context.Context, building record.ID, before map[string]time.Time) (map[string]desk.Standing, error) {
+	rows, err := m.all(ctx, building, "ticket")
+	if err != nil {
+		return nil, err
+	}
+	out, table := map[string]desk.Standing{}, schema.Default()
+	for _, r := range rows {
+		shown := func(field string) record.Value { return table.Shown("ticket", field, r.record) }
+		status, _ := shown("status").AsText()
+		if deleted, _ := shown("deleted").AsBool(); deleted || !slices.Contains(desk.OpenStates(), status) {
+			continue
+		}
+		priority, _ := shown("priority").AsText()
+		count := out[priority]
+		count.Open++
+		limit, limited := before[priority]
+		if at, ok := shown("reported_at").AsInt(); ok && limited && at < limit.UnixMilli() {
+			count.Older++
+		}
+		out[priority] = count
+	}
+	return out, nil
 }
 
 // Records implements desk.Query.

@@ -18,7 +18,7 @@ import (
 func Run(t *testing.T, open Opener) {
 	for name, test := range map[string]func(*testing.T, Opener){
 		"Isolation": testIsolation, "Lifecycle": testLifecycle, "TenantMoves": testTenantMoves, "Joining": testJoining, "SameID": testSameID,
-		"Lists": testLists, "Cursors": testCursors, "Children": testChildren, "Places": testPlaces, "Alarms": testAlarms, "Rules": testRules,
+		"Lists": testLists, "Workload": testWorkload, "Cursors": testCursors, "Children": testChildren, "Places": testPlaces, "Alarms": testAlarms, "Rules": testRules,
 		"People": testPeople, "Deletion": testDeletion, "Audit": testAudit, "Export": testExport, "Changes": testChanges, "Rights": testRights,
 		"Conflict": testConflict, "SyncState": testSyncState, "Codes": testCodes, "LateWrite": testLateWrite, "OddTimes": testOddTimes, "ManyApps": testManyApps,
 		"Erasure": testErasure, "ErasureOfMuch": testErasureOfMuch, "Answers": testAnswers, "RightsChange": testRightsChange, "Foreseen": testForeseen,
@@ -253,6 +253,32 @@ func testLists(t *testing.T, open Opener) {
 			}
 		})
 	}
+}
+
+// testWorkload: what is open is counted by the store; what is closed, deleted or of another
+// building does not count, and a priority's time decides what is overdue.
+func testWorkload(t *testing.T, open Opener) {
+	w := populated(t, open)
+	empty := must(w.Workload(ctx(), w.other))(t)
+	base := must(w.Workload(ctx(), w.home))(t)
+	for _, priority := range []string{"urgent", "urgent", "high", "normal", "low"} {
+		w.ticket(w.tess, desk.NewTicket{Title: "A " + priority + " one", Priority: priority})
+	}
+	closed := w.ticket(w.tess, desk.NewTicket{Title: "Closed", Priority: "urgent"})
+	must(w.UpdateTicket(ctx(), w.tess, w.home, closed.ID, desk.TicketChange{Status: ptr("resolved")}))(t)
+	gone := w.ticket(w.tess, desk.NewTicket{Title: "Deleted", Priority: "urgent"})
+	if err := w.DeleteTicket(ctx(), w.boss, w.home, gone.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		after   time.Duration
+		overdue int
+	}{{0, 0}, {4 * time.Hour, 0}, {time.Second, 2}, {20 * time.Hour, 3}, {48 * time.Hour, 4}, {12 * 24 * time.Hour, 5}} {
+		w.tick(step.after)
+		got := must(w.Workload(ctx(), w.home))(t)
+		equal(t, "workload", got, desk.Workload{Open: base.Open + 5, Urgent: base.Urgent + 2, Overdue: base.Overdue + step.overdue})
+	}
+	equal(t, "another building", must(w.Workload(ctx(), w.other))(t), empty)
 }
 
 func testCursors(t *testing.T, open Opener) {
