@@ -43,6 +43,12 @@ func lock(dir string) (*os.File, error) {
 	return file, nil
 }
 
+// unlock lets go of the folder. Closing alone would not: a program that this process is starting
+// just now has a copy of the file until it runs.
+func unlock(file *os.File) error {
+	return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
+}
+
 // endLeftovers ends programs that a killed run left behind in this folder. Where the kernel
 // ends children with their parent there are none.
 func endLeftovers(ctx context.Context, dir string) (ended []string, err error) {

@@ -202,7 +202,7 @@ func (s *Stack) Stop() error {
 	}
 	s.reserved = nil
 	s.mu.Unlock()
-	note(s.lock.Close())
+	note(unlock(s.lock))
 	return errors.Join(failures...)
 }
 

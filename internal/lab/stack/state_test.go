@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sync/errgroup"
@@ -102,12 +103,22 @@ func TestOneRunAFolder(t *testing.T) {
 	if _, err := lock(dir); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second run got %v", err)
 	}
-	_ = held.Close()
+	// A program that is being started has a copy of every open file until it runs.
+	starting, err := syscall.Dup(int(held.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(starting) })
+	if err := unlock(held); err != nil {
+		t.Fatal(err)
+	}
 	again, err := lock(dir)
 	if err != nil {
 		t.Fatalf("after the first ended: %v", err)
 	}
-	_ = again.Close()
+	if err := unlock(again); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestLeftovers: of two processes named in the file, only the one that works on this
