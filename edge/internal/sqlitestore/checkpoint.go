@@ -42,6 +42,9 @@ func (s *Store) checkpoints() {
 			return
 		case <-s.due:
 		}
+		if s.rest.Load() {
+			continue // the writer moves the rest, and finds it locked by whoever moves at that moment
+		}
 		err := c.connect()
 		var pages uint64
 		if err == nil {
