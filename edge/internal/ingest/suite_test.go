@@ -110,8 +110,13 @@ func retainedIsState(t *testing.T, s server) {
 	p := connect(t, s, false)
 	first.stop()
 	p.send(s1State, `{"leak":true,"temperature":7}`, true)
-	again := run(t, s, newStore()) // takes the queued live copy, for a building that adopted nothing
+	taken := newStore()
+	again := run(t, s, taken) // takes the queued live copy, for a building that adopted nothing
 	eventually(t, "queued copy taken", func() bool { return again.Status().Counts.Quarantined >= 2 })
+	// It would come again, live, were it not acknowledged: what was sent later is stored after that.
+	taken.change(func(s *store) { s.adopted[s1] = true })
+	p.send(s1State, `{"humidity":40}`, false)
+	eventually(t, "queued copy acknowledged", taken.row(s1, "40"))
 	again.stop()
 
 	run(t, s, sink)
