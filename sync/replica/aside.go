@@ -256,7 +256,7 @@ func (n *Node) settleAsides(ctx context.Context, building record.ID) error {
 	}
 	rows := slices.DeleteFunc(have.Quarantine, func(q QuarantineRow) bool {
 		_, ok := readAside(q)
-		return !ok
+		return !ok && !ofRemedy(q)
 	})
 	if len(rows) == 0 {
 		return nil
@@ -281,7 +281,11 @@ func (l *ledger) settleAside(keys []record.Key) error {
 	again := map[record.Key]record.Record{}
 	for _, q := range l.quarantined {
 		a, ok := readAside(q)
-		if _, asked := slices.BinarySearchFunc(keys, q.Key, record.Key.Compare); !ok || !asked {
+		_, asked := slices.BinarySearchFunc(keys, q.Key, record.Key.Compare)
+		if asked && ofRemedy(q) && l.standsAgain(q) {
+			l.out.QuarantineOut = append(l.out.QuarantineOut, q)
+		}
+		if !ok || !asked {
 			continue
 		}
 		open := aside{key: a.key}
@@ -337,4 +341,24 @@ func (l *ledger) reached(c *Chain, p proof) bool {
 // shows reports whether a value stands in a field, under whatever number.
 func (l *ledger) shows(k record.Key, field string, v record.Value) bool {
 	return slices.ContainsFunc(l.work(k).record.Siblings(field), func(s record.Sibling) bool { return slices.Equal(s.Value, v) })
+}
+
+// ofRemedy reports whether a row is what an edge set aside at a fork, for the cloud alone may write
+// it again (see setAside).
+func ofRemedy(q QuarantineRow) bool { return !q.Theirs && q.Code == wire.CodeChainFork }
+
+// standsAgain reports whether the cloud has written again all that an edge set aside.
+func (l *ledger) standsAgain(q QuarantineRow) bool {
+	r, err := record.Decode(q.Body)
+	if err != nil {
+		return false
+	}
+	for _, f := range r.Fields {
+		for _, s := range f.Siblings {
+			if c := l.chains[s.Dot.Replica]; (c == nil || c.beyond(s.Dot.N)) && !l.shows(q.Key, f.Name, s.Value) {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -48,6 +48,9 @@ func (n *Node) cut(ctx context.Context, building record.ID) error {
 	if err := n.settleAsides(ctx, building); err != nil {
 		return err
 	}
+	if err := n.reclaimKnown(ctx, building, ids); err != nil {
+		return err
+	}
 	return n.step(ctx, building, Need{Chains: ids}, nil, func(l *ledger) error {
 		for _, r := range ids {
 			l.chain(r).Cut = open[r]

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -192,9 +193,13 @@ func (n *Node) ReadEvents(ctx context.Context, building record.ID, w wire.Want) 
 	if to == 0 {
 		to = ^uint64(0)
 	}
-	rows, err := n.Store.Events(ctx, building, w.Replica, w.From, to, wire.PageItemsMax/4)
+	rows, err := n.Store.Events(ctx, building, w.Replica, w.From, to, eventsMax)
 	if err != nil {
 		return wire.Page{}, fmt.Errorf("read events: %w", err)
+	}
+	own := slices.Clip(rows) // what this node may sign for
+	if rows, err = n.withBeside(ctx, building, w.Replica, w.From, to, rows); err != nil {
+		return wire.Page{}, err
 	}
 	p := wire.Page{Generation: n.Boot()}
 	size := 0
@@ -205,11 +210,39 @@ func (n *Node) ReadEvents(ctx context.Context, building record.ID, w wire.Want) 
 		p.Events = append(p.Events, wire.EventItem{Body: r.Body, Details: r.Details, Replica: r.Replica, N: r.N})
 	}
 	p.Heads, err = n.heads(ctx, building, []record.ReplicaID{w.Replica}, nil, nil)
-	if last := len(p.Events); last > 0 && slices.ContainsFunc(p.Heads, func(h record.Head) bool { return h.Verify(building, n.PublicKey()) == nil }) {
+	if last := min(len(p.Events), len(own)); last > 0 && slices.ContainsFunc(p.Heads, func(h record.Head) bool { return h.Verify(building, n.PublicKey()) == nil }) {
 		// Its own chain it signs where these events end, so that they prove themselves.
-		p.Heads = append(p.Heads, record.SignHead(n.Key, building, w.Replica, rows[last-1].N, rows[last-1].Hash))
+		p.Heads = append(p.Heads, record.SignHead(n.Key, building, w.Replica, own[last-1].N, own[last-1].Hash))
 	}
 	return p, err
+}
+
+// eventsMax is how many events answer a want at most.
+const eventsMax = wire.PageItemsMax / 4
+
+// withBeside adds, by number, what lies beside a chain beyond its fork: whoever decides on it, or
+// decided and lost the other branch, has it from there (SPEC R33). What is being moved there is in
+// both, for the chain was read first.
+func (n *Node) withBeside(ctx context.Context, building record.ID, r record.ReplicaID, from, to uint64, rows []EventRow) ([]EventRow, error) {
+	have, err := n.Store.Load(ctx, building, Need{Chains: []record.ReplicaID{r}})
+	if err != nil {
+		return nil, fmt.Errorf("load chain: %w", err)
+	}
+	c := have.Chains[r]
+	if c.Fork == 0 || to < c.Fork {
+		return rows, nil
+	}
+	beside, err := n.beside(ctx, building, r, max(from, c.Fork), to, eventsMax)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range beside {
+		if !slices.ContainsFunc(rows, func(o EventRow) bool { return o.N == b.N && o.Hash == b.Hash }) {
+			rows = append(rows, b)
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b EventRow) int { return cmp.Compare(a.N, b.N) })
+	return rows[:min(len(rows), eventsMax)], nil
 }
 
 var _ merge.Lineage = (*ledger)(nil)

@@ -50,6 +50,7 @@ type forks struct {
 	heads     []record.Head             // all that verified: each proves the branch that leads to it
 	from      record.ID                 // who sends the events, where it is of the tier below
 	rumours   []rumour
+	astray    []record.Head // see astray
 	marked    bool
 	ends      bool // the session is to begin anew: a fork was decided here, or is to be by its hellos
 }
@@ -121,7 +122,6 @@ func (l *ledger) judge(out *Applied, feed bool) map[record.ReplicaID]bool {
 		}
 		if at.root {
 			l.decide(r, at.n)
-			l.reclaim(c, at)
 			delete(suspects, r) // what is beyond is held back for the fork itself
 			continue
 		}
@@ -199,11 +199,14 @@ func (l *ledger) fork(r record.ReplicaID, first uint64) bool {
 			l.fail(fmt.Errorf("replica: fork of %s at %d, of which event %d was not read", r, first, first-1))
 			return false
 		}
+		if l.node.Tier == record.TierCloud && l.mine(r) {
+			l.reclaimed(c, record.Head{Replica: r, N: c.Held, Hash: c.Hash}) // what stands of it is written again
+		}
 		c.Held, c.Hash = first-1, hash
 	}
 	c.Receipted = min(c.Receipted, first-1)
 	if c.Proof != nil && c.Proof.N >= first {
-		c.Proof = nil
+		c.Signed, c.Proof = c.Proof, nil // whoever asks for that branch asks by this
 	}
 	c.Ahead = slices.DeleteFunc(slices.Clone(c.Ahead), func(h record.Head) bool { return h.N >= first })
 	l.changed(r)

@@ -132,6 +132,22 @@ func (l *ledger) ask(g *Greeting, c *Chain, held wire.Held, all []wire.Held) {
 	}
 }
 
+// askBeyond wants, at the cloud, what lies beyond a fork that an edge knows of and the cloud does
+// not, for it was set back since: nobody else may have it, and with one branch here, whoever brings
+// a head of the other proves the fork anew.
+func (l *ledger) askBeyond(g *Greeting, c *Chain, held wire.Held) {
+	h := held.Signed
+	if l.node.Tier != record.TierCloud || held.Fork == 0 || c.Fork > 0 || c.Card == nil || h == nil || h.N < held.Fork || h.Verify(l.building, c.Card.PublicKey) != nil {
+		return
+	}
+	if known, ok := l.known[record.Dot{Replica: h.Replica, N: h.N}]; h.Replica != held.Replica || ok && known == h.Hash {
+		return
+	}
+	at := min(c.Held, h.N)
+	from := at + 1 - min(at, forkWindow/2) // some of it may be here
+	g.Wants = append(g.Wants, wire.Want{Replica: held.Replica, From: max(from, min(held.Fork, at+1)), To: h.N})
+}
+
 // forkNeeds adds what marking the forks that an event tells of takes to know.
 func forkNeeds(e *record.Event, need *Need, chains *[]record.ReplicaID) {
 	for _, d := range told(e) {

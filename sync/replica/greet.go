@@ -62,6 +62,7 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 	})
 	maps.DeleteFunc(have.Waiting, func(r record.ReplicaID, _ []EventRow) bool { return !slices.Contains(need.Waiting, r) })
 	cuts, renewed := false, false
+	var astray []record.Head
 	decide := func(l *ledger) error {
 		g = Greeting{Held: map[record.ReplicaID]uint64{}}
 		n.compare(l, &g, peer, h, chains)
@@ -72,12 +73,21 @@ func (n *Node) Greet(ctx context.Context, building record.ID, peer Peer, h wire.
 			g.From = h.Cursor.Position
 		}
 		g.Wants = append(g.Wants, l.gaps()...)
+		for _, held := range h.Held {
+			l.astray(held.Signed, held.Proof)
+		}
+		astray = l.forks.astray
 		cuts, renewed = l.forks.marked || l.uncut(), l.renewed
 		return nil
 	}
 	g.Late, err = n.met(ctx, building, peer, need, have, decide)
 	if err == nil {
 		err = n.afterGreeting(ctx, building, cuts)
+	}
+	if err == nil && len(astray) > 0 {
+		var wants []wire.Want
+		wants, err = n.reclaim(ctx, building, astray, nil)
+		g.Wants = append(g.Wants, wants...)
 	}
 	if err == nil && renewed {
 		err = refuse(wire.CodeChainFork, "this node's own running replica is copied: it begins anew")
@@ -218,6 +228,7 @@ func (n *Node) compare(l *ledger, g *Greeting, peer Peer, h wire.Hello, chains [
 		}
 		if peer.Tier > n.Tier {
 			l.ask(g, c, held, h.Held)
+			l.askBeyond(g, c, held)
 		}
 		if c.Fork > 0 {
 			held.Receipted = min(held.Receipted, c.Fork-1)

@@ -95,19 +95,27 @@ func (c *Chain) arrived(n uint64, hash record.Hash) {
 func (c *Chain) same(o Chain) bool {
 	return c.Replica == o.Replica && c.Card == o.Card && c.Held == o.Held && c.Hash == o.Hash && c.Signed == o.Signed && c.Proof == o.Proof &&
 		slices.EqualFunc(c.Ahead, o.Ahead, func(a, b record.Head) bool { return a.N == b.N && a.Hash == b.Hash }) &&
+		slices.EqualFunc(c.Beside, o.Beside, func(a, b record.Head) bool {
+			return a.N == b.N && a.Hash == b.Hash && len(a.Signature) == len(b.Signature)
+		}) &&
 		c.Receipted == o.Receipted && c.Receipt == o.Receipt && c.Fork == o.Fork && c.Cut == o.Cut
 }
 
-// EncodeProofs is how a store keeps Proof and Ahead: the one head as it is, as nearly always, or
-// a list that begins with it or, where there is none, with one of number zero. Nil for none.
+// EncodeProofs is how a store keeps Proof, Ahead and Beside: the one head as it is, as nearly
+// always, or a list that begins with it or, where there is none, with one of number zero. Another
+// one of number zero is before those of Beside. Nil for none.
 func (c *Chain) EncodeProofs() ([]byte, error) {
 	switch {
-	case len(c.Ahead) > 0:
+	case len(c.Ahead)+len(c.Beside) > 0:
 		list := []record.Head{{}}
 		if c.Proof != nil {
 			list[0] = *c.Proof
 		}
-		return record.Marshal(append(list, c.Ahead...))
+		list = append(list, c.Ahead...)
+		if len(c.Beside) > 0 {
+			list = append(append(list, record.Head{}), c.Beside...)
+		}
+		return record.Marshal(list)
 	case c.Proof != nil:
 		return record.Marshal(c.Proof)
 	}
@@ -132,5 +140,11 @@ func (c *Chain) DecodeProofs(b []byte) error {
 		c.Proof = nil
 	}
 	c.Ahead = list[1:]
+	if i := slices.IndexFunc(c.Ahead, func(h record.Head) bool { return h.N == 0 }); i >= 0 {
+		c.Ahead, c.Beside = slices.Clip(c.Ahead[:i]), c.Ahead[i+1:]
+	}
+	if len(c.Ahead) == 0 {
+		c.Ahead = nil
+	}
 	return nil
 }

@@ -92,6 +92,13 @@ func (n *Node) ApplyContent(ctx context.Context, building record.ID, peer Peer, 
 			return Applied{}, err
 		}
 	}
+	if len(a.astray) > 0 {
+		wants, err := n.reclaim(ctx, building, a.astray, lastOf(a.events))
+		if err != nil {
+			return Applied{}, err
+		}
+		a.out.Wants = append(a.out.Wants, wants...)
+	}
 	if err := a.receipts(ctx); err != nil {
 		return Applied{}, err
 	}
@@ -144,6 +151,8 @@ type application struct {
 	phones []record.ReplicaID
 	failed bool // something of the peer's broke the store before
 	cuts   bool // a fork was marked, and its remedy is to be done
+	// astray are heads of own branches of which something may have to be written again.
+	astray []record.Head
 	// suspects are replicas of which the page's events are others than the ones held.
 	suspects map[record.ReplicaID]bool
 	// own are this node's events that records of the page cite, as far as they are held, and
@@ -279,6 +288,10 @@ func (a *application) once(ctx context.Context, p part) (Applied, error) {
 		if p.open {
 			out.Wants = append(out.Wants, l.gaps()...)
 			out.Forked = l.forks.ends
+			for _, h := range l.forks.heads {
+				l.astray(&h)
+			}
+			a.astray = l.forks.astray
 		}
 		a.cuts = a.cuts || l.forks.marked || l.uncut()
 		if p.close {

@@ -152,6 +152,9 @@ type Chain struct {
 	// Ahead are heads over events that wait behind a gap, below the highest of all, ascending:
 	// which of them comes to be held, and proven by its head, shows when the gap is filled.
 	Ahead []record.Head
+	// Beside are heads of branches of the cloud's own chain, beyond its fork: signed until what
+	// stands nowhere of their values is written again, and then without a signature.
+	Beside []record.Head
 	// Receipted is up to where a peer of the tier above said that it holds this chain.
 	Receipted uint64
 	// Receipt is the cloud's last signed statement about a phone's chain: an edge passes it
