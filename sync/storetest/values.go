@@ -34,8 +34,9 @@ func everything(state replica.State) replica.Effects {
 		State: state,
 		Chains: []replica.Chain{{Replica: from, Card: sampleCard(record.ID{}), Held: 5, Hash: record.HashEvent([]byte("e5")),
 			Signed: &record.Head{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Signature: []byte("signature")}, Receipted: 3, Receipt: sampleReceipt(from, 2), Fork: 9, Cut: 8,
-			Proof: &record.Head{Replica: from, N: 4, Hash: record.HashEvent([]byte("e4")), Signature: []byte("another signature")},
-			Ahead: []record.Head{{Replica: from, N: 6, Hash: record.HashEvent([]byte("e6")), Signature: []byte("a third")}, {Replica: from, N: 8, Hash: record.HashEvent([]byte("e8")), Signature: []byte("a fourth")}}}},
+			Proof:  &record.Head{Replica: from, N: 4, Hash: record.HashEvent([]byte("e4")), Signature: []byte("another signature")},
+			Ahead:  []record.Head{{Replica: from, N: 6, Hash: record.HashEvent([]byte("e6")), Signature: []byte("a third")}, {Replica: from, N: 8, Hash: record.HashEvent([]byte("e8")), Signature: []byte("a fourth")}},
+			Beside: []record.Head{{Replica: from, N: 12, Hash: record.HashEvent([]byte("e12")), Signature: []byte("a fifth")}, {Replica: from, N: 11, Hash: record.HashEvent([]byte("e11")), Signature: []byte{}}}}},
 		Events: []replica.EventRow{
 			{Replica: from, N: 5, Hash: record.HashEvent([]byte("e5")), Body: []byte("e5"), Details: []byte("details"), Position: 1},
 			{Replica: from, N: 7, Hash: record.HashEvent([]byte("e7")), Body: []byte("e7")},
