@@ -42,7 +42,7 @@ func kindOf(e hass.Entity, p hass.Point) Kind {
 		kind = attributes[p.Name]
 	case e.Component == "binary_sensor":
 		kind = binaryClasses[p.DeviceClass]
-	case e.Component == "sensor" || e.Component == "number" && p.DeviceClass != "":
+	case e.Component == "sensor":
 		kind = classes[p.DeviceClass]
 		if kind == Temperature && e.Category == "diagnostic" {
 			kind = DeviceTemperature

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -52,7 +53,7 @@ type Decoder struct {
 	bindings  map[string][]binding           // by topic
 	plains    map[string]map[string]quantity // what devices of our own topics announced, by hardware and key
 	shellyAt  map[string]string              // hardware → prefix
-	children  map[string]string              // gateway/short address → IEEE address
+	children  map[string]string              // gateway/short address → IEEE address; Shelly's prefix/component → hardware
 	relays    map[string][]tasmotaRelay
 	orders    map[string]bool // topics of orders that were announced
 }
@@ -175,6 +176,9 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 	case strings.HasSuffix(m.Topic, "/status") && (text == "online" || text == "offline"):
 		prefix := strings.TrimSuffix(m.Topic, "/status")
 		readAvailability(r, m, observed(m, "esphome:topic:"+prefix, prefix))
+		return true
+	case strings.HasSuffix(m.Topic, "/rpc") && bytes.Contains(m.Payload, []byte(`"src":"shelly`)):
+		r.Nothing = "an answer to what another asked a device"
 		return true
 	case strings.HasSuffix(m.Topic, "/debug"):
 		r.Nothing = "a firmware's log"

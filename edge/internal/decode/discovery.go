@@ -143,7 +143,9 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 	set(&dev.Model, a.Device.Model, &changed)
 	set(&dev.Firmware, a.Device.Firmware, &changed)
 	set(&dev.Area, a.Device.Area, &changed)
-	set(&dev.Via, a.Device.Via, &changed)
+	if dev.Via == "" || !strings.HasPrefix(dev.Via, "z2m:bridge:") {
+		set(&dev.Via, viaHardware(a.Device.Via), &changed)
+	}
 	r.changed(hardware)
 	one := &announcedEntity{hardware: hardware}
 	name := clip(e.UniqueID)
@@ -159,6 +161,9 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 			key += "." + p.Name
 		}
 		native, own := d.native(p)
+		if own {
+			d.adopt(hardware, p, e.Availability)
+		}
 		if native != "" && p.NeedsMapping == "" {
 			key = native
 		}
@@ -257,6 +262,14 @@ func (d *Decoder) announcedHardware(a hass.Announcement, e hass.Entity) string {
 	return "hass:" + clip(a.Address.Component+"/"+a.Address.ID())
 }
 
+// viaHardware names the gateway of a device as it names itself.
+func viaHardware(id string) string {
+	if mac, ok := macOf(id); ok {
+		return "mac:" + mac
+	}
+	return id
+}
+
 // nameByTopic learns a Zigbee device's name before its gateway's list comes.
 func (d *Decoder) nameByTopic(e hass.Entity, ieee string) {
 	for _, p := range e.Points {
@@ -278,6 +291,9 @@ func (d *Decoder) native(p hass.Point) (key string, own bool) {
 		return "", false
 	}
 	if p.Form == hass.Event {
+		if component := shellyEventOf(p); component != "" && shellyTopic(p.Topic) {
+			return component + ".event", true
+		}
 		return "action", true
 	}
 	if p.Template == nil {

@@ -61,9 +61,9 @@ func (d *Decoder) shelly(r *Result, m Message, prefix, tail string) {
 	case tail == "events/rpc":
 		d.shellyNotice(r, m, o, prefix)
 	case status && component == "rpc":
-		d.shellyStatus(r, m, o, m.Payload, nil)
+		d.shellyStatus(r, m, o, prefix, m.Payload, nil, true)
 	case status:
-		d.shellyStatus(r, m, o, m.Payload, []string{component})
+		d.shellyStatus(r, m, o, prefix, m.Payload, []string{component}, true)
 	default:
 		r.Nothing = "a request or a command to a device"
 	}
@@ -98,9 +98,7 @@ func (d *Decoder) shellyNotice(r *Result, m Message, o Observation, prefix strin
 	if mac, ok := tailMAC(n.Source); ok {
 		o.Hardware = "mac:" + mac
 		d.located(o.Hardware, prefix)
-		if len(d.shellies) < devicesMax {
-			d.shellies[strings.TrimPrefix(prefix, "shellies/")] = o.Hardware
-		}
+		d.learnShelly(r, m, prefix, n.Source, o.Hardware)
 		if dev := d.device(o.Hardware); dev != nil {
 			changed := false
 			set(&dev.Model, n.Source[:strings.LastIndexByte(n.Source, '-')], &changed)
@@ -112,9 +110,9 @@ func (d *Decoder) shellyNotice(r *Result, m Message, o Observation, prefix strin
 	}
 	switch n.Method {
 	case "NotifyStatus", "NotifyFullStatus":
-		d.shellyStatus(r, m, o, n.Params, nil)
+		d.shellyStatus(r, m, o, prefix, n.Params, nil, n.Method == "NotifyFullStatus")
 	case "NotifyEvent":
-		d.shellyEvents(r, m, o, n.Params)
+		d.shellyEvents(r, m, o, prefix, n.Params)
 	default:
 		r.refuse(m, "method", "the notification "+clip(n.Method)+" is not known")
 	}
@@ -129,7 +127,10 @@ func shellyTime(ts float64, arrival time.Time) time.Time {
 	return at
 }
 
-func (d *Decoder) shellyEvents(r *Result, m Message, o Observation, params json.RawMessage) {
+// shellyOwnEvents tell of the firmware.
+var shellyOwnEvents = regexp.MustCompile(`^(?:config_changed|component_(?:added|removed)|ota_\w+|scheduled_restart|sleep|discovery_done|associat\w+)$`)
+
+func (d *Decoder) shellyEvents(r *Result, m Message, o Observation, prefix string, params json.RawMessage) {
 	var p struct {
 		Events []struct {
 			Component string  `json:"component"`
@@ -142,12 +143,16 @@ func (d *Decoder) shellyEvents(r *Result, m Message, o Observation, params json.
 		return
 	}
 	for _, e := range p.Events {
-		if e.Event == "" {
+		if e.Event == "" || shellyOwnEvents.MatchString(e.Event) {
 			continue
 		}
-		o.EventTime = shellyTime(e.Time, m.Arrival)
-		o.Key, o.Kind, o.Value = clip(e.Component)+".event", Event, Value{Type: Text, Text: clip(e.Event)}
-		d.add(r, o)
+		one := d.shellyChild(o, prefix, e.Component)
+		one.EventTime = shellyTime(e.Time, m.Arrival)
+		one.Key, one.Kind, one.Value = clip(e.Component)+".event", Event, Value{Type: Text, Text: clip(e.Event)}
+		d.add(r, one)
+	}
+	if len(r.Observations) == 0 {
+		r.Nothing = "what the firmware tells of itself"
 	}
 }
 
@@ -159,7 +164,7 @@ var shellyWords = map[string]quantity{
 	"percent": of(Battery, Number, "%"), "V": of(Voltage, Number, "V"), "flood": of(Leak, Bool, ""), "rssi": {kind: Signal, typ: Number, unit: "dBm"},
 	"uptime": {kind: Duration, typ: Number, unit: "s"}, "current_pos": {kind: Position, typ: Number, unit: "%", max: 100}, "output": {kind: Switched, typ: Bool},
 	"brightness": {kind: Other, typ: Number, unit: "%"}, "target_C": {kind: Setpoint, typ: Number, unit: "°C"}, "current_C": of(Temperature, Number, "°C"),
-	"mute": {typ: Bool}, "connected": of(Connectivity, Bool, ""),
+	"mute": {typ: Bool}, "connected": of(Connectivity, Bool, ""), "battery": of(Battery, Number, "%"), "ct": {kind: Other, typ: Number, unit: "K"}, "slat_pos": {kind: Position, typ: Number, unit: "%", max: 100},
 }
 
 // shellyNot are parts of a status that tell of the firmware rather than the building.
@@ -173,14 +178,15 @@ func shellyNot(l leaf) bool {
 		return l.name() != "rssi"
 	}
 	switch l.name() {
-	case "id", "source", "minute_ts", "packet_id", "last_updated_ts":
+	case "id", "source", "minute_ts", "packet_id", "last_updated_ts", "last_update_ts", "fw_ver":
 		return true
 	}
 	return strings.HasPrefix(l.path[0], "script:") || len(l.path) > 2 && l.path[len(l.path)-2] == "by_minute"
 }
 
-// shellyStatus reads the values of components; prefix is the component where the body is one.
-func (d *Decoder) shellyStatus(r *Result, m Message, o Observation, body json.RawMessage, prefix []string) {
+// shellyStatus reads the values of components; component is set where the body
+// is one, and full says that the body tells all of its components.
+func (d *Decoder) shellyStatus(r *Result, m Message, o Observation, prefix string, body json.RawMessage, component []string, full bool) {
 	list, err := leaves(body)
 	if err != nil {
 		r.refuse(m, "", err.Error())
@@ -193,10 +199,24 @@ func (d *Decoder) shellyStatus(r *Result, m Message, o Observation, body json.Ra
 		}
 	}
 	for _, l := range list {
-		l.path = append(append([]string{}, prefix...), l.path...)
-		if !shellyNot(l) {
-			d.observe(r, m, o, l, shellyQuantity(l.path))
+		l.path = append(append([]string{}, component...), l.path...)
+		one := d.shellyChild(o, prefix, l.path[0])
+		switch {
+		case shellyNot(l):
+		case len(l.path) == 3 && l.path[1] == "errors":
+			if text, _ := readText(l.raw); text != "" {
+				d.observe(r, m, one, leaf{[]string{l.path[0], "errors", text}, json.RawMessage("true")}, of(Problem, Bool, ""))
+			}
+		default:
+			q := shellyQuantity(l.path)
+			if q.kind == Temperature && l.path[0] == "temperature:0" && shellyMeter.MatchString(d.modelOf(o.Hardware, prefix)) {
+				q.kind = DeviceTemperature
+			}
+			d.observe(r, m, one, l, q)
 		}
+	}
+	if err == nil && full {
+		d.shellyWell(r, o, list, component)
 	}
 	if len(r.Observations) == 0 && len(r.Unrecognised) == 0 {
 		r.Nothing = "what the firmware tells of itself"
@@ -207,6 +227,14 @@ func shellyQuantity(path []string) quantity {
 	kind, _, _ := strings.Cut(path[0], ":")
 	last := path[len(path)-1]
 	switch {
+	case kind == "sys" && last == "version":
+		return quantity{kind: Update, typ: Text}
+	case kind == "cloud": // whether the maker hears the device says nothing of whether we do
+		return quantity{kind: Other}
+	case kind == "presencezone" && last == "value", kind == "occupancy" && (last == "value" || last == "occupancy"):
+		return of(Occupancy, Bool, "")
+	case kind == "motion" && last == "motion":
+		return of(Motion, Bool, "")
 	case kind == "smoke" && last == "alarm":
 		return of(Smoke, Bool, "")
 	case kind == "flood" && last == "alarm":
