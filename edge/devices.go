@@ -192,7 +192,7 @@ func (d *devices) followRules(ctx context.Context, list []rules.Rule, changed ch
 func (d *devices) connect(topic string) (ingest.Link, error) {
 	cfg := d.building.edge.cfg
 	if cfg.BrokerURL != "" {
-		link := ingest.Link{URL: cfg.BrokerURL, Username: cfg.BrokerUsername}
+		link := ingest.Link{URL: cfg.BrokerURL, Username: cfg.BrokerUsername, Others: true}
 		if cfg.BrokerPasswordFile != "" {
 			text, err := os.ReadFile(cfg.BrokerPasswordFile)
 			if err != nil {

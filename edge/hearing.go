@@ -14,8 +14,8 @@ import (
 	"estate/sync/record"
 )
 
-// leftOutShown is for how long messages that found no room are what is wrong with the broker; the
-// list of refusals names them for as long as the box runs.
+// leftOutShown is for how long messages that found no room, here or at the broker, are what is
+// wrong with the broker; the list of refusals names them for as long as the box runs.
 const leftOutShown = 10 * time.Minute
 
 // refused is told by the broker of what it did not take, and passes it on.
@@ -76,6 +76,9 @@ func (d *devices) trouble() (code problem.Code, since time.Time, detail string) 
 	}
 	if last := s.LeftOut.To; !last.IsZero() && d.building.edge.now().Sub(last) < leftOutShown {
 		return problem.MQTTLeftOut, time.Time{}, fmt.Sprintf("%d messages since the box started, the last at %s", s.Counts.LeftOut, last.UTC().Format(time.RFC3339))
+	}
+	if last := s.Dropped.During.To; !last.IsZero() && d.building.edge.now().Sub(last) < leftOutShown {
+		return problem.MQTTBrokerDropped, time.Time{}, fmt.Sprintf("%d messages, as the broker counts, of all its clients since its start", s.Dropped.Count)
 	}
 	return "", time.Time{}, ""
 }

@@ -79,6 +79,7 @@ const (
 	MQTTPayloadRefused     Code = "mqtt_payload_refused"
 	MQTTFlood              Code = "mqtt_flood"
 	MQTTLeftOut            Code = "mqtt_left_out"
+	MQTTBrokerDropped      Code = "mqtt_broker_dropped"
 )
 
 // StatusChecksumMismatch is the status that the tus checksum extension defines.
@@ -168,6 +169,7 @@ var table = map[Code]row{
 	MQTTPayloadRefused:     {http.StatusUnprocessableEntity, "The payload was not understood, in whole or in part", "Compare it with firmware-docs/topics.md; the reason names what is wrong."},
 	MQTTFlood:              {http.StatusTooManyRequests, "The device sends far more messages than a device of its kind needs", "Set a longer interval at the device, or look for a loop in its configuration; restart it."},
 	MQTTLeftOut:            {http.StatusServiceUnavailable, "Messages came faster than they can be stored, and those of QoS 0 were left out", "Let devices whose values count send with QoS 1, and look for one that floods."},
+	MQTTBrokerDropped:      {http.StatusServiceUnavailable, "The broker dropped messages that it had acknowledged: more waited for a client than it keeps", "Give your mosquitto the limits that estate-edge broker files writes, max_queued_messages and max_inflight_messages, and look for a client that is away or too slow."},
 }
 
 // Codes lists every code of the table, for documentation and tests.

@@ -61,8 +61,11 @@ type Grant struct {
 // Rights are the topics, as filters, that a login may publish to and subscribe to.
 type Rights struct{ Publish, Subscribe []string }
 
-// EdgeRights are the edge's own: it hears everything, and speaks to everyone.
-func EdgeRights() Rights { return Rights{Publish: []string{"#"}, Subscribe: []string{"#"}} }
+// EdgeRights are the edge's own: it hears everything, a mosquitto's own counts among it, and speaks
+// to everyone.
+func EdgeRights() Rights {
+	return Rights{Publish: []string{"#"}, Subscribe: []string{"#", "$SYS/broker/#"}}
+}
 
 // DiscoveryPrefix is where devices announce themselves in Home Assistant's form.
 const DiscoveryPrefix = "homeassistant"

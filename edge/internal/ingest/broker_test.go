@@ -97,6 +97,11 @@ type mosquitto struct {
 }
 
 func startMosquitto(t *testing.T) *mosquitto {
+	return startMosquittoWith(t, "max_queued_messages 10000\n")
+}
+
+// startMosquittoWith starts it with lines of its configuration.
+func startMosquittoWith(t *testing.T, lines string) *mosquitto {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,7 +126,7 @@ func startMosquitto(t *testing.T) *mosquitto {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := fmt.Sprintf("listener %d 127.0.0.1\nuser root\nallow_anonymous false\npassword_file %[2]s.passwords\nacl_file %[2]s.rights\npersistence false\nmax_queued_messages 10000\n", m.port, m.conf)
+	conf := fmt.Sprintf("listener %d 127.0.0.1\nuser root\nallow_anonymous false\npassword_file %[2]s.passwords\nacl_file %[2]s.rights\npersistence false\nsys_interval 1\n%[3]s", m.port, m.conf, lines)
 	for end, text := range map[string]string{"": conf, ".passwords": passwords, ".rights": rights} {
 		if err := os.WriteFile(m.conf+end, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -157,7 +162,7 @@ func (m *mosquitto) stop() {
 }
 
 func (m *mosquitto) link() ingest.Link {
-	return ingest.Link{URL: fmt.Sprintf("tcp://127.0.0.1:%d", m.port), Username: "edge", Password: "secret", RetryMin: 10 * time.Millisecond}
+	return ingest.Link{URL: fmt.Sprintf("tcp://127.0.0.1:%d", m.port), Username: "edge", Password: "secret", RetryMin: 10 * time.Millisecond, Others: true}
 }
 
 func (m *mosquitto) login(gateway bool) (string, string) {

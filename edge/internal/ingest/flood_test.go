@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+
 	"estate/edge/internal/decode"
+	"estate/edge/internal/ingest"
 	"estate/internal/problem"
 )
 
@@ -80,4 +83,52 @@ func floodIsCounted(t *testing.T, s server) {
 		t.Errorf("shown as %+v", refusals)
 	}
 	t.Logf("%d sent, %d stored, %d left out", flood, kept, now.Counts.LeftOut)
+}
+
+// TestBrokerDropped: a mosquitto that keeps too little for a client that is away drops what it
+// has acknowledged; its own count says so, and is no message of a device.
+func TestBrokerDropped(t *testing.T) {
+	t.Parallel()
+	s := startMosquittoWith(t, "max_queued_messages 10\n")
+	in := run(t, s, newStore(s1))
+	p := connect(t, s, false)
+	p.send(s1State, `{"temperature":1}`, false)
+	eventually(t, "heard", func() bool { return in.Status().Counts.Messages == 1 })
+	away := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(s.link().URL).SetClientID("away").SetUsername("s1").SetPassword("secret").SetCleanSession(false).SetAutoReconnect(false))
+	for _, step := range []func() mqtt.Token{away.Connect, func() mqtt.Token { return away.Subscribe(s1State, 1, nil) }} {
+		if tok := step(); !tok.WaitTimeout(patience) || tok.Error() != nil {
+			t.Fatal(tok.Error())
+		}
+	}
+	away.Disconnect(250)
+	for n := range 100 {
+		p.send(s1State, fmt.Sprintf(`{"temperature":%d}`, n%40), false)
+	}
+	eventually(t, "its count is shown", func() bool { return in.Status().Dropped.Count >= 90 })
+	if got := in.Status(); got.Counts.Unrecognised != 0 || got.Counts.Messages > 101 || got.Dropped.During.From.IsZero() {
+		t.Errorf("%+v", got)
+	}
+	refusals := in.Refusals()
+	if len(refusals) != 1 || refusals[0].Code != problem.MQTTBrokerDropped || refusals[0].Count < 90 || in.RefusalTotals()[problem.MQTTBrokerDropped] < 90 {
+		t.Errorf("shown as %+v", refusals)
+	}
+}
+
+// TestBrokerKeepsItsCount: a broker that does not tell what it drops is heard all the same.
+func TestBrokerKeepsItsCount(t *testing.T) {
+	t.Parallel()
+	s := startEmbedded(t, nil)
+	sink := newStore(s1)
+	run(t, telling{s}, sink)
+	connect(t, s, false).send(s1State, `{"leak":true}`, false)
+	eventually(t, "heard", sink.alarms(1, 0))
+}
+
+// telling says of a broker that it is another's.
+type telling struct{ server }
+
+func (o telling) link() ingest.Link {
+	l := o.server.link()
+	l.Others = true
+	return l
 }

@@ -66,6 +66,8 @@ type Status struct {
 	Waiting      int // messages not stored yet
 	// LeftOut is when messages were left out for want of room, from the first to the last.
 	LeftOut Period
+	// Dropped is what the broker dropped, where it is another's and tells.
+	Dropped Dropped
 	Counts  Counts
 }
 
@@ -87,6 +89,7 @@ type Ingest struct {
 
 	quarantine quarantine
 	refusals   refusals
+	drops      drops
 
 	messages, observations, duplicates, quarantined, unrecognised atomic.Int64
 	raised, cleared, refused                                      atomic.Int64
@@ -241,8 +244,12 @@ func (i *Ingest) look(messages []message) (job, error) {
 	var effects []rules.Effect
 	f := following{changed: map[string]bool{}}
 	for n := range messages {
-		i.messages.Add(1)
 		message := messages[n].decoded()
+		if i.cfg.Link.Others && message.Topic == droppedTopic {
+			i.drops.said(message.Payload, message.Arrival)
+			continue
+		}
+		i.messages.Add(1)
 		if message.Topic == birthTopic && !message.Retained && string(message.Payload) == "online" {
 			offer(i.link.asked)
 		}
@@ -408,7 +415,7 @@ func (i *Ingest) Status() Status {
 	failing := i.storeFailing
 	i.mu.Unlock()
 	leftOut, _ := i.link.queue.lost()
-	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: i.link.queue.waits(), LeftOut: i.link.droppedAt(),
+	return Status{Connected: since.IsZero(), BlindSince: since, Cause: cause, LastBlind: i.link.last(), StoreFailing: failing, Waiting: i.link.queue.waits(), LeftOut: i.link.droppedAt(), Dropped: i.drops.all(),
 		Counts: Counts{Messages: i.messages.Load(), Observations: i.observations.Load(), Duplicates: i.duplicates.Load(),
 			Quarantined: i.quarantined.Load(), Unrecognised: i.unrecognised.Load(), Raised: i.raised.Load(),
 			Cleared: i.cleared.Load(), Refused: i.refused.Load(), LeftOut: leftOut}}

@@ -29,7 +29,9 @@ type Link struct {
 	URL                string // tcp://, ssl://, ws:// or wss://host:port
 	Username, Password string
 	TLS                *tls.Config
-	Will               Will
+	// Others says that the broker is not ours: what it drops is its own count to tell.
+	Others bool
+	Will   Will
 	// RetryMin and RetryMax bound the wait between attempts; 1 s and 60 s where zero.
 	RetryMin, RetryMax time.Duration
 }
@@ -203,6 +205,7 @@ func (l *link) subscribe(c mqtt.Client) error {
 			}
 		}
 	}
+	l.watchDrops(c)
 	return nil
 }
 

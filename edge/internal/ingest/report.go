@@ -58,6 +58,9 @@ func (i *Ingest) Refusals() []Refusal {
 		at := i.link.droppedAt()
 		list = append(list, Refusal{Topic: worst, Code: problem.MQTTLeftOut, Reason: "most of them on this topic", First: at.From, Last: at.To, Count: int(n)})
 	}
+	if d := i.drops.all(); d.Count > 0 {
+		list = append(list, Refusal{Code: problem.MQTTBrokerDropped, Reason: "as the broker counts, of all its clients since its start", First: d.During.From, Last: d.During.To, Count: int(d.Count)})
+	}
 	return list
 }
 
@@ -66,6 +69,9 @@ func (i *Ingest) RefusalTotals() map[problem.Code]int64 {
 	out := i.refusals.totals()
 	if n, _ := i.link.queue.lost(); n > 0 {
 		out[problem.MQTTLeftOut] = n
+	}
+	if d := i.drops.all(); d.Count > 0 {
+		out[problem.MQTTBrokerDropped] = d.Count
 	}
 	return out
 }
