@@ -330,10 +330,12 @@ func (i *Ingest) fact(o decode.Observation, place Place) rules.Observation {
 	out := rules.Observation{Device: o.Hardware, Unit: place.Unit, Name: name, Kind: string(o.Kind), Key: o.Key, UnitOfMeasure: o.Unit,
 		At: o.EventTime, Arrival: o.ArrivalTime, Retained: o.Retained, Duplicate: o.Duplicate}
 	switch o.Value.Type {
-	case decode.Bool:
-		out.Bool = &o.Value.Bool
+	case decode.Bool: // a copy: a pointer into the observation would keep all of it
+		v := o.Value.Bool
+		out.Bool = &v
 	case decode.Number:
-		out.Number = &o.Value.Number
+		v := o.Value.Number
+		out.Number = &v
 	case decode.Text: // no rule reads words
 	}
 	if dev, ok := i.decoder.Device(o.Hardware); ok {

@@ -81,10 +81,10 @@ func (a *sums) add(r row) {
 func (s *Store) Add(ctx context.Context, batch []reading.Reading) (Added, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out, err := s.add(ctx, batch)
+	out, err := s.addNew(ctx, batch)
 	if damaged(err) {
 		if err = s.renew(ctx, err); err == nil {
-			out, err = s.add(ctx, batch)
+			out, err = s.addNew(ctx, batch)
 		}
 	}
 	if err != nil {
@@ -93,7 +93,18 @@ func (s *Store) Add(ctx context.Context, batch []reading.Reading) (Added, error)
 	return out, nil
 }
 
-func (s *Store) add(ctx context.Context, batch []reading.Reading) (Added, error) {
+// addNew takes a batch for one of which nothing came before, as nearly all are: then SQLite need
+// not be able to undo a statement, and keeps no copy of each page that it changes for that. Where
+// something did come before, all of the batch is stored anew, with care.
+func (s *Store) addNew(ctx context.Context, batch []reading.Reading) (Added, error) {
+	out, err := s.add(ctx, batch, false)
+	if isConstraint(err) {
+		out, err = s.add(ctx, batch, true)
+	}
+	return out, err
+}
+
+func (s *Store) add(ctx context.Context, batch []reading.Reading, repeats bool) (Added, error) {
 	var out Added
 	known := map[seriesKey]int64{}
 	words := map[string]int64{}
@@ -117,7 +128,7 @@ func (s *Store) add(ctx context.Context, batch []reading.Reading) (Added, error)
 				return err
 			}
 		}
-		return s.insert(ctx, rows, &out)
+		return s.insert(ctx, rows, repeats, &out)
 	})
 	if err != nil {
 		return Added{}, err
@@ -182,10 +193,10 @@ func (s *Store) wordOf(ctx context.Context, text string, made map[string]int64) 
 }
 
 // insert writes rows and what they add to rollups.
-func (s *Store) insert(ctx context.Context, rows []row, out *Added) error {
+func (s *Store) insert(ctx context.Context, rows []row, repeats bool, out *Added) error {
 	add := map[bucket]*sums{}
 	for chunk := range slices.Chunk(rows, rowsMax) {
-		fresh, err := s.insertRows(ctx, chunk)
+		fresh, err := s.insertRows(ctx, chunk, repeats)
 		if err != nil {
 			return err
 		}
@@ -239,24 +250,26 @@ func floor(a, b int64) int64 {
 	return q
 }
 
-// insertRows gives the rows that were not there. Most batches hold none that was: the
-// statement that tells them apart runs only where the plain one meets one.
-func (s *Store) insertRows(ctx context.Context, rows []row) ([]row, error) {
+// insertRows gives the rows that were not there. Where repeats are not looked for, the first ends
+// the transaction.
+func (s *Store) insertRows(ctx context.Context, rows []row, repeats bool) ([]row, error) {
 	args := make([]any, 0, 4*len(rows))
 	for _, r := range rows {
 		args = append(args, r.series, r.at, r.value, r.arrival)
 	}
-	st, err := s.stmt(ctx, insertText(len(rows)))
-	if err != nil {
-		return nil, err
-	}
-	if _, err = st.ExecContext(ctx, args...); err == nil {
+	values := places("(?, ?, ?, ?)", len(rows))
+	if !repeats {
+		st, err := s.stmt(ctx, `INSERT OR ROLLBACK INTO reading (series, at, value, arrival) VALUES `+values)
+		if err != nil {
+			return nil, err
+		}
+		if _, err = st.ExecContext(ctx, args...); err != nil {
+			return nil, fmt.Errorf("insert %d readings: %w", len(rows), err)
+		}
 		return rows, nil
 	}
-	if !isConstraint(err) {
-		return nil, fmt.Errorf("insert %d readings: %w", len(rows), err)
-	}
-	if st, err = s.stmt(ctx, insertText(len(rows))+` ON CONFLICT DO NOTHING RETURNING series, at, value`); err != nil {
+	st, err := s.stmt(ctx, `INSERT INTO reading (series, at, value, arrival) VALUES `+values+` ON CONFLICT DO NOTHING RETURNING series, at, value`)
+	if err != nil {
 		return nil, err
 	}
 	found, err := st.QueryContext(ctx, args...)
@@ -291,10 +304,6 @@ func codeOf(err error) int {
 	return e.Code() & 0xff
 }
 
-func insertText(rows int) string {
-	return `INSERT INTO reading (series, at, value, arrival) VALUES ` + places("(?, ?, ?, ?)", rows)
-}
-
 // rollUp adds to rollups, and notes the quarters that the cloud has to be given again.
 func (s *Store) rollUp(ctx context.Context, add map[bucket]*sums) error {
 	buckets := make([]bucket, 0, len(add))
@@ -326,7 +335,7 @@ func (s *Store) rollUpChunk(ctx context.Context, chunk []bucket, add map[bucket]
 			unsent = append(unsent, b.series, b.start)
 		}
 	}
-	st, err := s.stmt(ctx, `INSERT INTO rollup (span, series, bucket, n, low, high, sum, last, last_at) VALUES `+places("(?, ?, ?, ?, ?, ?, ?, ?, ?)", len(chunk))+`
+	st, err := s.stmt(ctx, `INSERT OR ROLLBACK INTO rollup (span, series, bucket, n, low, high, sum, last, last_at) VALUES `+places("(?, ?, ?, ?, ?, ?, ?, ?, ?)", len(chunk))+`
 		ON CONFLICT (span, series, bucket) DO UPDATE SET n = n + excluded.n, low = min(low, excluded.low), high = max(high, excluded.high), sum = sum + excluded.sum,
 		last = CASE WHEN excluded.last_at >= last_at THEN excluded.last ELSE last END, last_at = max(last_at, excluded.last_at)`)
 	if err != nil {
@@ -338,7 +347,7 @@ func (s *Store) rollUpChunk(ctx context.Context, chunk []bucket, add map[bucket]
 	if len(unsent) == 0 {
 		return nil
 	}
-	st, err = s.stmt(ctx, `INSERT INTO unsent (series, bucket, change) VALUES `+places("(?, ?, 1)", len(unsent)/2)+` ON CONFLICT (series, bucket) DO UPDATE SET change = change + 1`)
+	st, err = s.stmt(ctx, `INSERT OR ROLLBACK INTO unsent (series, bucket, change) VALUES `+places("(?, ?, 1)", len(unsent)/2)+` ON CONFLICT (series, bucket) DO UPDATE SET change = change + 1`)
 	if err != nil {
 		return err
 	}

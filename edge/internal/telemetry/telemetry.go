@@ -262,8 +262,9 @@ func (s *Store) transaction(ctx context.Context, fn func() error) error {
 		}
 		err = fmt.Errorf("commit: %w", err)
 	}
-	// The transaction must end whatever became of the caller's context.
-	if _, undo := s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil {
+	// The transaction must end whatever became of the caller's context. A statement that says OR
+	// ROLLBACK has ended it.
+	if _, undo := s.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); undo != nil && !isConstraint(err) {
 		err = errors.Join(err, fmt.Errorf("roll back: %w", undo))
 	}
 	return err

@@ -72,6 +72,44 @@ func TestReadingsOnceAndRolledUp(t *testing.T) {
 	}
 }
 
+// TestRepeatAmongNew: one reading that came before, far down in a batch of new series and new texts,
+// costs nothing else, and what follows is stored as ever.
+func TestRepeatAmongNew(t *testing.T) {
+	t.Parallel()
+	s := open(t, filepath.Join(t.TempDir(), "telemetry.db"), 0)
+	text := func(key, word string) reading.Reading {
+		r := value(key, 0, 0)
+		r.Type, r.Unit, r.Text = reading.Text, "", word
+		return r
+	}
+	const count = 5 * rowsMax
+	batch := []reading.Reading{text("state", "idle")}
+	for n := range count {
+		batch = append(batch, value(fmt.Sprint("new", n%7), float64(n), time.Duration(n)*time.Second))
+	}
+	first := batch[count-3]
+	add(t, s, first)
+	if got := add(t, s, batch...); got.Stored != count || got.Repeated != 1 || len(got.Refused) > 0 {
+		t.Fatalf("%+v", got)
+	}
+	if got := add(t, s, text("state", "busy"), value("new0", -1, 0), value("new8", 1, 0)); got.Stored != 3 || got.Repeated != 0 {
+		t.Fatalf("afterwards: %+v", got)
+	}
+	total := int64(0)
+	for n := range 7 {
+		points, err := s.Points(t.Context(), reading.Query{Hardware: "h", Key: fmt.Sprint("new", n), Unit: "°C", From: t0, To: t0.Add(time.Hour), Points: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range points.List {
+			total += p.N
+		}
+	}
+	if total != count+1 {
+		t.Errorf("rollups hold %d readings, want %d", total, count+1)
+	}
+}
+
 func TestBadReadingsAreRefusedAlone(t *testing.T) {
 	t.Parallel()
 	s := open(t, filepath.Join(t.TempDir(), "telemetry.db"), 0)
