@@ -22,6 +22,12 @@ func compute(s *scope, op string, a, b any) (any, *Error) {
 			}
 		}
 	}
+	if text, ok := a.(string); ok && op == "%" {
+		if l, several := b.(list); several && l.tuple {
+			return formatted(s, text, l.items)
+		}
+		return formatted(s, text, []any{b})
+	}
 	x, ok1 := number(a)
 	y, ok2 := number(b)
 	if !ok1 || !ok2 {

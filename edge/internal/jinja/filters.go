@@ -311,12 +311,15 @@ func length(_ *scope, v any, _ args) (any, *Error) {
 // filters are those of the subset.
 var filters = map[string]function{
 	"float":    onNumber(0, func(f float64, _ any, _ args) (any, *Error) { return f, nil }),
-	"int":      onNumber(0, toInt),
+	"int":      wholeOf,
 	"round":    onNumber(2, round),
 	"abs":      onNumber(0, func(f float64, v any, _ args) (any, *Error) { return abs(f, v), nil }),
 	"multiply": byNumber(func(x, y float64) float64 { return x * y }),
 	"add":      byNumber(func(x, y float64) float64 { return x + y }),
 	"default":  orElse, "d": orElse,
+	"bitwise_and": bitAnd, "bitwise_or": bitOr, "bitwise_xor": bitXor, "is_number": isNumeric,
+	"sqrt": onNumber(0, root), "log": onNumber(1, logarithm), "average": middle(mean), "median": middle(median),
+	"format": format, "base64_decode": decode64, "ord": ord, "contains": holds,
 	"is_defined": isDefined,
 	"iif":        iif,
 	"bool":       toBool,
@@ -419,7 +422,9 @@ var functions = map[string]function{
 		}
 		return iif(s, a.values[0], args{a.values[1:], a.named})
 	},
-	"int":   asFilter(onNumber(0, toInt)),
+	"int":         asFilter(wholeOf),
+	"bitwise_and": asFilter(bitAnd), "bitwise_or": asFilter(bitOr), "bitwise_xor": asFilter(bitXor), "is_number": asFilter(isNumeric),
+	"sqrt": asFilter(onNumber(0, root)), "log": asFilter(onNumber(1, logarithm)), "average": variadic(middle(mean)), "median": variadic(middle(median)),
 	"float": asFilter(onNumber(0, func(f float64, _ any, _ args) (any, *Error) { return f, nil })),
 	"bool":  asFilter(toBool),
 	"min":   variadic(extreme(-1)), "max": variadic(extreme(1)),

@@ -155,6 +155,9 @@ func (l *lexer) token(rest string) *Error {
 			l.nested = append(l.nested, op[0])
 		case ")", "]", "}":
 			if n := len(l.nested); n == 0 || l.nested[n-1] != map[string]byte{")": '(', "]": '[', "}": '{'}[op] {
+				if n > 0 {
+					return failAt(l.at, "%q stands here, but %q is not closed", op, string(l.nested[n-1]))
+				}
 				return failAt(l.at, "%q closes nothing", op)
 			}
 			l.nested = l.nested[:len(l.nested)-1]

@@ -90,6 +90,26 @@ func (p *parser) dict() (node, *Error) {
 	return d, nil
 }
 
+// inBrackets reads [key] or [from:to].
+func (p *parser) inBrackets(of node) (n node, err *Error) {
+	p.take()
+	var from, to node
+	if !p.is(":") {
+		if from, err = p.expression(); err != nil {
+			return nil, err
+		}
+	}
+	if !p.skip(":") {
+		return member{of: of, name: from}, p.want("]")
+	}
+	if !p.is("]") {
+		if to, err = p.expression(); err != nil {
+			return nil, err
+		}
+	}
+	return part{of, from, to}, p.want("]")
+}
+
 // postfix reads .name, .0, [key], [from:to] and calls.
 func (p *parser) postfix(n node) (node, *Error) {
 	for {
@@ -118,18 +138,11 @@ func (p *parser) postfix(n node) (node, *Error) {
 				n = member{of: n, name: literal{t.s}}
 			}
 		case p.is("["):
-			at := p.take().at
-			k, err := p.expression()
+			found, err := p.inBrackets(n)
 			if err != nil {
 				return nil, err
 			}
-			if p.is(":") {
-				return nil, failAt(at, "parts of lists and texts are not supported")
-			}
-			if err = p.want("]"); err != nil {
-				return nil, err
-			}
-			n = member{of: n, name: k}
+			n = found
 		case p.is("("):
 			f, ok := n.(name)
 			if !ok {

@@ -46,6 +46,8 @@ func partsOfNode(n node) []node {
 		return append(append([]node{}, n.keys...), n.values...)
 	case member:
 		return []node{n.of, n.name}
+	case part:
+		return []node{n.of, n.from, n.to}
 	case operation:
 		return []node{n.left, n.right}
 	case negation:
