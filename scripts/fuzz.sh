@@ -20,6 +20,7 @@ patterns=("$@")
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export TMPDIR=$work # what the fuzzer's workers leave behind, which are killed, goes with it
 corpus=$work/corpus
 [[ $each == 1s ]] || corpus=$(go env GOCACHE)/fuzz
 targets=0 total=0 failed=()
