@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"estate/edge"
 	"estate/internal/httpapi"
+	"estate/internal/lab"
 	"estate/internal/problem"
 )
 
@@ -45,14 +47,22 @@ func (b *box) refusal(building, login string, code problem.Code) (found httpapi.
 	return found
 }
 
+// client signs a device in.
+func (b *box) client(login edge.LoginResult) mqtt.Client {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	return must(lab.SignIn(ctx, mqtt.NewClientOptions().AddBroker("tcp://"+b.MQTTAddr()).SetClientID(login.ClientID).SetUsername(login.Username).
+		SetPassword(login.Password).SetAutoReconnect(false)))(b.t)
+}
+
 // toldOf publishes to a topic and gives what the device finds on its error topic.
 func (b *box) toldOf(login edge.LoginResult, about, topic string) (said map[string]string) {
 	b.t.Helper()
 	got := make(chan []byte, 1)
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + b.MQTTAddr()).SetClientID(login.ClientID).SetUsername(login.Username).
-		SetPassword(login.Password).SetAutoReconnect(false))
+	client := b.client(login)
 	defer client.Disconnect(250)
-	for _, token := range []func() mqtt.Token{client.Connect,
+	for _, token := range []func() mqtt.Token{
 		func() mqtt.Token {
 			return client.Subscribe(about, 1, func(_ mqtt.Client, m mqtt.Message) { got <- m.Payload() })
 		},
@@ -135,12 +145,8 @@ func TestFloodIsShown(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + b.MQTTAddr()).SetClientID(sensor.ClientID).SetUsername(sensor.Username).
-		SetPassword(sensor.Password).SetAutoReconnect(false))
+	client := b.client(sensor)
 	defer client.Disconnect(250)
-	if done := client.Connect(); !done.WaitTimeout(patience) || done.Error() != nil {
-		t.Fatal(done.Error())
-	}
 	for n := range 20_000 {
 		if done := client.Publish(sensor.Topic, 0, false, fmt.Sprintf(`{"energy":%d}`, n)); !done.WaitTimeout(patience) || done.Error() != nil {
 			t.Fatal(done.Error())

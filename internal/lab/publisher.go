@@ -7,12 +7,15 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 const (
 	// cutOff is the exit status of mosquitto_pub whose connection was lost.
 	cutOff = 7
-	// cutOffPause is before it is started again, and cutOffTries how often it is started: the
+	// cutOffPause is before it is started again, or a client connects again, and cutOffTries how often it is started: the
 	// second try may still be early.
 	cutOffPause = 200 * time.Millisecond
 	cutOffTries = 5
@@ -36,12 +39,45 @@ func Publish(ctx context.Context, program, input string, arguments ...string) er
 		case tries == cutOffTries || !errors.As(err, &ended) || ended.ExitCode() != cutOff:
 			return fmt.Errorf("%s: %w: %s", program, err, output)
 		}
-		pause := time.NewTimer(cutOffPause)
+		if err := rest(ctx); err != nil {
+			return fmt.Errorf("%s: %w: %s", program, err, output)
+		}
+	}
+}
+
+// SignIn connects an MQTT client, again a few times where the broker hung up without an answer,
+// for the reason that Publish has. A broker that refuses is not asked again.
+func SignIn(ctx context.Context, options *mqtt.ClientOptions) (mqtt.Client, error) {
+	for tries := 1; ; tries++ {
+		client := mqtt.NewClient(options)
+		token := client.Connect()
 		select {
 		case <-ctx.Done():
-			pause.Stop()
-			return fmt.Errorf("%s: %w: %s", program, ctx.Err(), output)
-		case <-pause.C:
+			client.Disconnect(0)
+			return nil, fmt.Errorf("sign %s in: %w", options.ClientID, ctx.Err())
+		case <-token.Done():
 		}
+		if token.Error() == nil {
+			return client, nil
+		}
+		answer, ok := token.(*mqtt.ConnectToken)
+		if tries == cutOffTries || !ok || answer.ReturnCode() != packets.ErrNetworkError {
+			return nil, fmt.Errorf("sign %s in: %w", options.ClientID, token.Error())
+		}
+		if err := rest(ctx); err != nil {
+			return nil, fmt.Errorf("sign %s in: %w", options.ClientID, errors.Join(err, token.Error()))
+		}
+	}
+}
+
+// rest waits for as long as a client does that was cut off.
+func rest(ctx context.Context) error {
+	pause := time.NewTimer(cutOffPause)
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-pause.C:
+		return nil
 	}
 }

@@ -2,10 +2,14 @@ package lab_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"estate/internal/lab"
 )
@@ -37,6 +41,59 @@ func TestPublish(t *testing.T) {
 			if err != nil || string(got) != strings.Repeat("on\n", c.starts) {
 				t.Errorf("it read %q: %v", got, err)
 			}
+		})
+	}
+}
+
+// TestSignIn: a client that the broker hung up on connects again, one that was refused does not.
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	const granted, refused = "\x20\x02\x00\x00", "\x20\x02\x00\x05" // CONNACK
+	for name, c := range map[string]struct {
+		answers []string // to one connection after the other; an empty one hangs up
+		in      bool
+	}{
+		"let in":         {answers: []string{granted}, in: true},
+		"cut off":        {answers: []string{"", "", granted}, in: true},
+		"refused":        {answers: []string{"", refused}},
+		"always cut off": {answers: []string{"", "", "", "", ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan int, 1)
+			go func() {
+				for n, answer := range c.answers {
+					conn, err := listener.Accept()
+					if err != nil {
+						served <- n
+						return
+					}
+					_, _ = conn.Read(make([]byte, 256)) // what it says
+					_, _ = io.WriteString(conn, answer)
+					if answer == "" {
+						_ = conn.Close()
+						continue
+					}
+					defer func() { _ = conn.Close() }()
+				}
+				served <- len(c.answers)
+				_, _ = listener.Accept() // until the test ends
+			}()
+			client, err := lab.SignIn(t.Context(), mqtt.NewClientOptions().AddBroker("tcp://"+listener.Addr().String()).SetClientID("meter").SetProtocolVersion(4).SetAutoReconnect(false))
+			if (err == nil) != c.in {
+				t.Errorf("answered %v", err)
+			}
+			if client != nil {
+				client.Disconnect(0)
+			}
+			if n := <-served; n != len(c.answers) {
+				t.Errorf("it connected %d times", n)
+			}
+			_ = listener.Close()
 		})
 	}
 }

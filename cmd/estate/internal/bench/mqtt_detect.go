@@ -124,7 +124,7 @@ func (m *messages) replay(ctx context.Context, r recording, folder, clock string
 
 // send sends the rows, each at its own time by the edge's clock.
 func (m *messages) send(ctx context.Context, r recording, rows [][]string, times []time.Time, shift time.Duration, login stack.Login, clock string) error {
-	clients, err := dialMQTT(m.edge.MQTT(), []stack.Login{login})
+	clients, err := dialMQTT(ctx, m.edge.MQTT(), []stack.Login{login})
 	defer hangUp(clients)
 	if err != nil {
 		return err

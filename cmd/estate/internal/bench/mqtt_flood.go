@@ -39,7 +39,7 @@ func (f flooded) rate() float64 { return perSecond(int(f.arrived), f.took) }
 // arrived, or nothing more does. The time is that from the first message sent to the last one
 // arrived. Where there is a process, its memory is watched.
 func (m *messages) flood(ctx context.Context, address string, l pace, at *counter, watched *lab.Process) (got flooded, err error) {
-	clients, err := dialMQTT(address, m.logins[:l.publishers])
+	clients, err := dialMQTT(ctx, address, m.logins[:l.publishers])
 	defer hangUp(clients)
 	if err != nil {
 		return got, err
@@ -136,13 +136,13 @@ func (m *messages) payload(at time.Time) []byte {
 }
 
 // dialMQTT signs publishers in.
-func dialMQTT(address string, logins []stack.Login) (out []mqtt.Client, err error) {
+func dialMQTT(ctx context.Context, address string, logins []stack.Login) (out []mqtt.Client, err error) {
 	for _, l := range logins {
-		c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + address).SetClientID(l.ClientID).SetUsername(l.Username).SetPassword(l.Password).
+		c, err := lab.SignIn(ctx, mqtt.NewClientOptions().AddBroker("tcp://"+address).SetClientID(l.ClientID).SetUsername(l.Username).SetPassword(l.Password).
 			// A broker whose disk stalls cuts a publisher off: what it had not acknowledged is sent again.
 			SetCleanSession(false).SetAutoReconnect(true).SetMaxReconnectInterval(time.Second).SetConnectTimeout(readyTimeout).SetWriteTimeout(settleTimeout))
-		if t := c.Connect(); !t.WaitTimeout(readyTimeout) || t.Error() != nil {
-			return out, fmt.Errorf("sign %s in at %s: %w", l.Username, address, t.Error())
+		if err != nil {
+			return out, fmt.Errorf("publishers of %s: %w", address, err)
 		}
 		out = append(out, c)
 	}

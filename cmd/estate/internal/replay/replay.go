@@ -16,6 +16,8 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+
+	"estate/internal/lab"
 )
 
 const (
@@ -81,7 +83,7 @@ func run(ctx context.Context, o options, files []string, progress, out io.Writer
 		}
 		all = append(all, list...)
 	}
-	client, err := connect(o)
+	client, err := connect(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -92,7 +94,7 @@ func run(ctx context.Context, o options, files []string, progress, out io.Writer
 	return err
 }
 
-func connect(o options) (mqtt.Client, error) {
+func connect(ctx context.Context, o options) (mqtt.Client, error) {
 	password := ""
 	if o.passwordFile != "" {
 		text, err := os.ReadFile(o.passwordFile)
@@ -105,13 +107,11 @@ func connect(o options) (mqtt.Client, error) {
 	if id == "" {
 		id = o.user
 	}
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(o.broker).SetClientID(id).SetUsername(o.user).SetPassword(password).
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	client, err := lab.SignIn(ctx, mqtt.NewClientOptions().AddBroker(o.broker).SetClientID(id).SetUsername(o.user).SetPassword(password).
 		SetCleanSession(true).SetAutoReconnect(false).SetConnectTimeout(connectTimeout).SetMessageChannelDepth(inFlight))
-	t := client.Connect()
-	if !t.WaitTimeout(connectTimeout) {
-		return nil, fmt.Errorf("connect to %s: no answer within %s", o.broker, connectTimeout)
-	}
-	if err := t.Error(); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", o.broker, err)
 	}
 	return client, nil
