@@ -63,6 +63,8 @@ func (d *Decoder) tasmota(r *Result, m Message, prefix, device, word string) {
 		r.Nothing = "what the firmware tells of itself"
 	case strings.HasPrefix(text, "{"):
 		d.tasmotaValues(r, m, o, m.Payload, word)
+	case word == "RESULT" && text != "":
+		r.Nothing = "a setting, or what the firmware tells of itself"
 	default:
 		raw, err := json.Marshal(text)
 		if err != nil || text == "" {

@@ -132,6 +132,35 @@ tasmota:topic:c/lw:0x4AD6 RSSI=-50dBm
 tasmota:topic:c/lw:0x4AD6 SNR=12dB
 tasmota:topic:c/matter:9 Power=false
 tasmota:topic:c/matter:9 Power=true`},
+		{"Boilers", `
+tele/boiler/SENSOR {"OPENTHERM":{"conn":"BUSY","settings":3,"SLAVE":{"FAULT":0,"CH":1},"BTMP":{"FAULT":0,"REQ":85.0,"ACT":85.0},"FLM":12.0,"TB":31.0,"DHWS":37.0}}
+stat/boiler/RESULT {"ot_tboiler":60.0}
+stat/boiler/RESULT {"ot_ch":1}
+stat/boiler/RESULT CHOD,DHW`, `
+tasmota:topic:boiler OPENTHERM.BTMP.ACT=85°C
+tasmota:topic:boiler OPENTHERM.BTMP.FAULT=false
+tasmota:topic:boiler OPENTHERM.BTMP.REQ=85°C
+tasmota:topic:boiler OPENTHERM.DHWS=37°C
+tasmota:topic:boiler OPENTHERM.FLM=12%
+tasmota:topic:boiler OPENTHERM.SLAVE.CH=true
+tasmota:topic:boiler OPENTHERM.SLAVE.FAULT=false
+tasmota:topic:boiler OPENTHERM.TB=31°C
+tasmota:topic:boiler OPENTHERM.conn=BUSY
+tasmota:topic:boiler OPENTHERM.settings=3
+tasmota:topic:boiler ot_tboiler=60°C
+tasmota:topic:boiler ot_ch=true
+(a setting, or what the firmware tells of itself)`},
+		{"BeaconsAndChips", `
+tele/b/SENSOR {"IBEACON":{"MAC":"A4C1387FC1E1","RSSI":-56,"STATE":"ON"}}
+tele/b/SENSOR {"IBEACON_FF34C21G2174":{"RSSI":-81},"Flora-6ab577":{"Humidity":31,"Fertility":120}}
+tele/b/RESULT {"TuyaReceived":{"Data":"55AA","Cmnd":7,"DpType2Id104":2453,"104":{"DpId":104,"DpIdData":"00000995"}}}`, `
+tasmota:topic:b IBEACON_A4C1387FC1E1.RSSI=-56dBm
+tasmota:topic:b IBEACON_A4C1387FC1E1.STATE=true
+tasmota:topic:b Flora-6ab577.Fertility=120µS/cm
+tasmota:topic:b Flora-6ab577.Humidity=31%
+tasmota:topic:b IBEACON_FF34C21G2174.RSSI=-81dBm
+tasmota:topic:b TuyaReceived=55AA
+tasmota:topic:b TuyaReceived.DpType2Id104=2453`},
 		{"WordsOfRules", `
 stat/r/temperature 21.5
 stat/r/state/humidity {"Temp":
@@ -158,6 +187,8 @@ func TestTasmotaKinds(t *testing.T) {
 		`tele/p/POWER_LOW ON`:                                decode.Problem,
 		`tele/p/MARGINS {"CurrentHigh":"ON"}`:                decode.Problem,
 		`tele/p/SENSOR {"ESP32":{"Temperature":53.3}}`:       decode.DeviceTemperature,
+		`stat/p/RESULT {"ot_tboiler":60.0}`:                  decode.Setpoint,
+		`tele/p/SENSOR {"Flora-1":{"Humidity":3}}`:           decode.Moisture,
 		`stat/p/LEAK ON`:                                     decode.Leak,
 		`tele/p/SENSOR {"ZbReceived":{"0x1":{"Water":1}}}`:   decode.Leak,
 		`tele/p/SENSOR {"ZbReceived":{"0x1":{"Fire":1}}}`:    decode.Smoke,

@@ -10,6 +10,9 @@ import (
 // tasmotaEvents are results that say that something happened, with the part that tells what.
 var tasmotaEvents = map[string]string{"IrReceived": "Data", "RfReceived": "Data", "RfRaw": "Data", "TuyaReceived": "Data", "PN532": "UID", "RC522": "UID", "RDM6300": "UID", "WIEGAND": "UID"}
 
+// dataPoint is a value of the chip behind a Tasmota, whose meaning only its maker knows.
+var dataPoint = regexp.MustCompile(`^DpType\d+Id\d+$`)
+
 // tasmotaPress tells buttons, and switches where they tell what was done with them.
 var tasmotaPress = regexp.MustCompile(`^(?i:button\d*|switch\d*t?)$`)
 
@@ -19,10 +22,12 @@ func (d *Decoder) tasmotaValues(r *Result, m Message, o Observation, body json.R
 	if err != nil {
 		r.refuse(m, "", err.Error())
 	}
-	units := map[string]string{}
+	units, beacon := map[string]string{}, ""
 	for _, l := range list {
 		text, _ := readText(l.raw)
 		switch l.name() {
+		case "MAC":
+			beacon = text
 		case "TempUnit", "PressureUnit", "SpeedUnit":
 			units[l.name()] = text
 		case "Time":
@@ -39,6 +44,8 @@ func (d *Decoder) tasmotaValues(r *Result, m Message, o Observation, body json.R
 			l.path = append([]string{"ENERGY"}, l.path...)
 		case len(l.path) == 1 && tasmotaPress.MatchString(word): // stat/…/BUTTON1 {"ACTION":"SINGLE"}
 			l.path = []string{word, l.path[0]}
+		case l.path[0] == "IBEACON" && beacon != "" && len(l.path) == 2: // each is told under the same word
+			l.path = []string{"IBEACON_" + beacon, l.path[1]}
 		}
 		switch child := children.of(l); {
 		case tasmotaSkipped(l), d.tasmotaEvent(r, m, o, l):
@@ -60,6 +67,9 @@ func (d *Decoder) tasmotaValues(r *Result, m Message, o Observation, body json.R
 // tasmotaEvent reads values that say that something happened.
 func (d *Decoder) tasmotaEvent(r *Result, m Message, o Observation, l leaf) bool {
 	if part, event := tasmotaEvents[l.path[0]]; event {
+		if dataPoint.MatchString(l.name()) {
+			d.observe(r, m, o, l, quantity{})
+		}
 		if l.name() == part {
 			l.path = l.path[:1]
 			d.observe(r, m, o, l, quantity{kind: Event, typ: Text})

@@ -36,6 +36,7 @@ var tasmotaMeanings = map[string]quantity{
 	"POWER_LOW": margin, "POWER_HIGH": margin, "VOLTAGE_LOW": margin, "VOLTAGE_HIGH": margin, "CURRENT_LOW": margin, "CURRENT_HIGH": margin, "MAX_POWER": margin,
 	"PowerLow": margin, "PowerHigh": margin, "VoltageLow": margin, "VoltageHigh": margin, "CurrentLow": margin, "CurrentHigh": margin,
 	"Dimmer": {kind: Other, typ: Number, unit: "%"}, "DIMMER": {kind: Other, typ: Number, unit: "%"}, "White": {kind: Other, typ: Number, unit: "%"}, "Channel": {kind: Other, typ: Number, unit: "%"},
+	"ot_tboiler": {kind: Setpoint, typ: Number, unit: "°C"}, "ot_twater": {kind: Setpoint, typ: Number, unit: "°C"}, "ot_ch": {kind: Running, typ: Bool},
 	"CT": {kind: Other, typ: Number, unit: "mired"}, "Color": {kind: Other, typ: Text}, "HSBColor": {kind: Other, typ: Text},
 }
 
@@ -55,8 +56,13 @@ var tasmotaSensors = map[string]map[string]quantity{
 	"Lw":      {"Battery": of(Voltage, Number, "V")},
 	"Zb": {"Power": {kind: Switched, typ: Bool}, "CO": of(CarbonMonoxide, Bool, ""), "Dimmer": {kind: Other, typ: Number}, "Hue": {kind: Other, typ: Number}, "Sat": {kind: Other, typ: Number},
 		"Color": {kind: Other}, "RGB": {kind: Other, typ: Text}, "X": {kind: Other, typ: Number}, "Y": {kind: Other, typ: Number}},
-	"Matter": {"Power": {kind: Switched, typ: Bool}},
-	"TIC":    teleinfo,
+	"Matter":  {"Power": {kind: Switched, typ: Bool}},
+	"TIC":     teleinfo,
+	"Flora":   {"Humidity": {kind: Moisture, typ: Number, unit: "%"}}, // of the soil
+	"IBEACON": {"STATE": of(Connectivity, Bool, "")},
+	"OPENTHERM": {"TB": of(Temperature, Number, "°C"), "TDHW": of(Temperature, Number, "°C"), "TRET": of(Temperature, Number, "°C"), "TOUT": of(Temperature, Number, "°C"),
+		"DHWS": {kind: Setpoint, typ: Number, unit: "°C"}, "TMAX": {kind: Setpoint, typ: Number, unit: "°C"}, "FLM": {kind: Other, typ: Number, unit: "%"}, "CHP": {kind: Pressure, typ: Number, unit: "bar"},
+		"FAULT": of(Problem, Bool, ""), "CH": {kind: Running, typ: Bool}, "DHW": {kind: Running, typ: Bool}, "FL": {kind: Running, typ: Bool}, "COOL": {kind: Running, typ: Bool}},
 }
 
 // teleinfo are the labels of French meters. What they count is in watt hours.
@@ -73,7 +79,7 @@ var trailingDigits = regexp.MustCompile(`\d+$`)
 
 // expander tells chips that give a board more inputs, and expanderPin one of them.
 var (
-	expander    = regexp.MustCompile(`^(?:MCP23|PCF857|PCA95)[0-9X]*(?:-\d+)?(?:_INT|_INP|_OUT)?$`)
+	expander    = regexp.MustCompile(`^(?:MCP23|PCF857|PCA95|TCA64)[0-9XA]*(?:-\d+)?(?:_INT|_INP|_OUT)?$`)
 	expanderPin = regexp.MustCompile(`^D\d+$`)
 )
 
@@ -86,6 +92,8 @@ func tasmotaSensor(sensor string) map[string]quantity {
 		sensor = "Zb"
 	case strings.HasPrefix(sensor, "Lw"):
 		sensor = "Lw"
+	case strings.HasPrefix(sensor, "Flora"), strings.HasPrefix(sensor, "IBEACON"):
+		sensor = sensor[:strings.IndexAny(sensor+"-", "-_")]
 	}
 	return tasmotaSensors[trailingDigits.ReplaceAllString(sensor, "")]
 }
@@ -101,8 +109,8 @@ func tasmotaQuantity(path []string, units map[string]string) quantity {
 		return quantity{kind: Duration, typ: Number, unit: "ms"}
 	case strings.HasPrefix(path[0], "S29cmnd") && last == "STATE", strings.HasPrefix(last, "OUT_D"):
 		return quantity{kind: Switched, typ: Bool}
-	case strings.HasPrefix(last, "ot_t"): // OpenTherm
-		return of(Temperature, Number, "°C")
+	case path[0] == "OPENTHERM" && (last == "REQ" || last == "ACT") && len(path) == 3: // what the boiler is told to reach
+		return quantity{kind: Setpoint, typ: Number, unit: "°C"}
 	}
 	special := tasmotaSensor(path[0])
 	for i := len(path) - 1; i >= 0 && i >= len(path)-2; i-- {
@@ -148,7 +156,7 @@ func (q quantity) in(units map[string]string) quantity {
 // tasmotaNot are parts of messages that tell of settings, of the firmware or of raw signals.
 var tasmotaNot = map[string]bool{"Time": true, "TempUnit": true, "PressureUnit": true, "SpeedUnit": true, "Epoch": true, "Id": true,
 	"TotalStartTime": true, "Heap": true, "SleepMode": true, "Sleep": true, "LoadAvg": true, "MqttCount": true, "Uptime": true, "UptimeSec": true,
-	"Endpoint": true, "Device": true, "Name": true, "Group": true, "Ep": true, "END": true}
+	"Endpoint": true, "Device": true, "Name": true, "Group": true, "Ep": true, "END": true, "MAC": true}
 
 // tasmotaSettings are words that stand beside the state of lights and say how it is shown.
 var tasmotaSettings = []string{"Fade", "Speed", "LedTable", "Scheme", "Width"}
