@@ -45,6 +45,10 @@ const (
 	// unacknowledgedMax is how many messages the broker sends us without waiting for our
 	// acknowledgement: two of the largest batches that the edge stores at once.
 	unacknowledgedMax = 4096
+	// storeWait is what a message gets to be synced to the disk. Beyond it the broker cuts its
+	// sender off, who sends again all that was not acknowledged: with the usual 5 s fifty senders
+	// of a hundred messages each are cut off again and again on a disk that takes 800 in a second.
+	storeWait = 30 * time.Second
 )
 
 // Config says where the broker listens, where it stores, and who may log in.
@@ -201,7 +205,7 @@ func options(cfg Config, host string, port int, auth server.Authentication) *ser
 		DisableJetStreamBanner: true,
 
 		CustomClientAuthentication: auth,
-		MQTT:                       server.MQTTOpts{Host: host, Port: port, AckWait: ackWait, MaxAckPending: unacknowledgedMax},
+		MQTT:                       server.MQTTOpts{Host: host, Port: port, AckWait: ackWait, MaxAckPending: unacknowledgedMax, JSAPITimeout: storeWait},
 	}
 }
 
