@@ -49,6 +49,9 @@ type Config struct {
 	Log     *slog.Logger `env:"-" json:"-"`
 	// Now is settings.Clock's; the system's where it is left out.
 	Now func() time.Time `env:"-" json:"-"`
+	// RecheckEdges is how often a line is looked at whether its edge was revoked, should no
+	// process have said so; the link's own where it is left out.
+	RecheckEdges time.Duration `env:"-" json:"-"`
 }
 
 // Defaults that suit one process on a small machine.

@@ -62,7 +62,7 @@ func (c *Cloud) buildLinks(k keys) error {
 	c.reports = auth.NewLimiter(reportEvery, reportBurst, gateKeysMax, c.cfg.Now)
 	c.batches = auth.NewLimiter(batchEvery, batchBurst, gateKeysMax, c.cfg.Now)
 	// Times of the link are the system clock's: they are deadlines and pauses.
-	c.links, err = synclink.NewServer(synclink.ServerConfig{Node: c.node, Watch: c.store.Watch, Authenticate: c.authenticate, Revoked: c.gate.Check,
+	c.links, err = synclink.NewServer(synclink.ServerConfig{Node: c.node, Watch: c.store.Watch, Authenticate: c.authenticate, Revoked: c.gate.Check, RecheckEvery: c.cfg.RecheckEdges,
 		Phones: &synclink.Phones{Node: c.node, Person: c.person, Rights: c.rights, Bind: c.desk.BindPhone, Limit: synclink.NewPhoneLimit(c.cfg.Now)}, Now: time.Now, Clock: c.cfg.Now, Log: c.cfg.Log,
 		Hooks: synclink.Hooks{Alarm: c.linkAlarm, Greeted: c.greeted, Opened: c.lines.opened, Closed: c.lines.closed, Returned: c.returned}})
 	if err != nil {

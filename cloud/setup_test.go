@@ -70,7 +70,7 @@ func start(t *testing.T, database string) *process {
 		t.Fatal(err)
 	}
 	c, err := New(t.Context(), Config{DatabaseURL: database, Data: t.TempDir(), BootstrapAdminEmail: adminEmail, BootstrapAdminPasswordFile: file,
-		DatabaseConnectionsMax: 8, Log: quiet(), Version: "test"})
+		DatabaseConnectionsMax: 8, Log: quiet(), Version: "test", RecheckEdges: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
