@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -34,56 +35,104 @@ const (
 	lockBuilding      = `SELECT 1 FROM building_state WHERE building = $1 FOR UPDATE`
 )
 
-// tableText is one kind's table with its statement, made once at the start.
+// upsertsMax bounds the forms of one kind's upsert: a connection keeps each prepared.
+const upsertsMax = 16
+
+// tableText is one kind's table with its statements.
 type tableText struct {
 	projection.Table
-	upsert string
-	copy   string
-	remove string
-	probed int // the column whose values a probe knows, -1 for none
+	upserts *upserts
+	copy    string
+	remove  string
+	probed  int // the column whose values a probe knows, -1 for none
 }
 
 func newTableText(t projection.Table) tableText {
-	names, values := []string{"building", "id", "position"}, []string{"$1", "u.id", "u.position"}
-	arrays, aliases := []string{"$2::uuid[]", "$3::bigint[]"}, []string{"id", "position"}
-	sets := []string{"position = excluded.position"}
-	for i, c := range t.Columns {
-		alias := "c" + strconv.Itoa(i)
-		names, aliases = append(names, quote(c.Name)), append(aliases, alias)
-		sets = append(sets, quote(c.Name)+" = excluded."+quote(c.Name))
-		sent, value := columnType(c), "u."+alias
-		if c.Set {
-			sent, value = "text", value+"::jsonb"
-		}
-		values = append(values, value)
-		arrays = append(arrays, "$"+strconv.Itoa(i+4)+"::"+sent+"[]")
-	}
 	// As in Load, each key is looked up in the primary key, whatever the planner believes: it
 	// would join all of a building's rows where it has no statistics yet, or old ones.
 	remove := "DELETE FROM " + quote(t.Kind) + " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM unnest($2::uuid[]) AS k (id), LATERAL (SELECT ctid FROM " +
 		quote(t.Kind) + " WHERE building = $1 AND id = k.id OFFSET 0) t))"
-	return tableText{Table: t, probed: t.Index(desk.ProbedLead(t.Kind)), copy: copyText(t.Kind, copyColumns(t)...), remove: remove, upsert: "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
-		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(aliases, ", ") + ") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")}
+	return tableText{Table: t, probed: t.Index(desk.ProbedLead(t.Kind)), copy: copyText(t.Kind, copyColumns(t)...), remove: remove,
+		upserts: &upserts{table: t, texts: map[string]string{}}}
+}
+
+// upserts are the forms of one kind's upsert, by the columns that hold something in any of the
+// rows: the server takes an array for each column, and most rows leave half of them empty.
+type upserts struct {
+	table projection.Table
+	mu    sync.Mutex
+	texts map[string]string // by a byte for each column, 1 for those that are sent
+}
+
+// text gives the statement for columns of which some are sent; all of them are once there are
+// many forms.
+func (u *upserts) text(sent []byte) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	text, ok := u.texts[string(sent)]
+	if !ok && len(u.texts) >= upsertsMax {
+		for i := range sent {
+			sent[i] = 1
+		}
+		text, ok = u.texts[string(sent)]
+	}
+	if !ok {
+		text = upsertText(u.table, sent)
+		u.texts[string(sent)] = text
+	}
+	return text
+}
+
+// upsertText writes some columns, and null into the others.
+func upsertText(t projection.Table, sent []byte) string {
+	names, values := []string{"building", "id", "position"}, []string{"$1", "u.id", "u.position"}
+	arrays, aliases := []string{"$2::uuid[]", "$3::bigint[]"}, []string{"id", "position"}
+	sets := []string{"position = excluded.position"}
+	for i, c := range t.Columns {
+		sets = append(sets, quote(c.Name)+" = excluded."+quote(c.Name))
+		if sent[i] == 0 {
+			continue
+		}
+		alias := "c" + strconv.Itoa(i)
+		names, aliases = append(names, quote(c.Name)), append(aliases, alias)
+		as, value := columnType(c), "u."+alias
+		if c.Set {
+			as, value = "text", value+"::jsonb"
+		}
+		values = append(values, value)
+		arrays = append(arrays, "$"+strconv.Itoa(len(arrays)+2)+"::"+as+"[]")
+	}
+	return "INSERT INTO " + quote(t.Kind) + " (" + strings.Join(names, ", ") + ") SELECT " + strings.Join(values, ", ") +
+		" FROM unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(aliases, ", ") + ") ON CONFLICT (building, id) DO UPDATE SET " + strings.Join(sets, ", ")
 }
 
 // upsertRows is the statement that projects records of this kind.
 func (t tableText) upsertRows(building record.ID, rows []replica.RecordRow) statement {
 	ids, at := make([]record.ID, len(rows)), make([]int64, len(rows))
-	columns := make([]column, len(t.Columns))
-	for i, c := range t.Columns {
-		columns[i] = newColumn(c, len(rows))
-	}
+	columns, sent := make([]column, len(t.Columns)), make([]byte, len(t.Columns))
 	for i, r := range rows {
 		ids[i], at[i] = r.Key.ID, bits(r.Position)
 		for j, v := range t.Row(r.Record) {
+			if v == nil {
+				continue
+			}
+			if sent[j] == 0 {
+				columns[j], sent[j] = newColumn(t.Columns[j], len(rows)), 1
+			}
 			columns[j].set(i, v)
 		}
 	}
+	text := t.upserts.text(sent)
 	args := append(make([]any, 0, len(columns)+3), [16]byte(building), uuids(ids), at)
-	for _, c := range columns {
-		args = append(args, c.array())
+	for j, c := range columns {
+		switch {
+		case c != nil:
+			args = append(args, c.array())
+		case sent[j] != 0: // sent for want of a form without it
+			args = append(args, newColumn(t.Columns[j], len(rows)).array())
+		}
 	}
-	return statement{text: t.upsert, args: args}
+	return statement{text: text, args: args}
 }
 
 // deleteRows is the statement that makes room for records of this kind.
