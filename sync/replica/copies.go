@@ -150,7 +150,8 @@ func (c *Copies) keep(k record.Key, item wire.RecordItem, server record.ID, line
 }
 
 // includes reports whether a state has all of another one. What that has beyond forks it must
-// have by value: nobody takes it back under its old name.
+// have by value: nobody takes it back under its old name. So it must where the phone's own numbers
+// are in doubt: a server that has the other branch covers by its numbers what it never had.
 func (c *Copies) includes(r, o record.Record, lineage merge.Lineage) bool {
 	clean, whole := c.Cut(o, lineage), c.Cut(r, lineage)
 	if !equalRecords(merge.Merge(whole, clean, lineage), whole) {
@@ -158,7 +159,7 @@ func (c *Copies) includes(r, o record.Record, lineage merge.Lineage) bool {
 	}
 	for _, f := range o.Fields {
 		for _, s := range f.Siblings {
-			if c.beyond(s.Dot) && !slices.ContainsFunc(r.Siblings(f.Name), func(t record.Sibling) bool { return bytes.Equal(t.Value, s.Value) }) {
+			if (c.beyond(s.Dot) || c.Doubted(s.Dot)) && !slices.ContainsFunc(r.Siblings(f.Name), func(t record.Sibling) bool { return bytes.Equal(t.Value, s.Value) }) {
 				return false
 			}
 		}

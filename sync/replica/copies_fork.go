@@ -99,20 +99,23 @@ func (c *Copies) Cut(r record.Record, lineage merge.Lineage) record.Record {
 	return r
 }
 
-// Doubt notes that somebody else may have written under one of the phone's own replicas.
-func (c *Copies) Doubt(first record.Dot) {
+// Doubt notes that somebody else may have written under one of the phone's own replicas: where the
+// two part nobody knows before a server has decided. What showed it, a number that this phone never
+// wrote or one that a server refused, may lie far behind that.
+func (c *Copies) Doubt(r record.ReplicaID) {
 	if c.Doubts == nil {
 		c.Doubts = map[record.ReplicaID]uint64{}
 	}
-	if at, known := c.Doubts[first.Replica]; !known || first.N < at {
-		c.Doubts[first.Replica] = first.N
-	}
+	c.Doubts[r] = firstBranch
 }
 
 // Doubted reports whether nobody can say here which transaction a number of the phone's own
 // means: its own signature might prove the wrong one.
 func (c *Copies) Doubted(d record.Dot) bool {
 	first, doubted := c.Doubts[d.Replica]
+	if last, decided := c.Forks[d.Replica]; decided {
+		first = last + 1
+	}
 	return doubted && d.N >= first
 }
 

@@ -62,7 +62,7 @@ func (p *Phone) fork(first record.Dot) error {
 	if c.Fork == 0 || first.N < c.Fork {
 		c.Fork = first.N
 	}
-	s.Copies.Doubt(first)
+	s.Copies.Doubt(first.Replica)
 	if p.standsOn(first.Replica) {
 		s.Replica, s.N, s.Head, s.Base = record.ReplicaID{}, 0, record.Hash{}, record.Dot{}
 	}

@@ -67,7 +67,7 @@ func loadCopies(in savedState, s *state) error {
 		}
 	}
 	for _, first := range in.Forked {
-		s.copies.Doubt(first)
+		s.copies.Doubt(first.Replica)
 	}
 	for _, k := range in.Issuers {
 		s.copies.Issuers[record.NodeID(k)] = k

@@ -113,7 +113,7 @@ func (o *Outbox) fork(now int64, first record.Dot) (wrote bool, err error) {
 		return false, nil
 	}
 	o.tell(first)
-	o.state.copies.Doubt(first)
+	o.state.copies.Doubt(first.Replica)
 	if o.standsOn(first.Replica) {
 		// Its card names no predecessor: nobody may know yet up to where both branches agree.
 		o.state.replica, o.state.n, o.state.head, o.state.base, o.minted = record.ReplicaID{}, 0, record.Hash{}, record.Dot{}, false
