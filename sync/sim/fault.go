@@ -38,8 +38,8 @@ const (
 	ForkCloud                       // the cloud's database server is set back to an image of its memory: the same run, an older state
 )
 
-// AllFaults is everything at once but ForkPhone and ForkCloud, which are asked for by name: a few
-// seeds of each still end in the ways that the open rows of sync/README.md tell.
+// AllFaults is everything at once but ForkPhone and ForkCloud, which are asked for by name: they came
+// later, and a place among the others would make every seed that is on record another run.
 func AllFaults() Faults { return ForkEdge<<1 - 1 }
 
 // Has reports whether all of these kinds are in the set.
