@@ -48,14 +48,16 @@ type Decoder struct {
 	gateways  map[string]*directory    // by base topic
 	tasmotas  map[string]tasmotaDevice // by the device's part of the topic
 	shellies  map[string]string        // prefix → hardware
-	devices   map[string]*Device
-	announced map[string]announced           // by discovery topic
-	bindings  map[string][]binding           // by topic
-	plains    map[string]map[string]quantity // what devices of our own topics announced, by hardware and key
-	shellyAt  map[string]string              // hardware → prefix
-	children  map[string]string              // gateway/short address → IEEE address; Shelly's prefix/component → hardware
-	relays    map[string][]tasmotaRelay
-	orders    map[string]bool // topics of orders that were announced
+	// tasmotaPlaces are where devices speak that have words of their own for the prefixes.
+	tasmotaPlaces map[string]tasmotaPlace
+	devices       map[string]*Device
+	announced     map[string]announced           // by discovery topic
+	bindings      map[string][]binding           // by topic
+	plains        map[string]map[string]quantity // what devices of our own topics announced, by hardware and key
+	shellyAt      map[string]string              // hardware → prefix
+	children      map[string]string              // gateway/short address → IEEE address; Shelly's prefix/component → hardware
+	relays        map[string][]tasmotaRelay
+	orders        map[string]bool // topics of orders that were announced
 }
 
 // New makes a decoder.
@@ -71,7 +73,7 @@ func New(c Config) *Decoder {
 	}
 	d := &Decoder{building: c.Building, zone: c.Zone, discovery: c.Discovery, gateways: map[string]*directory{}, tasmotas: map[string]tasmotaDevice{},
 		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}, plains: map[string]map[string]quantity{},
-		shellyAt: map[string]string{}, children: map[string]string{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{}}
+		shellyAt: map[string]string{}, children: map[string]string{}, tasmotaPlaces: map[string]tasmotaPlace{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{}}
 	for _, b := range c.Gateways {
 		d.gateways[b] = &directory{byName: map[string]string{}}
 	}
@@ -157,7 +159,7 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 		}
 		return true
 	}
-	if prefix, device, word, ok := tasmotaParts(m.Topic); ok {
+	if prefix, device, word, ok := d.tasmotaAt(m.Topic); ok {
 		d.tasmota(r, m, prefix, device, word)
 		return true
 	}
@@ -179,6 +181,10 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 		return true
 	case strings.HasSuffix(m.Topic, "/rpc") && bytes.Contains(m.Payload, []byte(`"src":"shelly`)):
 		r.Nothing = "an answer to what another asked a device"
+		return true
+	case strings.HasSuffix(m.Topic, "/LWT") && strings.Count(m.Topic, "/") >= 2 && (text == "Online" || text == "Offline"):
+		_, device, _ := strings.Cut(strings.TrimSuffix(m.Topic, "/LWT"), "/")
+		d.tasmota(r, m, "tele", device, "LWT")
 		return true
 	case strings.HasSuffix(m.Topic, "/debug"):
 		r.Nothing = "a firmware's log"

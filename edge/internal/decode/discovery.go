@@ -314,7 +314,8 @@ func (d *Decoder) ownsTopic(topic string) bool {
 	if base, _ := d.gatewayOf(topic); base != "" {
 		return true
 	}
-	return shellyTopic(topic) || tasmotaTopic(topic)
+	_, _, _, tasmota := d.tasmotaAt(topic)
+	return tasmota || shellyTopic(topic)
 }
 
 // bound takes a message on a topic that was announced. ok is false where none was.

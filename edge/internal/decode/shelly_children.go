@@ -107,7 +107,7 @@ func (d *Decoder) adopt(hardware string, p hass.Point, a hass.Availability) {
 		}
 		return
 	}
-	_, device, _, ok := tasmotaParts(p.Topic)
+	_, device, _, ok := d.tasmotaAt(p.Topic)
 	if _, known := d.tasmotas[device]; !ok || known || len(d.tasmotas) >= devicesMax {
 		return
 	}

@@ -32,11 +32,6 @@ func tasmotaParts(topic string) (prefix, device, word string, ok bool) {
 	return "", "", "", false
 }
 
-func tasmotaTopic(topic string) bool {
-	_, _, _, ok := tasmotaParts(topic)
-	return ok
-}
-
 // tasmotaKey is the hardware name that a device had before its discovery message named it.
 func tasmotaKey(device string) string {
 	if device == "" {

@@ -66,6 +66,8 @@ func (d *Decoder) tasmotaAnnounced(r *Result, m Message, rest string) {
 		r.refuse(m, "", "the announcement is not a JSON object with a topic")
 		return
 	}
+	c.FullTopic = strings.NewReplacer("%id%", strings.ToUpper(mac), "%hostname%", c.Host).Replace(c.FullTopic)
+	d.tasmotaSpeaks(c.FullTopic, c.Topic, c.Prefixes)
 	changed := false
 	set(&dev.Name, c.Name, &changed)
 	set(&dev.Model, c.Module, &changed)
@@ -76,22 +78,48 @@ func (d *Decoder) tasmotaAnnounced(r *Result, m Message, rest string) {
 	d.relayed(hardware, tasmotaRelays(c.FullTopic, c.Topic, c.Prefixes, c.Names, c.Relays))
 	known := tasmotaDevice{hardware: hardware, online: cmp.Or(c.Online, "Online"), offline: cmp.Or(c.Offline, "Offline")}
 	if len(d.tasmotas) < devicesMax {
-		d.tasmotas[d.tasmotaName(c.FullTopic, c.Topic, c.Prefixes)] = known
+		d.tasmotas[tasmotaName(c.FullTopic, c.Topic)] = known
 	}
 }
 
-// tasmotaName is what remains of the device's full topic without the prefix.
-func (d *Decoder) tasmotaName(full, topic string, prefixes []string) string {
+// tasmotaName is what remains of the device's full topic without the prefix, whatever word the
+// device has for the prefix.
+func tasmotaName(full, topic string) string {
 	if full == "" {
 		return topic
 	}
-	tele := "tele"
-	if len(prefixes) == 3 && prefixes[2] != "" {
-		tele = prefixes[2]
-	}
-	t := strings.NewReplacer("%prefix%", tele, "%topic%", topic).Replace(full)
-	if _, device, _, ok := tasmotaParts(strings.TrimSuffix(t, "/") + "/SENSOR"); ok {
+	if _, device, _, ok := tasmotaParts(tasmotaBase(full, topic, "tele") + "/SENSOR"); ok {
 		return device
 	}
 	return topic
+}
+
+// tasmotaBase is what a device's topics begin with.
+func tasmotaBase(full, topic, prefix string) string {
+	return strings.TrimSuffix(strings.NewReplacer("%prefix%", prefix, "%topic%", topic).Replace(full), "/")
+}
+
+// tasmotaPlace is what the begin of a topic means.
+type tasmotaPlace struct{ prefix, device string }
+
+// tasmotaSpeaks remembers where a device speaks that has words of its own for the prefixes.
+func (d *Decoder) tasmotaSpeaks(full, topic string, prefixes []string) {
+	for i, prefix := range []string{"cmnd", "stat", "tele"} {
+		if i >= len(prefixes) || prefixes[i] == "" || prefixes[i] == prefix || !strings.Contains(full, "%prefix%") || len(d.tasmotaPlaces) >= devicesMax {
+			continue
+		}
+		if base := tasmotaBase(full, topic, prefixes[i]); len(base) <= topicBytesMax {
+			d.tasmotaPlaces[base] = tasmotaPlace{prefix, tasmotaName(full, topic)}
+		}
+	}
+}
+
+// tasmotaAt parts a topic as tasmotaParts does, and knows the words that devices announced.
+func (d *Decoder) tasmotaAt(topic string) (prefix, device, word string, ok bool) {
+	if end := strings.LastIndexByte(topic, '/'); end > 0 {
+		if at, known := d.tasmotaPlaces[topic[:end]]; known {
+			return at.prefix, at.device, topic[end+1:], true
+		}
+	}
+	return tasmotaParts(topic)
 }

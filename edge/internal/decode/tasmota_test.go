@@ -132,6 +132,21 @@ tasmota:topic:c/lw:0x4AD6 RSSI=-50dBm
 tasmota:topic:c/lw:0x4AD6 SNR=12dB
 tasmota:topic:c/matter:9 Power=false
 tasmota:topic:c/matter:9 Power=true`},
+		{"WordsForThePrefixes", `
+tasmota/discovery/00000049A3BC/config {"t":"plug","ft":"house/%topic%/%prefix%/","tp":["order","status","news"],"hn":"h","dn":"Plug","rl":[1]}
+house/plug/news/SENSOR {"DHT11":{"Temperature":20.5}}
+house/plug/news/LWT Online
+house/plug/status/RESULT {"POWER":"ON"}
+house/plug/order/POWER ON
+tasmota/discovery/00000049A3BD/config {"t":"tap","ft":"%prefix%/%id%/%hostname%/","tp":["cmnd","stat","tele"],"hn":"tap-1","dn":"Tap"}
+tele/00000049A3BD/tap-1/STATE {"POWER":"OFF"}
+state/other/LWT Offline`, `
+mac:00000049a3bc DHT11.Temperature=20.5°C
+mac:00000049a3bc availability=true
+mac:00000049a3bc POWER=true
+(a command to a device)
+mac:00000049a3bd POWER=false
+tasmota:topic:other availability=false`},
 		{"Boilers", `
 tele/boiler/SENSOR {"OPENTHERM":{"conn":"BUSY","settings":3,"SLAVE":{"FAULT":0,"CH":1},"BTMP":{"FAULT":0,"REQ":85.0,"ACT":85.0},"FLM":12.0,"TB":31.0,"DHWS":37.0}}
 stat/boiler/RESULT {"ot_tboiler":60.0}

@@ -7,6 +7,7 @@
 package hass
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -167,10 +168,7 @@ func (a Announcement) components(raw config) (Announcement, error) {
 				one[key] = raw[key]
 			}
 		}
-		if own := one.text("~"); own != "" {
-			base = own
-		}
-		one.base(base)
+		one.base(cmp.Or(one.text("~"), base))
 		a.entity(id, platform, one)
 	}
 	return a, nil
