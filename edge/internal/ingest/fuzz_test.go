@@ -55,9 +55,9 @@ func FuzzMessages(f *testing.F) {
 		var acknowledged bytes.Buffer
 		for _, m := range []message{{topic: &topic{name: topic1}, payload: payload1, retained: flags&1 > 0, duplicate: flags&2 > 0}, {topic: &topic{name: topic2}, payload: payload2}} {
 			sink.observations = nil
-			acknowledged.Reset()
 			m.from, m.qos, m.id, m.arrival = &acknowledged, 1, 0x1234, now
 			fuzztest.Bounded(t, int(m.size()), perByte, func() {
+				acknowledged.Reset() // it may run again
 				j, err := i.look([]message{m})
 				if err == nil {
 					err = i.settle(t.Context(), j)
