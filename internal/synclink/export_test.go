@@ -9,6 +9,15 @@ func (s *Server) LimitTurns(atOnce int, ping time.Duration) {
 	s.turns.ping = ping
 }
 
+// FastFrom has the next lines of both sides count as fast from so many bytes a second.
+func FastFrom(u *Uplink, s *Server, rate int64) {
+	u.fastFrom.Store(rate)
+	s.fastFrom.Store(rate)
+}
+
+// FastLine is what counts as fast.
+const FastLine = fastLine
+
 // TakeTurn takes a turn as a line does, until it is given back.
 func (s *Server) TakeTurn() (giveBack func()) {
 	s.turns.taken <- struct{}{}

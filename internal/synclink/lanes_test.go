@@ -78,7 +78,7 @@ func TestBackoff(t *testing.T) {
 func TestSpeed(t *testing.T) {
 	t.Parallel()
 	var line carried
-	s := speed{read: func() carried { return line }}
+	s := speed{read: func() carried { return line }, fastFrom: fastLine}
 	look := func(bytes uint64, busy time.Duration, want bool) {
 		t.Helper()
 		line.bytes += bytes

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -48,6 +49,7 @@ type Server struct {
 	outage   auth.Outage
 	turns    turns
 	hands    hands
+	fastFrom atomic.Int64 // fastLine
 
 	mu      sync.Mutex
 	lines   map[lineKey]*live
@@ -78,12 +80,14 @@ func NewServer(c ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{config: c, codec: codec, turns: newTurns(turnsAtOnce), hands: newHands(), lines: map[lineKey]*live{}, upgrader: websocket.Upgrader{
+	s := &Server{config: c, codec: codec, turns: newTurns(turnsAtOnce), hands: newHands(), lines: map[lineKey]*live{}, upgrader: websocket.Upgrader{
 		HandshakeTimeout: writeWait, WriteBufferPool: &sync.Pool{}, // an idle line holds none
 		ReadBufferSize: idleReadBytes,
 		// Nodes are no browsers: a request with an Origin header is a page's.
 		CheckOrigin: func(r *http.Request) bool { return r.Header.Get("Origin") == "" },
-	}}, nil
+	}}
+	s.fastFrom.Store(fastLine)
+	return s, nil
 }
 
 // Socket serves PathSocket.
@@ -170,6 +174,7 @@ func (s *Server) serveLine(ctx context.Context, key lineKey, own *live, conn *we
 		l.recheckEvery = s.config.RecheckEvery
 		l.recheck = func(ctx context.Context) error { return s.config.Revoked(ctx, building, peer.Node) }
 	}
+	l.speed.fastFrom = s.fastFrom.Load()
 	if !forwarded {
 		l.speed.read = func() carried { return carriedBy(conn.NetConn()) }
 	}

@@ -32,6 +32,7 @@ type carried struct {
 // knows of none.
 type speed struct {
 	read     func() carried // nothing carried where it is unknown
+	fastFrom int64          // in bytes a second
 	last     carried
 	readings [readingsKept]float64
 	next     int
@@ -51,7 +52,7 @@ func (s *speed) look() {
 	}
 	s.last, s.readings[s.next] = now, float64(bytes)/busy.Seconds()
 	s.next = (s.next + 1) % readingsKept
-	s.quick.Store(slices.Max(s.readings[:]) >= fastLine)
+	s.quick.Store(slices.Max(s.readings[:]) >= float64(s.fastFrom))
 }
 
 func (s *speed) fast() bool { return s.quick.Load() }

@@ -82,6 +82,7 @@ type Uplink struct {
 	kick     chan struct{}
 	bytesIn  atomic.Uint64
 	bytesOut atomic.Uint64
+	fastFrom atomic.Int64 // fastLine
 	mu       sync.Mutex
 	status   Status
 }
@@ -111,6 +112,7 @@ func NewUplink(c UplinkConfig) (*Uplink, error) {
 			WriteBufferSize: writeBufferBytes, WriteBufferPool: &codec.writes},
 		status: Status{State: Offline, Since: c.Now(), Lane: LaneSocket},
 	}
+	u.fastFrom.Store(fastLine)
 	return u, nil
 }
 
@@ -274,7 +276,7 @@ func (u *Uplink) socket(ctx context.Context) ending {
 	start := u.config.Now()
 	l := &line{node: u.config.Node, watch: u.config.Watch, building: u.config.Building, peer: u.config.Peer, codec: u.codec,
 		hooks: u.hooks(), log: u.config.Log, now: u.config.Now, clock: u.config.Now, conn: conn,
-		status: func(s replica.SessionStatus) { u.followSession(start, s) }, speed: speed{read: u.carried(conn)}}
+		status: func(s replica.SessionStatus) { u.followSession(start, s) }, speed: speed{read: u.carried(conn), fastFrom: u.fastFrom.Load()}}
 	u.config.Hooks.opened(u.config.Building, u.config.Peer.Node)
 	end := l.run(ctx, nil)
 	u.config.Hooks.closed(u.config.Building, u.config.Peer.Node, end.code)
