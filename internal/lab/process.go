@@ -26,8 +26,9 @@ const (
 	// probeTimeout bounds one look at the ready address; a program that
 	// answers later than that is not ready.
 	probeTimeout = 2 * time.Second
-	// killTimeout is for the kernel to take a killed process away.
-	killTimeout = 10 * time.Second
+	// killTimeout is for the kernel to take a killed process away, which waits for a disk that
+	// others keep busy.
+	killTimeout = time.Minute
 	// logTailBytesMax is what fits a test's failure message.
 	logTailBytesMax = 4 << 10
 )

@@ -24,8 +24,8 @@ import (
 const (
 	// readyTimeout covers migrations and a cold start on a busy machine.
 	readyTimeout = 60 * time.Second
-	// stopTimeout is what a program gets to end in order.
-	stopTimeout = 15 * time.Second
+	// stopTimeout is what a program gets to end in order, on a disk that others keep busy.
+	stopTimeout = time.Minute
 	// databaseName is the one database of a private cluster.
 	databaseName = "estate"
 	// lineSeed makes the lines' latencies repeat.

@@ -13,7 +13,7 @@ import (
 	"estate/internal/lab/stack"
 )
 
-const stopTimeout = 15 * time.Second
+const stopTimeout = time.Minute
 
 // firstSync replaces the box: a new edge of the building takes everything from the cloud.
 func firstSync(ctx context.Context, s *site) error {

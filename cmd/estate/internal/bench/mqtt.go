@@ -23,7 +23,7 @@ const (
 	// be flat, and a collector's heap breathes.
 	goalGrowth = 10.0
 	// endTimeout is what a helper of the bench gets to end.
-	endTimeout = 15 * time.Second
+	endTimeout = time.Minute
 )
 
 // runMQTT measures how many messages of devices an edge makes durable, beside the same load on
