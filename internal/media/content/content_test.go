@@ -313,8 +313,9 @@ func FuzzPicture(f *testing.F) {
 		if pixels > 1<<22 {
 			return // as bounded, and slower than it is worth here
 		}
-		const perPixel = 16 // the picture, its passes, its preview
-		fuzztest.Bounded(t, pixels*perPixel+len(b)*64, 1, func() {
+		const perPixel = 16                                      // the picture, its passes, its preview
+		whole := func(side int) int { return (side + 15) &^ 15 } // in blocks of a picture whose colours are halved
+		fuzztest.Bounded(t, whole(size.Width)*whole(size.Height)*perPixel+len(b)*64, 1, func() {
 			small, err := content.Thumbnail(bytes.NewReader(b), mediaType, orientation)
 			if err != nil {
 				return
