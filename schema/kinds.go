@@ -203,7 +203,7 @@ func controlKind() Kind {
 		{Name: "device", Type: ID, Policy: latest, Creators: programs, Indexed: true},
 		{Name: "control", Type: Text, Max: nameMax, Policy: latest, Creators: programs, Doc: "the device's own word for it, the key of its readings"},
 		{Name: "name", Type: Text, Max: nameMax, Policy: latest, Writers: programs},
-		{Name: "sort", Type: Text, Max: 64, Policy: latest, Writers: programs, Doc: "what it is: switched, valve, cover, lock, setpoint, mode"},
+		{Name: "sort", Type: Text, Max: 64, Policy: latest, Writers: programs, Doc: "what it is: switched, valve, cover, lock, setpoint, position, mode"},
 		{Name: "accepts", Type: Text, Max: proseMax, Policy: latest, Writers: programs, Doc: "the values that it takes, as JSON: {\"values\":[…]} or {\"min\":…,\"max\":…}"},
 		{Name: "state", Type: Text, Max: lineMax, Policy: latest, Writers: programs},
 		{Name: "state_at", Type: Time, Policy: latest, Writers: programs, Doc: "when the device last confirmed it"},

@@ -21,15 +21,24 @@ const (
 	stateMax = 500
 )
 
+// Stopped is the order to stay where it is, for what moves for a while.
+const Stopped = "stopped"
+
 // Accepts says which values a control takes: one of a list, or a number within bounds.
 type Accepts struct {
 	Values []string `json:"values,omitempty"`
 	Min    *float64 `json:"min,omitempty"`
 	Max    *float64 `json:"max,omitempty"`
+	Unit   string   `json:"unit,omitempty" doc:"Of a number; empty where it has none or nothing told"`
 }
 
 // number reports whether values are numbers.
 func (a Accepts) number() bool { return len(a.Values) == 0 && (a.Min != nil || a.Max != nil) }
+
+// Equal reports whether two controls take the same values.
+func (a Accepts) Equal(b Accepts) bool {
+	return slices.Equal(a.Values, b.Values) && bound(a.Min) == bound(b.Min) && bound(a.Max) == bound(b.Max) && a.Unit == b.Unit
+}
 
 // check returns a value in the one form in which it is compared with a state.
 func (a Accepts) check(value string) (string, error) {
@@ -73,7 +82,7 @@ type Control struct {
 	Device  record.ID `json:"device"`
 	Control string    `json:"control" doc:"The device's own word for it, which an order names"`
 	Name    string    `json:"name,omitempty"`
-	Sort    string    `json:"sort" enum:"switched,valve,cover,lock,setpoint,mode"`
+	Sort    string    `json:"sort" enum:"switched,valve,cover,lock,setpoint,position,mode"`
 	Accepts
 	State   string     `json:"state,omitempty" doc:"What the device says it is; empty where it said nothing"`
 	StateAt *time.Time `json:"state_at,omitempty" doc:"When the device last confirmed it"`

@@ -157,7 +157,9 @@ func (h *house) eventually(what string, holds func() bool) {
 }
 
 // order gives an order, as a person who sees what the building shows.
-func (h *house) order(value string) desk.Action {
+func (h *house) order(value string) desk.Action { return h.orderOf(control, value) }
+
+func (h *house) orderOf(control, value string) desk.Action {
 	h.t.Helper()
 	plan, err := h.PlanAction(h.t.Context(), h.manager, h.building, h.device.ID, control, value)
 	if err != nil {

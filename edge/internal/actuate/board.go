@@ -280,7 +280,7 @@ func (b *Board) unsaved(limit int) (out []desk.ControlState) {
 			if !c.known || len(out) >= limit {
 				continue
 			}
-			now := desk.ControlState{Hardware: hardware, Control: key, Name: c.Name, Sort: string(c.Kind), Accepts: desk.Accepts{Values: c.Values, Min: c.Min, Max: c.Max},
+			now := desk.ControlState{Hardware: hardware, Control: key, Name: c.Name, Sort: string(c.Kind), Accepts: desk.Accepts{Values: c.Values, Min: c.Min, Max: c.Max, Unit: unitOf(c.Control)},
 				State: c.state, StateAt: d.confirmed(c), Expires: d.expiry(c), Gone: c.gone}
 			if c.due(now) {
 				out = append(out, now)
@@ -290,12 +290,23 @@ func (b *Board) unsaved(limit int) (out []desk.ControlState) {
 	return out
 }
 
+// unitOf is the unit in which a control is ordered; states in words have none.
+func unitOf(c decode.Control) string {
+	switch {
+	case c.Kind == decode.Position:
+		return "%"
+	case c.Min == nil && c.Max == nil:
+		return ""
+	}
+	return c.Unit
+}
+
 func (c *control) due(now desk.ControlState) bool {
 	was := c.saved
 	if was.Control == "" {
 		return !now.Gone
 	}
-	if was.State != now.State || was.Name != now.Name || was.Sort != now.Sort || was.Gone != now.Gone || !slices.Equal(was.Accepts.Values, now.Accepts.Values) {
+	if was.State != now.State || was.Name != now.Name || was.Sort != now.Sort || was.Gone != now.Gone || !was.Accepts.Equal(now.Accepts) {
 		return true
 	}
 	// A learned expiry moves a little with every report; what counts is half of it.

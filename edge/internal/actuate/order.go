@@ -102,7 +102,7 @@ func (o *order) refusal(v view) problem.Code {
 		return problem.DeviceOffline
 	case v.at.IsZero() || v.state == "" || o.cfg.Now().Sub(v.at) > v.expires:
 		return problem.DeviceStale
-	case v.state != o.action.SeenState:
+	case v.state != o.action.SeenState && o.action.Value != desk.Stopped: // what moves is another state at each look
 		return problem.ActionStateChanged
 	case !accepts(v.Control, o.action.Value):
 		return problem.ControlUnknown
@@ -115,7 +115,7 @@ func accepts(c decode.Control, value string) bool {
 		return slices.Contains(c.Values, value)
 	}
 	n, err := strconv.ParseFloat(value, 64)
-	return err == nil && (c.Min == nil || n >= *c.Min) && (c.Max == nil || n <= *c.Max)
+	return err == nil && (c.Min != nil || c.Max != nil) && (c.Min == nil || n >= *c.Min) && (c.Max == nil || n <= *c.Max)
 }
 
 // pause waits for news, or until a time.
@@ -173,7 +173,7 @@ func (o *order) done(v view) bool {
 	if said.IsZero() {
 		said = v.at // in an earlier run
 	}
-	return v.state == o.action.Value && !said.Before(o.sent)
+	return decode.Done(v.Kind, o.action.Value, v.state) && !said.Before(o.sent)
 }
 
 // await returns what became of an order that was sent.
@@ -181,7 +181,7 @@ func (o *order) await(ctx context.Context, until time.Time) (desk.ActionEnd, err
 	for {
 		v := o.cfg.Board.look(o.action.Hardware, o.action.Control, o.reference)
 		switch {
-		case o.done(v), v.answer != nil && v.answer.OK && v.state == o.action.Value:
+		case o.done(v), v.answer != nil && v.answer.OK && v.state != "" && decode.Done(v.Kind, o.action.Value, v.state):
 			return desk.ActionEnd{State: "answered", Answer: v.state}, nil
 		case v.answer != nil && !v.answer.OK:
 			return failed("failed", problem.DeviceRefused, v.answer.Text), nil

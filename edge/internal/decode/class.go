@@ -40,6 +40,8 @@ func kindOf(e hass.Entity, p hass.Point) Kind {
 	switch {
 	case p.Name != "":
 		kind = attributes[p.Name]
+	case e.Component == "valve" && p.Form == hass.Number:
+		kind = Position
 	case e.Component == "binary_sensor":
 		kind = binaryClasses[p.DeviceClass]
 	case e.Component == "sensor":

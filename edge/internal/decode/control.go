@@ -3,6 +3,7 @@ package decode
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,10 +20,11 @@ import (
 type Control struct {
 	// Key is that of the observations in which the device says what state it is in.
 	Key, Name string
-	Kind      Kind // Switched, Valve, Cover, Lock, Setpoint or Mode
-	// Values are the states that can be ordered; for a Setpoint there are bounds instead.
+	Kind      Kind // Switched, Valve, Cover, Lock, Setpoint, Position or Mode
+	// Values are the states that can be ordered; for a number there are bounds instead.
 	Values   []string
 	Min, Max *float64
+	Unit     string // of a number
 	// ExpireAfter is after how many seconds its state is not known; zero where nothing told.
 	ExpireAfter int
 
@@ -61,10 +63,41 @@ func (c Control) Order(o Order) (Sending, error) { return c.send(o) }
 var settable = map[string]Kind{"switch": Switched, "siren": Switched, "valve": Valve, "cover": Cover, "lock": Lock, "number": Setpoint, "select": Mode}
 
 // wanted are the states that can be ordered of a kind.
-var wanted = map[Kind][]string{Switched: {"on", "off"}, Valve: {"open", "closed"}, Cover: {"open", "closed"}, Lock: {"locked", "unlocked"}}
+var wanted = map[Kind][]string{Switched: {"on", "off"}, Valve: {"open", "closed", Stopped}, Cover: {"open", "closed", Stopped}, Lock: {"locked", "unlocked"}}
+
+// Stopped is the order to stay where it is. It is done when the device says, after that, that it
+// does not move.
+const Stopped = "stopped"
 
 // verbs are the orders that lead to states.
-var verbs = map[string]string{"on": "on", "off": "off", "open": "open", "closed": "close", "locked": "lock", "unlocked": "unlock"}
+var verbs = map[string]string{"on": "on", "off": "off", "open": "open", "closed": "close", Stopped: "stop", "locked": "lock", "unlocked": "unlock"}
+
+const (
+	// positionOff is by how much, in percent, a motor may miss a position that it was ordered to.
+	positionOff = 2
+	// setpointOff is by how much a number may differ that a device rounds.
+	setpointOff = 0.05
+)
+
+// Done reports whether a device that is in a state now does what was wanted of it.
+func Done(kind Kind, want, state string) bool {
+	if want == Stopped {
+		return state != "" && state != "opening" && state != "closing"
+	}
+	a, err := strconv.ParseFloat(want, 64)
+	b, err2 := strconv.ParseFloat(state, 64)
+	if err != nil || err2 != nil {
+		return want == state
+	}
+	switch kind {
+	case Position:
+		return math.Abs(a-b) <= positionOff
+	case Setpoint:
+		return math.Abs(a-b) <= setpointOff
+	default:
+		return want == state
+	}
+}
 
 // State is a value of a control in the words of orders: what is ordered is done when this is
 // what was ordered.
@@ -80,6 +113,8 @@ func State(kind Kind, v Value) string {
 			return "open"
 		case "off", "close":
 			return "closed"
+		case "stop":
+			return Stopped
 		}
 		return text
 	case Lock:
@@ -88,8 +123,8 @@ func State(kind Kind, v Value) string {
 			return text + "ed"
 		}
 		return text
-	case Setpoint:
-		if v.Type == Number {
+	case Setpoint, Position:
+		if v.Type == Number && (kind == Setpoint || v.Number >= 0) { // below, a motor does not know where it is
 			return strconv.FormatFloat(v.Number, 'f', -1, 64)
 		}
 		return ""
@@ -120,20 +155,26 @@ func (d *Decoder) Controls(hardware string) []Control {
 // entityControl is the control that an entity is, by what it announced or by the rules of its
 // firmware.
 func (d *Decoder) entityControl(dev *Device, e *Entity) (Control, bool) {
-	c := Control{Key: e.Key, Name: e.Name, ExpireAfter: e.ExpireAfter}
+	c := Control{Key: e.Key, Name: e.Name, Unit: e.Unit, ExpireAfter: e.ExpireAfter}
 	if strings.HasPrefix(dev.Hardware, "esphome:topic:") {
 		return esphomeControl(c, strings.TrimPrefix(dev.Hardware, "esphome:topic:"))
 	}
 	if prefix, ok := d.shellyAt[dev.Hardware]; ok {
 		return shellyControl(c, prefix)
 	}
-	var ok bool
-	c.Kind, ok = settable[e.Component]
+	kind, ok := settable[e.Component]
+	if e.Point != "" {
+		kind, ok = settings[e.Point]
+	}
+	c.Kind = kind
 	if !ok || e.Command == nil || e.Command.NeedsMapping != "" || e.NeedsMapping != "" || e.Stateless || e.Category != "" {
 		return c, false
 	}
+	if e.Command.Number && e.Point == "" { // a valve that is told how far to open
+		c.Kind = Position
+	}
 	switch c.Kind {
-	case Setpoint:
+	case Setpoint, Position:
 		c.Min, c.Max = float(e.Command.Min, 1), float(e.Command.Max, 100) // Home Assistant's defaults
 	case Mode:
 		c.Values = e.Command.Options
@@ -144,8 +185,12 @@ func (d *Decoder) entityControl(dev *Device, e *Entity) (Control, bool) {
 	if strings.HasPrefix(dev.Hardware, "plain:") {
 		c.send = plainOrder(e.Command.Topic, c)
 	}
-	return c, len(c.Values) > 0 || c.Kind == Setpoint
+	return c, len(c.Values) > 0 || c.Min != nil
 }
+
+// settings are the values beside a component's state that can be ordered, and what they are.
+var settings = map[string]Kind{"mode": Mode, "preset_mode": Mode, "temperature": Setpoint, "temperature_high": Setpoint, "temperature_low": Setpoint,
+	"target_humidity": Setpoint, "position": Position}
 
 func float(text string, otherwise float64) *float64 {
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
@@ -180,7 +225,7 @@ func plainOrder(topic string, c Control) func(Order) (Sending, error) {
 		switch c.Kind {
 		case Switched:
 			value = o.Value == "on"
-		case Setpoint:
+		case Setpoint, Position:
 			value = json.Number(o.Value)
 		default:
 			if verb, ok := verbs[o.Value]; ok && c.Kind != Mode {
@@ -202,6 +247,9 @@ func esphomeControl(c Control, prefix string) (Control, bool) {
 	component, object, ok := strings.Cut(c.Key, ".")
 	c.Kind = settable[component]
 	c.Values = wanted[c.Kind]
+	if c.Kind == Valve {
+		c.Values = c.Values[:2] // not every valve can stop on the way, and nothing here says which
+	}
 	c.send = func(o Order) (Sending, error) {
 		return Sending{Topic: prefix + "/" + component + "/" + object + "/command", Payload: []byte(strings.ToUpper(verbs[o.Value]))}, nil
 	}

@@ -61,6 +61,7 @@ shelly2pm-0123456789ab/events/rpc {"src":"shelly2pm-0123456789ab","method":"Noti
 cover:1.state cover closing
   open: shelly2pm-0123456789ab/rpc {"id":222752054364699,"method":"Cover.Open","params":{"id":1},"src":"shelly2pm-0123456789ab/estate"} q0 #222752054364699
   closed: shelly2pm-0123456789ab/rpc {"id":222752054364699,"method":"Cover.Close","params":{"id":1},"src":"shelly2pm-0123456789ab/estate"} q0 #222752054364699
+  stopped: shelly2pm-0123456789ab/rpc {"id":222752054364699,"method":"Cover.Stop","params":{"id":1},"src":"shelly2pm-0123456789ab/estate"} q0 #222752054364699
 switch:0.output switched on
   on: shelly2pm-0123456789ab/rpc {"id":222752054364699,"method":"Switch.Set","params":{"id":0,"on":true},"src":"shelly2pm-0123456789ab/estate"} q0 #222752054364699
   off: shelly2pm-0123456789ab/rpc {"id":222752054364699,"method":"Switch.Set","params":{"id":0,"on":false},"src":"shelly2pm-0123456789ab/estate"} q0 #222752054364699`},
@@ -104,7 +105,80 @@ set setpoint 5..30
   21: estate/v1/oak/dev/cellar/set {"id":"a","entity":"set","value":21,"expires":1700000000000} q1 #a
 valve valve open 900s
   open: estate/v1/oak/dev/cellar/set {"id":"a","entity":"valve","value":"open","expires":1700000000000} q1 #a
-  closed: estate/v1/oak/dev/cellar/set {"id":"a","entity":"valve","value":"close","expires":1700000000000} q1 #a`},
+  closed: estate/v1/oak/dev/cellar/set {"id":"a","entity":"valve","value":"close","expires":1700000000000} q1 #a
+  stopped: estate/v1/oak/dev/cellar/set {"id":"a","entity":"valve","value":"stop","expires":1700000000000} q1 #a`},
+		{"Zigbee2MQTTBlind", `
+zigbee2mqtt/bridge/devices [{"ieee_address":"0x00124b0001020304","friendly_name":"blind","definition":{"exposes":[{"type":"cover","features":[{"type":"enum","property":"state","access":3,"values":["OPEN","CLOSE","STOP"]},{"type":"numeric","property":"position","access":7,"value_min":0,"value_max":100}]}]}}]
+zigbee2mqtt/blind {"state":"CLOSE","position":0}`, "z2m:0x00124b0001020304", `
+position position 0 0..100
+  21: zigbee2mqtt/blind/set {"position":21} q0
+state cover closed
+  open: zigbee2mqtt/blind/set {"state":"OPEN"} q0
+  closed: zigbee2mqtt/blind/set {"state":"CLOSE"} q0
+  stopped: zigbee2mqtt/blind/set {"state":"STOP"} q0`},
+		{"Zigbee2MQTTThermostat", `
+zigbee2mqtt/bridge/devices [{"ieee_address":"0x00124b0001020304","friendly_name":"r","definition":{"description":"Thermostatic radiator valve","exposes":[{"type":"climate","features":[{"type":"numeric","property":"occupied_heating_setpoint","access":7,"value_min":5,"value_max":30,"value_step":0.5},{"type":"numeric","property":"local_temperature","access":5},{"type":"enum","property":"system_mode","access":7,"values":["off","auto",3,"heat"]},{"type":"enum","property":"running_state","access":5,"values":["idle","heat"]}]}]}}]
+zigbee2mqtt/r {"occupied_heating_setpoint":20.5,"system_mode":"heat","local_temperature":19}`, "z2m:0x00124b0001020304", `
+occupied_heating_setpoint setpoint 20.5 5..30
+  21: zigbee2mqtt/r/set {"occupied_heating_setpoint":21} q0
+system_mode mode heat
+  off: zigbee2mqtt/r/set {"system_mode":"off"} q0
+  auto: zigbee2mqtt/r/set {"system_mode":"auto"} q0
+  heat: zigbee2mqtt/r/set {"system_mode":"heat"} q0`},
+		{"Zigbee2MQTTOddBounds", `
+zigbee2mqtt/bridge/devices [{"ieee_address":"0x00124b0001020304","friendly_name":"r","definition":{"exposes":[{"type":"climate","features":[{"type":"numeric","property":"occupied_heating_setpoint","access":7,"value_min":"low","value_max":{}},{"type":"enum","property":"system_mode","access":7,"values":{"a":1}}]}]}}]
+zigbee2mqtt/r {"occupied_heating_setpoint":20.5}`, "z2m:0x00124b0001020304", ""},
+		{"Shelly1Roller", `
+shellies/shellyswitch25-0123456789ab/roller/0 stop
+shellies/shellyswitch25-0123456789ab/roller/0/pos 40`, "mac:0123456789ab", `
+roller.0 cover stopped
+  open: shellies/shellyswitch25-0123456789ab/roller/0/command open q0
+  closed: shellies/shellyswitch25-0123456789ab/roller/0/command close q0
+  stopped: shellies/shellyswitch25-0123456789ab/roller/0/command stop q0
+roller.0.pos position 40 0..100
+  21: shellies/shellyswitch25-0123456789ab/roller/0/command/pos 21 q0`},
+		{"Shelly1RollerThatDoesNotKnowWhereItIs", `
+shellies/shellyswitch25-0123456789ab/roller/0/pos -1`, "mac:0123456789ab", `
+roller.0.pos position 0..100
+  21: shellies/shellyswitch25-0123456789ab/roller/0/command/pos 21 q0`},
+		{"Shelly2Position", `
+shellyplus2pm-0123456789ab/status/cover:0 {"id":0,"current_pos":64}`, "mac:0123456789ab", `
+cover:0.current_pos position 64 0..100
+  21: shellyplus2pm-0123456789ab/rpc {"id":222752054364699,"method":"Cover.GoToPosition","params":{"id":0,"pos":21},"src":"shellyplus2pm-0123456789ab/estate"} q0 #222752054364699`},
+		{"AnnouncedClimate", `
+homeassistant/climate/hall/config {"uniq_id":"hall","dev":{"ids":"d2"},"mode_stat_t":"d2/mode","mode_cmd_t":"d2/mode/set","modes":["off","heat"],"temp_stat_t":"d2/temp","temp_cmd_t":"d2/temp/set","temp_cmd_tpl":"{\"t\":{{ value }}}","min_temp":10,"max_temp":26,"curr_temp_t":"d2/now","fan_mode_cmd_t":"d2/fan/set","fan_mode_stat_t":"d2/fan"}
+d2/mode heat
+d2/temp 19.5
+d2/now 18`, "hass:d2", `
+hall.mode mode heat
+  off: d2/mode/set off q0
+  heat: d2/mode/set heat q0
+hall.temperature setpoint 19.5 10..26
+  21: d2/temp/set {"t":21} q0`},
+		{"AnnouncedClimateThatTellsNoTarget", `
+homeassistant/climate/hall/config {"uniq_id":"hall","dev":{"ids":"d2"},"temp_cmd_t":"d2/temp/set","curr_temp_t":"d2/now"}
+d2/now 18`, "hass:d2", ""},
+		{"AnnouncedCover", `
+homeassistant/cover/awning/config {"uniq_id":"awning","dev":{"ids":"d3"},"stat_t":"d3/s","cmd_t":"d3/set","pos_t":"d3/p","set_pos_t":"d3/p/set","pos_clsd":0,"pos_open":50}
+d3/s opening
+d3/p 12`, "hass:d3", `
+awning cover opening
+  open: d3/set OPEN q0
+  closed: d3/set CLOSE q0
+  stopped: d3/set STOP q0
+awning.position position 12 0..50
+  21: d3/p/set 21 q0`},
+		{"AnnouncedCoverThatCannotStop", `
+homeassistant/cover/gate/config {"uniq_id":"gate","dev":{"ids":"d3"},"stat_t":"d3/s","cmd_t":"d3/set","pl_stop":null}
+d3/s open`, "hass:d3", `
+gate cover open
+  open: d3/set OPEN q0
+  closed: d3/set CLOSE q0`},
+		{"AnnouncedValveWithAPosition", `
+homeassistant/valve/main/config {"uniq_id":"main","dev":{"ids":"d4"},"stat_t":"d4/s","cmd_t":"d4/set","reports_position":true}
+d4/s 30`, "hass:d4", `
+main position 30 0..100
+  21: d4/set 21 q0`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

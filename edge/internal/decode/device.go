@@ -33,8 +33,10 @@ type Device struct {
 type Entity struct {
 	Key, Name string
 	Component string // of Home Assistant's: "sensor", "switch", …; empty where nothing told
-	Kind      Kind
-	Unit      string
+	// Point says which of the component's values it is; empty for its state.
+	Point string
+	Kind  Kind
+	Unit  string
 	// ExpireAfter is after how many seconds without a value it is not known; zero where
 	// nothing told.
 	ExpireAfter int

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -172,8 +173,10 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 			d.listen(r, m, p.Topic, binding{owner: one, hardware: hardware, key: key, kind: kindOf(e, p), point: p})
 		}
 	}
-	if e.Command != nil && len(d.orders) < announcementsMax {
-		d.orders[e.Command.Topic] = true
+	for _, c := range append(slices.Collect(maps.Values(e.Commands)), e.Command) {
+		if c != nil && len(d.orders) < announcementsMax {
+			d.orders[c.Topic] = true
+		}
 	}
 	if len(e.Points) == 0 {
 		d.describe(dev, one, name, e, hass.Point{})
@@ -199,8 +202,9 @@ func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass
 	if p.Unit != "" {
 		entity.Unit = clip(p.Unit)
 	}
-	if p.Name == "" {
-		entity.Command, entity.Stateless, entity.Category = e.Command, p.Topic == "", e.Category
+	entity.Point, entity.Command, entity.Stateless, entity.Category = p.Name, e.Command, p.Topic == "", e.Category
+	if p.Name != "" {
+		entity.Command = e.Commands[p.Name]
 	}
 }
 

@@ -5,84 +5,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
-
-// zigbeeControl is a property that a gateway lets us set.
-type zigbeeControl struct {
-	property string
-	kind     Kind
-	payloads map[string]json.RawMessage // by state
-}
-
-// zigbeeSettable is the bit of an expose's access that says that it can be set.
-const zigbeeSettable = 2
-
-// zigbeeValve tells water valves, which the gateway lists as switches, from those of radiators.
-var zigbeeValve = regexp.MustCompile(`(?i)\bvalve\b`)
-
-var zigbeeNoValve = regexp.MustCompile(`(?i)radiator|thermostat`)
-
-// zigbeeControls finds what can be ordered among what a device exposes: its switches, locks
-// and covers.
-func zigbeeControls(description string, list []zigbeeExpose) (out []zigbeeControl) {
-	for _, e := range list {
-		c := zigbeeControl{kind: map[string]Kind{"switch": Switched, "lock": Lock, "cover": Cover}[e.Type]}
-		if c.kind == Switched && zigbeeValve.MatchString(description) && !zigbeeNoValve.MatchString(description) {
-			c.kind = Valve
-		}
-		i := slices.IndexFunc(e.Features, func(f zigbeeExpose) bool {
-			return strings.HasPrefix(f.Property, "state") && f.Access&zigbeeSettable != 0
-		})
-		if c.kind == "" || i < 0 || len(out) >= entitiesMax {
-			continue
-		}
-		f := e.Features[i]
-		c.property = f.Property
-		switch {
-		case c.kind == Cover:
-			c.payloads = map[string]json.RawMessage{"open": json.RawMessage(`"OPEN"`), "closed": json.RawMessage(`"CLOSE"`)}
-		case len(f.On) == 0 || len(f.Off) == 0:
-			continue
-		default:
-			states := wanted[c.kind] // what stands for "on" comes first
-			c.payloads = map[string]json.RawMessage{states[0]: f.On, states[1]: f.Off}
-		}
-		out = append(out, c)
-	}
-	return out
-}
-
-// zigbeeControls are a device's controls by the name that its gateway has for it now.
-func (d *Decoder) zigbeeControls(dev *Device) (out []Control) {
-	ieee, ok := strings.CutPrefix(dev.Hardware, "z2m:")
-	g := d.gateways[strings.TrimPrefix(dev.Via, "z2m:bridge:")]
-	if !ok || g == nil {
-		return nil
-	}
-	for name, address := range g.byName {
-		if address != ieee {
-			continue
-		}
-		topic := strings.TrimPrefix(dev.Via, "z2m:bridge:") + "/" + name + "/set"
-		for _, z := range g.controls[ieee] {
-			c := Control{Key: z.property, Kind: z.kind, Values: wanted[z.kind]}
-			if e := dev.Entities[z.property]; e != nil {
-				c.Name, c.ExpireAfter = e.Name, e.ExpireAfter
-			}
-			c.send = func(o Order) (Sending, error) {
-				body, err := json.Marshal(map[string]json.RawMessage{z.property: z.payloads[o.Value]})
-				return Sending{Topic: topic, Payload: body}, err
-			}
-			out = append(out, c)
-		}
-		break
-	}
-	return out
-}
 
 // tasmotaRelay is a relay of a Tasmota: its word in what the device says, and its name.
 type tasmotaRelay struct {
@@ -151,8 +78,10 @@ func (d *Decoder) located(hardware, prefix string) {
 }
 
 var (
-	shelly2Output = regexp.MustCompile(`^(switch|cover):(\d{1,3})\.(output|state)$`)
+	shelly2Output = regexp.MustCompile(`^(switch|cover):(\d{1,3})\.(output|state|current_pos)$`)
 	shelly1Relay  = regexp.MustCompile(`^relay\.(\d{1,3})$`)
+	// Its rollers say on one topic whether they move, and on another where they are.
+	shelly1Roller = regexp.MustCompile(`^roller\.(\d{1,3})(\.pos)?$`)
 )
 
 // shellyAnswers ends the topics of answers to what we ask. They lie under the device's own
@@ -168,23 +97,73 @@ func shellyControl(c Control, prefix string) (Control, bool) {
 		}
 		return c, true
 	}
+	if m := shelly1Roller.FindStringSubmatch(c.Key); m != nil {
+		return shelly1RollerControl(c, prefix+"/roller/"+m[1]+"/command", m[2] != ""), true
+	}
 	m := shelly2Output.FindStringSubmatch(c.Key)
 	if m == nil || (m[1] == "switch") != (m[3] == "output") {
 		return c, false
 	}
 	n, err := strconv.Atoi(m[2])
-	c.Kind = map[string]Kind{"switch": Switched, "cover": Cover}[m[1]]
-	c.Values = wanted[c.Kind]
+	switch m[3] {
+	case "current_pos":
+		c = percent(c)
+	default:
+		c.Kind = map[string]Kind{"switch": Switched, "cover": Cover}[m[1]]
+		c.Values = wanted[c.Kind]
+	}
 	c.send = func(o Order) (Sending, error) {
-		method, params := "Switch.Set", map[string]any{"id": n, "on": o.Value == "on"}
-		if c.Kind == Cover {
-			method, params = map[string]string{"open": "Cover.Open", "closed": "Cover.Close"}[o.Value], map[string]any{"id": n}
+		method, params, err := shellyMethod(c.Kind, n, o.Value)
+		if err != nil {
+			return Sending{}, err
 		}
 		number := shellyNumber(o.ID)
 		body, err := json.Marshal(map[string]any{"id": number, "src": strings.TrimSuffix(prefix+shellyAnswers, "/rpc"), "method": method, "params": params})
 		return Sending{Topic: prefix + "/rpc", Payload: body, Reference: strconv.FormatUint(number, 10)}, err
 	}
 	return c, err == nil
+}
+
+// percent makes a control of a motor that knows where it is.
+func percent(c Control) Control {
+	low, high := 0.0, 100.0
+	c.Kind, c.Min, c.Max, c.Values = Position, &low, &high, nil
+	return c
+}
+
+// shelly1RollerControl is a shutter at a Shelly of the first generation.
+func shelly1RollerControl(c Control, topic string, position bool) Control {
+	c.Kind, c.Values = Cover, wanted[Cover]
+	if position {
+		c = percent(c)
+	}
+	c.send = func(o Order) (Sending, error) {
+		if verb, ok := verbs[o.Value]; ok {
+			return Sending{Topic: topic, Payload: []byte(verb)}, nil
+		}
+		return Sending{Topic: topic + "/pos", Payload: []byte(o.Value)}, nil
+	}
+	return c
+}
+
+// shellyMethod is an order as a call of the device's functions.
+func shellyMethod(kind Kind, n int, value string) (method string, params map[string]any, err error) {
+	params = map[string]any{"id": n}
+	switch {
+	case kind == Switched:
+		params["on"] = value == "on"
+		return "Switch.Set", params, nil
+	case value == Stopped:
+		return "Cover.Stop", params, nil
+	case kind == Cover:
+		return map[string]string{"open": "Cover.Open", "closed": "Cover.Close"}[value], params, nil
+	}
+	at, err := strconv.ParseFloat(value, 64)
+	if err != nil {
+		return "", nil, fmt.Errorf("the position: %w", err)
+	}
+	params["pos"] = int(math.Round(at)) // it takes whole percents
+	return "Cover.GoToPosition", params, nil
 }
 
 // shellyNumber is an order's id as a number that every JSON parser can hold.

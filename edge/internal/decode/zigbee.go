@@ -146,6 +146,9 @@ type zigbeeExpose struct {
 	On       json.RawMessage `json:"value_on"`
 	Off      json.RawMessage `json:"value_off"`
 	Access   int             `json:"access"`
+	Values   zigbeeWordList  `json:"values"`
+	Min      json.RawMessage `json:"value_min"`
+	Max      json.RawMessage `json:"value_max"`
 	Features []zigbeeExpose  `json:"features"`
 }
 

@@ -58,6 +58,9 @@ type Entity struct {
 	Points       []Point
 	Availability Availability
 	Command      *Command
+	// Commands are how values beside the state are set, by the name of their point: a climate's
+	// "mode" and "temperature", a cover's "position".
+	Commands map[string]*Command
 }
 
 // Availability tells whether an entity's device is there.
@@ -75,21 +78,6 @@ type Source struct {
 	NeedsMapping            string
 }
 
-// Command is how an entity is told what to do.
-type Command struct {
-	Topic        string
-	Template     *jinja.Template
-	NeedsMapping string
-	// Payloads are what stands for each order: "on", "off", "open", "close", "stop", "lock",
-	// "unlock", "press".
-	Payloads map[string]string
-	Options  []string
-	// Min and Max are the bounds of a number, as texts; empty where there are none.
-	Min, Max string
-	QoS      byte
-	Retain   bool
-}
-
 // entity reads one component and adds it.
 func (a *Announcement) entity(id, component string, c config) {
 	e := Entity{ID: id, Component: component, UniqueID: c.text("unique_id"), ObjectID: c.text("object_id"), Name: c.text("name"),
@@ -103,13 +91,13 @@ func (a *Announcement) entity(id, component string, c config) {
 	}
 	e.Points = points(component, c)
 	e.Availability = availability(c)
-	e.Command = command(component, c)
+	e.Command, e.Commands = command(component, c), commands(component, c)
 	for _, p := range e.Points {
 		if p.NeedsMapping != "" {
 			a.problem(id, p.Name, p.NeedsMapping)
 		}
 	}
-	if len(e.Points) == 0 && e.Command == nil && !slices.Contains([]string{"camera", "image"}, component) {
+	if len(e.Points) == 0 && e.Command == nil && len(e.Commands) == 0 && !slices.Contains([]string{"camera", "image"}, component) {
 		a.problem(id, "state_topic", "the component has no topic that gives a value or takes a command")
 	}
 	a.Entities = append(a.Entities, e)
@@ -231,6 +219,10 @@ func (p *Point) form(component string, c config) {
 	case "lock":
 		p.words(c, "locked", "LOCKED", "unlocked", "UNLOCKED", "locking", "LOCKING", "unlocking", "UNLOCKING", "jammed", "JAMMED")
 	case "cover", "valve":
+		if component == "valve" && c.yes("reports_position") {
+			p.Form, p.Unit = Number, "%"
+			return
+		}
 		p.words(c, "open", "open", "closed", "closed", "opening", "opening", "closing", "closing", "stopped", "stopped")
 	case "event":
 		p.Form = Event
@@ -294,36 +286,6 @@ func availability(c config) Availability {
 		}
 		s.Template, s.NeedsMapping = template(one.text("value_template"))
 		out.Sources = append(out.Sources, s)
-	}
-	return out
-}
-
-// orders are the payloads of a component's orders: order, key and default.
-var orders = map[string][][3]string{
-	"switch": {{"on", "payload_on", "ON"}, {"off", "payload_off", "OFF"}},
-	"siren":  {{"on", "payload_on", "ON"}, {"off", "payload_off", "OFF"}},
-	"light":  {{"on", "payload_on", "ON"}, {"off", "payload_off", "OFF"}},
-	"fan":    {{"on", "payload_on", "ON"}, {"off", "payload_off", "OFF"}},
-	"valve":  {{"open", "payload_open", "OPEN"}, {"close", "payload_close", "CLOSE"}, {"stop", "payload_stop", ""}},
-	"cover":  {{"open", "payload_open", "OPEN"}, {"close", "payload_close", "CLOSE"}, {"stop", "payload_stop", "STOP"}},
-	"lock":   {{"lock", "payload_lock", "LOCK"}, {"unlock", "payload_unlock", "UNLOCK"}},
-	"button": {{"press", "payload_press", "PRESS"}},
-}
-
-func command(component string, c config) *Command {
-	out := &Command{Topic: c.text("command_topic"), Payloads: map[string]string{}, Options: c.texts("options"),
-		Min: c.text("min"), Max: c.text("max"), Retain: c.yes("retain")}
-	if out.Topic == "" {
-		return nil
-	}
-	if q := c.text("qos"); q == "1" || q == "2" {
-		out.QoS = q[0] - '0'
-	}
-	out.Template, out.NeedsMapping = template(c.text("command_template"))
-	for _, o := range orders[component] {
-		if payload := c.textOr(o[1], o[2]); payload != "" {
-			out.Payloads[o[0]] = payload
-		}
 	}
 	return out
 }

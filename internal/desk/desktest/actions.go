@@ -39,7 +39,12 @@ func (v *valve) report(state string) {
 
 func (v *valve) plan(value string) desk.ActionPlan {
 	v.Helper()
-	return must(v.PlanAction(ctx(), v.tess, v.home, v.device.ID, "valve", value))(v.T)
+	return v.plans("valve", value)
+}
+
+func (v *valve) plans(control, value string) desk.ActionPlan {
+	v.Helper()
+	return must(v.PlanAction(ctx(), v.tess, v.home, v.device.ID, control, value))(v.T)
 }
 
 func (v *valve) order(token string) (desk.Action, error) {
@@ -276,6 +281,26 @@ func testControls(t *testing.T, open Opener) {
 		if err != nil || plan.Value != want {
 			t.Errorf("%s: %q, %v", value, plan.Value, err)
 		}
+	}
+	motor := set
+	motor.Control, motor.Sort, motor.State, motor.Accepts = "blind", "cover", "opening", desk.Accepts{Values: []string{"open", "closed", desk.Stopped}}
+	if err := v.SaveControls(ctx(), v.home, []desk.ControlState{motor}); err != nil {
+		t.Fatal(err)
+	}
+	halt, move := v.plans("blind", desk.Stopped), v.plans("blind", "closed")
+	motor.State = "open"
+	if err := v.SaveControls(ctx(), v.home, []desk.ControlState{motor}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.order(move.Token); !problem.HasCode(err, problem.ActionStateChanged) {
+		t.Errorf("it moved since: %v", err)
+	}
+	if _, err := v.order(halt.Token); err != nil {
+		t.Errorf("it is to stop, wherever it is: %v", err)
+	}
+	motor.Gone = true
+	if err := v.SaveControls(ctx(), v.home, []desk.ControlState{motor}); err != nil {
+		t.Fatal(err)
 	}
 	all := must(v.AllControls(ctx(), v.home))(t)
 	if len(all) != 2 {

@@ -17,6 +17,11 @@ function word(value) {
   return strings[`order.value.${value.toLowerCase()}`] ?? value;
 }
 
+/** A state or a wanted one of a control, a number with its unit. @param {string} value @param {any} control */
+function valued(value, control) {
+  return control?.unit && value !== '' && !Number.isNaN(Number(value)) ? `${value}\u00a0${control.unit}` : word(value);
+}
+
 /** @param {any} c */
 function called(c) {
   return c.name || c.control_name || strings[`order.sort.${c.sort}`] || c.control;
@@ -44,7 +49,7 @@ export function makeOrders(deps) {
       controls = got.items ?? [];
       element.hidden = controls.length === 0;
       replace(notice);
-      keyed(list, controls, (c) => c.id, (c) => [c.state, c.state_at, c.refused?.code], card);
+      keyed(list, controls, (c) => c.id, (c) => [c.state, c.state_at, c.refused?.code, c.min, c.max, c.unit, c.values?.join(), c.name], card);
       for (const one of past.items) orders.set(one.id, one);
       drawLog();
     } catch (thrown) {
@@ -58,37 +63,49 @@ export function makeOrders(deps) {
     const now = deps.now();
     const name = called(control);
     return h('li', { class: 'card control' },
-      h('div', { class: 'card-head' }, h('h4', {}, name), h('strong', { class: 'control-state' }, control.state ? word(control.state) : t('orders.unknown'))),
+      h('div', { class: 'card-head' }, h('h4', {}, name), h('strong', { class: 'control-state' }, control.state ? valued(control.state, control) : t('orders.unknown'))),
       h('p', { class: 'quiet small' }, control.state_at ? [t('orders.confirmed'), ' ', time(control.state_at, now)] : t('orders.never')),
       control.refused ? h('div', { class: 'notice' }, h('p', {}, control.refused.message), control.refused.remedy ? h('p', {}, control.refused.remedy) : null) : choices(control, name));
   }
 
   /** @param {any} control @param {string} name */
   function choices(control, name) {
-    if (control.values?.length) {
-      return h('div', { class: 'actions' }, control.values.filter((/** @type {string} */ v) => v !== control.state).map((/** @type {string} */ value) => {
-        const button = h('button', { type: 'button', class: 'button', data: { focus: `order-${value}` }, onclick: () => press(button, () => plan(control, value), showProblem) }, t('orders.make', { name, value: word(value) }));
-        return button;
-      }));
+    const numbers = control.min !== undefined || control.max !== undefined;
+    /** @type {[string, string][]} */
+    const offered = (control.values ?? []).filter((/** @type {string} */ v) => v !== control.state).map((/** @type {string} */ v) => [v, v === 'stopped' ? t('orders.stop', { name }) : t('orders.make', { name, value: word(v) })]);
+    if (control.sort === 'position') {
+      const ends = /** @type {[number, string][]} */ ([[control.max, t('orders.open_wide', { name })], [control.min, t('orders.close', { name })]]);
+      offered.unshift(...ends.filter(([at]) => String(at) !== control.state).map(([at, text]) => /** @type {[string, string]} */ ([String(at), text])));
     }
+    const buttons = h('div', { class: 'actions' }, offered.map(([value, text]) => {
+      const button = h('button', { type: 'button', class: 'button', data: { focus: `order-${value}` }, onclick: () => press(button, () => plan(control, value), showProblem) }, text);
+      return button;
+    }));
+    return numbers ? h('div', {}, exact(control, name), buttons) : buttons;
+  }
+
+  /** A field for a number. @param {any} control @param {string} name */
+  function exact(control, name) {
     const field = h('input', { type: 'number', id: `order-${control.id}`, step: 'any', min: control.min, max: control.max, required: true, value: control.state ?? '' });
     const button = h('button', { type: 'submit', class: 'button', data: { focus: 'order' } }, t('orders.set'));
+    const bound = (/** @type {number | undefined} */ n) => (n === undefined ? '…' : valued(String(n), control));
     return h('form', { class: 'try-tools', onsubmit: (/** @type {Event} */ event) => {
       event.preventDefault();
       void press(button, () => plan(control, field.value), showProblem);
-    } }, h('div', { class: 'field' }, h('label', { for: field.id }, t('orders.wanted', { name })), field), button);
+    } }, h('div', { class: 'field' }, h('label', { for: field.id }, t('orders.wanted', { name, low: bound(control.min), high: bound(control.max) })), field), button);
   }
 
   /** Asks in words what would happen. @param {any} control @param {string} value */
   async function plan(control, value) {
     const got = await app.api.planAction(app.state.building, deps.device, control.control, value);
     const name = called(got);
+    const wanted = valued(got.value, control);
     const problem = h('div', { role: 'status' });
-    const confirm = h('button', { type: 'button', class: got.dangers?.length ? 'button danger' : 'button primary', onclick: () => press(confirm, give, (p) => replace(problem, problemBox(p))) }, t('orders.make', { name, value: word(got.value) }));
+    const confirm = h('button', { type: 'button', class: got.dangers?.length ? 'button danger' : 'button primary', onclick: () => press(confirm, give, (p) => replace(problem, problemBox(p))) }, t('orders.make', { name, value: wanted }));
     const dialog = h('dialog', { class: 'confirm', 'aria-labelledby': 'order-title', onclose: () => dialog.remove() },
-      h('h2', { id: 'order-title' }, t('orders.question', { name, value: word(got.value) })),
+      h('h2', { id: 'order-title' }, t('orders.question', { name, value: wanted })),
       h('p', {}, t('orders.where', { device: got.device_name || deps.device, unit: got.unit_name || t('device.no_unit') })),
-      h('p', {}, t('orders.now', { state: word(got.state), when: ago(got.state_at, deps.now()) })),
+      h('p', {}, t('orders.now', { state: valued(got.state, control), when: ago(got.state_at, deps.now()) })),
       (got.dangers ?? []).map((/** @type {any} */ d) => h('p', { class: 'notice danger-notice' }, d.message)), problem,
       h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button', autofocus: true, onclick: () => dialog.close() }, t('app.cancel')), confirm));
     document.body.append(dialog);
@@ -108,11 +125,17 @@ export function makeOrders(deps) {
     if (before?.state !== order.state) void load();
   }
 
+  /** What an order is about. @param {any} order */
+  function about(order) {
+    const control = controls.find((c) => c.control === order.control);
+    return t('orders.make', { name: called(control ?? order), value: valued(order.value, control) });
+  }
+
   function drawLog() {
     const shown = [...orders.values()].sort((a, b) => Date.parse(b.asked_at) - Date.parse(a.asked_at)).slice(0, ordersMax);
     keyed(log, shown, (o) => o.id, (o) => [o.state, o.overdue], (o) => h('li', { class: `order order-${o.state}` },
       h('span', { class: `badge order-${o.state}` }, o.overdue ? t('orders.overdue') : t(`order.state.${o.state}`)), ' ',
-      t('orders.make', { name: called(controls.find((c) => c.control === o.control) ?? o), value: word(o.value) }), ' ',
+      about(o), ' ',
       h('span', { class: 'quiet small' }, o.asked_by?.name ? `${o.asked_by.name}, ` : '', time(o.asked_at, deps.now())),
       o.reason ? h('p', { class: 'small' }, o.reason.message, o.reason.remedy ? ` ${o.reason.remedy}` : '') : null));
   }
