@@ -108,6 +108,9 @@ func State(kind Kind, v Value) string {
 	}
 	switch kind {
 	case Valve, Cover:
+		if v.Type == Number { // which way a shutter moves
+			return map[float64]string{-1: "closing", 0: Stopped, 1: "opening"}[v.Number]
+		}
 		switch text {
 		case "on", "opened":
 			return "open"
@@ -156,8 +159,11 @@ func (d *Decoder) Controls(hardware string) []Control {
 // firmware.
 func (d *Decoder) entityControl(dev *Device, e *Entity) (Control, bool) {
 	c := Control{Key: e.Key, Name: e.Name, Unit: e.Unit, ExpireAfter: e.ExpireAfter}
-	if strings.HasPrefix(dev.Hardware, "esphome:topic:") {
-		return esphomeControl(c, strings.TrimPrefix(dev.Hardware, "esphome:topic:"))
+	if prefix, ok := strings.CutPrefix(dev.Hardware, "esphome:topic:"); ok {
+		return esphomeControl(c, prefix)
+	}
+	if prefix, ok := d.esphomeAt[dev.Hardware]; ok && e.Component == "" {
+		return esphomeControl(c, prefix)
 	}
 	if prefix, ok := d.shellyAt[dev.Hardware]; ok {
 		return shellyControl(c, prefix)

@@ -168,6 +168,32 @@ awning cover opening
   stopped: d3/set STOP q0
 awning.position position 12 0..50
   21: d3/p/set 21 q0`},
+		{"AnnouncedAgainUnderAnotherName", `
+homeassistant/switch/boiler/pump/config {"uniq_id":"pump","stat_t":"boiler/s","cmd_t":"boiler/set","dev":{"cns":[["mac","0123456789ab"]]}}
+boiler/s OFF
+homeassistant/switch/cellar/pump/config {"uniq_id":"pump","stat_t":"cellar/s","cmd_t":"cellar/set","dev":{"cns":[["mac","0123456789ab"]]}}
+cellar/s ON
+=homeassistant/switch/boiler/pump/config {"uniq_id":"pump","stat_t":"boiler/s","cmd_t":"boiler/set","dev":{"cns":[["mac","0123456789ab"]]}}`, "mac:0123456789ab", `
+pump switched on
+  on: cellar/set ON q0
+  off: cellar/set OFF q0`},
+		{"AnnouncedTwiceAndHeardOnce", `
+homeassistant/switch/cellar/pump/config {"uniq_id":"pump","stat_t":"cellar/s","cmd_t":"cellar/set","dev":{"cns":[["mac","0123456789ab"]]}}
+homeassistant/switch/boiler/pump/config {"uniq_id":"pump","stat_t":"boiler/s","cmd_t":"boiler/set","dev":{"cns":[["mac","0123456789ab"]]}}
+cellar/s ON`, "mac:0123456789ab", `
+pump switched on
+  on: cellar/set ON q0
+  off: cellar/set OFF q0`},
+		{"TasmotaShutter", `
+tasmota/discovery/0123456789AB/config {"dn":"Blinds","fn":["A","B","Lamp"],"t":"blinds","ft":"%topic%/%prefix%/","tp":["do","stat","tele"],"rl":[3,3,1]}
+blinds/stat/RESULT {"Shutter1":{"Position":40,"Direction":-1,"Target":0}}`, "mac:0123456789ab", `
+POWER3 switched "Lamp"
+  on: blinds/do/POWER3 ON q0
+  off: blinds/do/POWER3 OFF q0
+Shutter1.Direction cover closing "A"
+  stopped: blinds/do/ShutterStop1  q0
+Shutter1.Position position 40 "A" 0..100
+  21: blinds/do/ShutterPosition1 21 q0`},
 		{"AnnouncedCoverThatCannotStop", `
 homeassistant/cover/gate/config {"uniq_id":"gate","dev":{"ids":"d3"},"stat_t":"d3/s","cmd_t":"d3/set","pl_stop":null}
 d3/s open`, "hass:d3", `
@@ -189,7 +215,9 @@ main position 30 0..100
 				if topic == "" {
 					continue
 				}
-				for _, o := range d.Decode(msg(topic, payload)).Observations {
+				m := msg(strings.TrimPrefix(topic, "="), payload)
+				m.Retained = topic[0] == '='
+				for _, o := range d.Decode(m).Observations {
 					states[o.Key] = o.Value
 				}
 			}

@@ -58,6 +58,11 @@ type Decoder struct {
 	children      map[string]string              // gateway/short address → IEEE address; Shelly's prefix/component → hardware
 	relays        map[string][]tasmotaRelay
 	orders        map[string]bool // topics of orders that were announced
+	// named are the names that topics bear, and former those that hardware has no more.
+	named, former map[string]string
+	reaches       map[string][]*reach // by hardware, what was announced that tells whether it is there
+	esphomeAt     map[string]string   // hardware → prefix
+	shellyGone    map[string]bool     // hardware whose last will was said
 }
 
 // New makes a decoder.
@@ -73,7 +78,8 @@ func New(c Config) *Decoder {
 	}
 	d := &Decoder{building: c.Building, zone: c.Zone, discovery: c.Discovery, gateways: map[string]*directory{}, tasmotas: map[string]tasmotaDevice{},
 		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}, plains: map[string]map[string]quantity{},
-		shellyAt: map[string]string{}, children: map[string]string{}, tasmotaPlaces: map[string]tasmotaPlace{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{}}
+		shellyAt: map[string]string{}, children: map[string]string{}, tasmotaPlaces: map[string]tasmotaPlace{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{},
+		named: map[string]string{}, former: map[string]string{}, esphomeAt: map[string]string{}, shellyGone: map[string]bool{}, reaches: map[string][]*reach{}}
 	for _, b := range c.Gateways {
 		d.gateways[b] = &directory{byName: map[string]string{}}
 	}
@@ -83,7 +89,9 @@ func New(c Config) *Decoder {
 // Seed takes messages that configured the decoder before a restart: a device's value can
 // arrive before what names it does.
 func (d *Decoder) Seed(saved []Message) {
-	for _, m := range saved {
+	rest := slices.DeleteFunc(slices.Clone(saved), d.recall)
+	for _, m := range rest {
+		m.Retained = true // it tells nothing of now
 		d.Decode(m)
 	}
 }
@@ -128,6 +136,10 @@ func (d *Decoder) Decode(m Message) Result {
 		r.Nothing = "an empty message: what the broker kept of the topic is cleared"
 		return r
 	}
+	if name, ok := strings.CutPrefix(m.Topic, esphomeDiscover); ok {
+		d.esphomeTold(&r, m, name)
+		return r
+	}
 	bound := d.bound(&r, m)
 	if !d.firmware(&r, m) && !bound {
 		r.refuseAs(UnknownTopic, m, "", noTopic)
@@ -141,7 +153,7 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 		d.zigbee(r, m, base, rest)
 		return true
 	}
-	if prefix, tail, ok := shellyParts(m.Topic); ok {
+	if prefix, tail, ok := d.shellyPlace(m.Topic); ok {
 		d.shelly(r, m, prefix, tail)
 		return true
 	}
@@ -177,7 +189,9 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 	switch text := strings.TrimSpace(string(m.Payload)); {
 	case strings.HasSuffix(m.Topic, "/status") && (text == "online" || text == "offline"):
 		prefix := strings.TrimSuffix(m.Topic, "/status")
-		readAvailability(r, m, observed(m, "esphome:topic:"+prefix, prefix))
+		if o, nothing := d.esphomeDevice(r, m, prefix, true); !nothing {
+			readAvailability(r, m, o)
+		}
 		return true
 	case strings.HasSuffix(m.Topic, "/rpc") && bytes.Contains(m.Payload, []byte(`"src":"shelly`)):
 		r.Nothing = "an answer to what another asked a device"

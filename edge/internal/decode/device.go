@@ -48,6 +48,7 @@ type Entity struct {
 	// device ("config") or tells of the device itself ("diagnostic").
 	Stateless bool
 	Category  string
+	owners    []*announcedEntity // what announces it
 }
 
 // Device gives what is known of a piece of hardware. It must not be changed.

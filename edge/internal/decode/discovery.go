@@ -26,6 +26,11 @@ type announcedEntity struct {
 	hardware string
 	keys     []string // of the device's entities
 	topics   []string // on which it is bound
+	commands map[string]*hass.Command
+	reach    *reach
+	// live says that it was heard in this run: of two that announce the same, as before and after
+	// a device was renamed, orders go to the one that speaks.
+	live bool
 }
 
 // binding says that a message on a topic gives a value of an entity.
@@ -44,6 +49,7 @@ type binding struct {
 type reach struct {
 	availability hass.Availability
 	states       []bool // by source; false where nothing was heard
+	on           bool
 }
 
 // announce takes a message on a discovery topic.
@@ -106,7 +112,9 @@ func (d *Decoder) forget(r *Result, one *announcedEntity) {
 	}
 	dev := d.devices[one.hardware]
 	for _, key := range one.keys {
-		delete(dev.Entities, key)
+		if e := dev.Entities[key]; e != nil && len(e.owners) == 0 { // or it is announced elsewhere too
+			delete(dev.Entities, key)
+		}
 	}
 	r.changed(one.hardware)
 	if len(dev.Entities) == 0 && !slices.Contains(r.Removed, one.hardware) {
@@ -118,6 +126,11 @@ func (d *Decoder) unbind(one *announcedEntity) {
 	if one == nil {
 		return
 	}
+	d.reaches[one.hardware] = slices.DeleteFunc(d.reaches[one.hardware], func(r *reach) bool { return r == one.reach })
+	if len(d.reaches[one.hardware]) == 0 {
+		delete(d.reaches, one.hardware)
+	}
+	d.disown(one)
 	for _, topic := range one.topics {
 		rest := slices.DeleteFunc(d.bindings[topic], func(b binding) bool { return b.owner == one })
 		if len(rest) == 0 {
@@ -148,7 +161,7 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 		set(&dev.Via, viaHardware(a.Device.Via), &changed)
 	}
 	r.changed(hardware)
-	one := &announcedEntity{hardware: hardware}
+	one := &announcedEntity{hardware: hardware, commands: map[string]*hass.Command{}}
 	name := clip(e.UniqueID)
 	if name == "" {
 		name = clip(strings.TrimSpace(a.Address.ID() + " " + e.ID))
@@ -168,7 +181,7 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 		if native != "" && p.NeedsMapping == "" {
 			key = native
 		}
-		d.describe(dev, one, key, e, p)
+		d.describe(dev, one, key, e, p, m.Retained)
 		if !own && p.NeedsMapping == "" {
 			d.listen(r, m, p.Topic, binding{owner: one, hardware: hardware, key: key, kind: kindOf(e, p), point: p})
 		}
@@ -179,14 +192,14 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 		}
 	}
 	if len(e.Points) == 0 {
-		d.describe(dev, one, name, e, hass.Point{})
+		d.describe(dev, one, name, e, hass.Point{}, m.Retained)
 	}
 	d.bindReach(r, m, one, e.Availability)
 	return one
 }
 
 // describe says what a value means, where nothing said so before.
-func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass.Entity, p hass.Point) {
+func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass.Entity, p hass.Point, kept bool) {
 	entity := dev.entity(key)
 	if entity == nil {
 		return
@@ -202,9 +215,16 @@ func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass
 	if p.Unit != "" {
 		entity.Unit = clip(p.Unit)
 	}
-	entity.Point, entity.Command, entity.Stateless, entity.Category = p.Name, e.Command, p.Topic == "", e.Category
+	entity.Point, entity.Stateless, entity.Category = p.Name, p.Topic == "", e.Category
+	one.commands[key] = e.Command
 	if p.Name != "" {
-		entity.Command = e.Commands[p.Name]
+		one.commands[key] = e.Commands[p.Name]
+	}
+	if !kept || !slices.ContainsFunc(entity.owners, func(o *announcedEntity) bool { return o.live }) {
+		entity.Command = one.commands[key]
+	}
+	if !slices.Contains(entity.owners, one) {
+		entity.owners = append(entity.owners, one)
 	}
 }
 
@@ -221,12 +241,16 @@ func (d *Decoder) listen(r *Result, m Message, topic string, b binding) {
 // firmware's own rules do.
 func (d *Decoder) bindReach(r *Result, m Message, one *announcedEntity, a hass.Availability) {
 	known := &reach{availability: a, states: make([]bool, len(a.Sources))}
+	one.reach = known
 	for i, s := range a.Sources {
 		if s.NeedsMapping != "" {
 			r.refuse(m, "availability", s.NeedsMapping)
 			continue
 		}
 		if !d.ownsTopic(s.Topic) {
+			if !slices.Contains(d.reaches[one.hardware], known) {
+				d.reaches[one.hardware] = append(d.reaches[one.hardware], known)
+			}
 			d.listen(r, m, s.Topic, binding{owner: one, hardware: one.hardware, key: "availability", reach: known, source: i})
 		}
 	}
@@ -329,16 +353,16 @@ func (d *Decoder) bound(r *Result, m Message) bool {
 		return false
 	}
 	payload := jinja.NewPayload(m.Payload)
+	d.reached(r, m, list, payload)
 	for _, b := range list {
+		if b.reach != nil {
+			continue
+		}
 		o := observed(m, b.hardware, "")
 		if dev := d.devices[b.hardware]; dev != nil {
 			o.Name = dev.Name
 		}
 		o.Key, o.Kind, o.Unit = b.key, b.kind, b.point.Unit
-		if b.reach != nil {
-			d.reached(r, m, o, b, payload)
-			continue
-		}
 		v, err := b.point.Read(payload, m.Arrival.In(d.zone))
 		switch {
 		case err == hass.ErrNoValue: //nolint:errorlint // never wrapped
@@ -346,6 +370,9 @@ func (d *Decoder) bound(r *Result, m Message) bool {
 			r.refuse(m, b.key, err.Error())
 		default:
 			o.Value = valueOf(v)
+			if !m.Retained {
+				d.speaks(r, b)
+			}
 			r.Observations = append(r.Observations, o)
 		}
 	}
@@ -360,28 +387,5 @@ func valueOf(v hass.Value) Value {
 		return BoolValue(v.On)
 	default:
 		return Value{Type: Text, Text: clip(v.Text)}
-	}
-}
-
-// reached tells whether the device is there, by the mode of its sources.
-func (d *Decoder) reached(r *Result, m Message, o Observation, b binding, payload *jinja.Payload) {
-	on, err := b.reach.availability.Sources[b.source].Read(payload, m.Arrival.In(d.zone))
-	if err == hass.ErrNoValue { //nolint:errorlint // never wrapped
-		return
-	}
-	if err != nil {
-		r.refuse(m, "availability", err.Error())
-		return
-	}
-	b.reach.states[b.source] = on
-	switch b.reach.availability.Mode {
-	case "all":
-		on = !slices.Contains(b.reach.states, false)
-	case "any":
-		on = slices.Contains(b.reach.states, true)
-	}
-	o.Kind, o.Value = Availability, BoolValue(on)
-	if !slices.ContainsFunc(r.Observations, func(x Observation) bool { return x.Hardware == o.Hardware && x.Key == o.Key && x.Value == o.Value }) {
-		r.Observations = append(r.Observations, o)
 	}
 }

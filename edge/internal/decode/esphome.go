@@ -15,7 +15,10 @@ var esphomeOrder = regexp.MustCompile(`^.+/(?:switch|cover|lock|valve)/[a-z0-9_-
 
 // esphome reads a value that was not announced.
 func (d *Decoder) esphome(r *Result, m Message, prefix, component, object string) {
-	o := observed(m, "esphome:topic:"+prefix, prefix)
+	o, nothing := d.esphomeDevice(r, m, prefix, false)
+	if nothing {
+		return
+	}
 	raw, err := json.Marshal(strings.TrimSpace(string(m.Payload)))
 	if err != nil {
 		return
@@ -35,4 +38,59 @@ func (d *Decoder) esphome(r *Result, m Message, prefix, component, object string
 		q.typ = Bool
 	}
 	d.observe(r, m, o, leaf{[]string{component, object}, raw}, q)
+}
+
+// esphomeDiscover is where an ESPHome tells its address, whether or not it announces its values.
+const esphomeDiscover = "esphome/discover/"
+
+func esphomeKey(prefix string) string { return "esphome:topic:" + prefix }
+
+// esphomeDevice is the device that speaks under a prefix.
+func (d *Decoder) esphomeDevice(r *Result, m Message, prefix string, availability bool) (o Observation, nothing bool) {
+	o = observed(m, esphomeKey(prefix), prefix)
+	o.Alias = o.Hardware
+	if known := d.named[o.Hardware]; known != "" {
+		o.Hardware = known
+		return o, false
+	}
+	return o, d.formerly(r, m, &o, availability)
+}
+
+// esphomeTold reads a device's address. Its prefix is its name, unless somebody chose another.
+func (d *Decoder) esphomeTold(r *Result, m Message, name string) {
+	if len(m.Payload) == 0 {
+		r.Nothing = "a device tells its address no more"
+		return
+	}
+	var told struct {
+		MAC     string `json:"mac"`
+		Version string `json:"version"`
+		Board   string `json:"board"`
+	}
+	mac, ok := "", false
+	if json.Unmarshal(m.Payload, &told) == nil {
+		mac, ok = macOf(told.MAC)
+	}
+	if !ok || name == "" {
+		r.refuse(m, "mac", "the message is not a JSON object with the device's mac")
+		return
+	}
+	r.Nothing = "where a device is in the network"
+	hardware := "mac:" + mac
+	before, known := d.esphomeAt[hardware]
+	if before == name || known && m.Retained && d.former[esphomeKey(name)] != "" || !known && len(d.esphomeAt) >= devicesMax {
+		return
+	}
+	if dev := d.device(hardware); dev != nil {
+		changed := false
+		set(&dev.Manufacturer, "ESPHome", &changed)
+		set(&dev.Model, told.Board, &changed)
+		set(&dev.Firmware, told.Version, &changed)
+		r.changed(hardware)
+	}
+	d.esphomeAt[hardware] = name
+	d.name(r, esphomeKey(name), hardware)
+	if known {
+		d.renamed(r, esphomeKey(before), hardware)
+	}
 }

@@ -11,69 +11,34 @@ import (
 	"strings"
 )
 
-// tasmotaRelay is a relay of a Tasmota: its word in what the device says, and its name.
-type tasmotaRelay struct {
-	n     int
-	name  string
-	topic string // of orders, without the word
-}
-
-// tasmotaOn is how an announcement marks an output that is a relay, not a light or a shutter.
-const tasmotaOn = 1
-
-func tasmotaRelays(full, topic string, prefixes []string, names []*string, outputs []int) (out []tasmotaRelay) {
-	if full == "" {
-		full = "%prefix%/%topic%/"
-	}
-	cmnd := "cmnd"
-	if len(prefixes) == 3 && prefixes[0] != "" {
-		cmnd = prefixes[0]
-	}
-	at := strings.TrimSuffix(strings.NewReplacer("%prefix%", cmnd, "%topic%", topic).Replace(full), "/") + "/"
-	for i, kind := range outputs {
-		if kind != tasmotaOn || len(at) > topicBytesMax || strings.ContainsAny(at, "+#") {
-			continue
-		}
-		r := tasmotaRelay{n: i + 1, topic: at}
-		if i < len(names) && names[i] != nil {
-			r.name = clip(*names[i])
-		}
-		out = append(out, r)
-	}
-	return out
-}
-
-// relayed remembers a device's relays, and where they take orders.
-func (d *Decoder) relayed(hardware string, relays []tasmotaRelay) {
-	d.relays[hardware] = relays
-	for _, r := range relays {
-		if len(d.orders) < announcementsMax {
-			d.orders[r.topic+"POWER"], d.orders[r.topic+"POWER"+strconv.Itoa(r.n)] = true, true
-		}
+// shellyLeft notes that a device's last will was said. Where it was moved, nobody says under the
+// prefix before that it is there again.
+func (d *Decoder) shellyLeft(hardware string) {
+	if len(d.shellyGone) < devicesMax {
+		d.shellyGone[hardware] = true
 	}
 }
 
-// tasmotaControls are a device's relays. The only one of a device is called POWER, or POWER1
-// where the device was told to.
-func (d *Decoder) tasmotaControls(dev *Device) (out []Control) {
-	for _, r := range d.relays[dev.Hardware] {
-		key := "POWER" + strconv.Itoa(r.n)
-		if len(d.relays[dev.Hardware]) == 1 && dev.Entities[key] == nil {
-			key = "POWER"
-		}
-		c := Control{Key: key, Name: r.name, Kind: Switched, Values: wanted[Switched]}
-		c.send = func(o Order) (Sending, error) {
-			return Sending{Topic: r.topic + key, Payload: []byte(strings.ToUpper(o.Value))}, nil
-		}
-		out = append(out, c)
+// located remembers under which prefix a Shelly speaks. One that speaks under another than before
+// was moved; what the broker kept says nothing of that. It is there, whatever its last will says
+// under the prefix before.
+func (d *Decoder) located(r *Result, m Message, o Observation, prefix string) {
+	before, known := d.shellyAt[o.Hardware]
+	if before == prefix || known && m.Retained || !known && len(d.shellyAt) >= devicesMax {
+		return
 	}
-	return out
-}
-
-// located remembers under which prefix a Shelly speaks.
-func (d *Decoder) located(hardware, prefix string) {
-	if _, known := d.shellyAt[hardware]; known || len(d.shellyAt) < devicesMax {
-		d.shellyAt[hardware] = prefix
+	d.shellyAt[o.Hardware] = prefix
+	if _, fixed := strings.CutPrefix(o.Hardware, "mac:"); fixed {
+		d.name(r, shellyKey(prefix), o.Hardware)
+	}
+	if !known {
+		return
+	}
+	d.renamed(r, shellyKey(before), o.Hardware)
+	if d.shellyGone[o.Hardware] {
+		delete(d.shellyGone, o.Hardware)
+		o.Key, o.Kind, o.Value = "availability", Availability, BoolValue(true)
+		r.Observations = append(r.Observations, o)
 	}
 }
 

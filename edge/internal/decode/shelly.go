@@ -27,6 +27,12 @@ func shellyParts(topic string) (prefix, tail string, ok bool) {
 	return prefix, tail, sure || shellyOwn.MatchString(prefix) || strings.HasPrefix(prefix, "shellies/")
 }
 
+// shellyPlace parts a topic, also where only the device's prefix tells that it is a Shelly's.
+func (d *Decoder) shellyPlace(topic string) (prefix, tail string, ok bool) {
+	prefix, tail, ok = shellyParts(topic)
+	return prefix, tail, ok || prefix != "" && (d.named[shellyKey(prefix)] != "" || d.former[shellyKey(prefix)] != "")
+}
+
 func shellyTopic(topic string) bool {
 	_, _, ok := shellyParts(topic)
 	return ok
@@ -48,12 +54,23 @@ func shellyKey(prefix string) string { return "shelly:topic:" + prefix }
 func (d *Decoder) shelly(r *Result, m Message, prefix, tail string) {
 	o := observed(m, shellyKey(prefix), prefix)
 	o.Alias = o.Hardware
+	gone := tail == "online" && strings.TrimSpace(string(m.Payload)) == "false"
+	if d.former[o.Hardware] != "" && (m.Retained || gone) {
+		r.Nothing = formerName
+		return
+	}
 	if mac, ok := tailMAC(prefix); ok {
 		o.Hardware = "mac:" + mac
 	} else if known, ok := d.shellies[strings.TrimPrefix(prefix, "shellies/")]; ok {
 		o.Hardware = known
+	} else if known := d.named[shellyKey(prefix)]; known != "" {
+		o.Hardware = known
 	}
-	d.located(o.Hardware, prefix)
+	if gone {
+		d.shellyLeft(o.Hardware)
+	} else {
+		d.located(r, m, o, prefix)
+	}
 	component, status := strings.CutPrefix(tail, "status/")
 	switch {
 	case tail == "online":
@@ -97,7 +114,7 @@ func (d *Decoder) shellyNotice(r *Result, m Message, o Observation, prefix strin
 	}
 	if mac, ok := tailMAC(n.Source); ok {
 		o.Hardware = "mac:" + mac
-		d.located(o.Hardware, prefix)
+		d.located(r, m, o, prefix)
 		d.learnShelly(r, m, prefix, n.Source, o.Hardware)
 		if dev := d.device(o.Hardware); dev != nil {
 			changed := false

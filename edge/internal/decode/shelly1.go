@@ -30,12 +30,21 @@ var shelly1Status = map[string]quantity{
 func (d *Decoder) shelly1(r *Result, m Message, device, tail string) {
 	o := observed(m, shellyKey(device), device)
 	o.Alias = o.Hardware
+	gone := tail == "online" && strings.TrimSpace(string(m.Payload)) == "false"
+	if d.former[shellyKey("shellies/"+device)] != "" && (m.Retained || gone) {
+		r.Nothing = formerName
+		return
+	}
 	if mac, ok := tailMAC(device); ok {
 		o.Hardware = "mac:" + mac
 	} else if known, ok := d.shellies[device]; ok {
 		o.Hardware = known
 	}
-	d.located(o.Hardware, "shellies/"+device)
+	if gone {
+		d.shellyLeft(o.Hardware)
+	} else {
+		d.located(r, m, o, "shellies/"+device)
+	}
 	path := strings.Split(tail, "/")
 	last := path[len(path)-1]
 	text := strings.TrimSpace(string(m.Payload))

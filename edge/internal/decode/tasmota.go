@@ -50,6 +50,8 @@ func (d *Decoder) tasmota(r *Result, m Message, prefix, device, word string) {
 	o.Alias = o.Hardware
 	if known, ok := d.tasmotas[device]; ok {
 		o.Hardware = known.hardware
+	} else if d.formerly(r, m, &o, word == "LWT") {
+		return
 	}
 	switch text := strings.TrimSpace(string(m.Payload)); {
 	case word == "LWT":

@@ -77,8 +77,24 @@ func (d *Decoder) tasmotaAnnounced(r *Result, m Message, rest string) {
 	r.changed(hardware)
 	d.relayed(hardware, tasmotaRelays(c.FullTopic, c.Topic, c.Prefixes, c.Names, c.Relays))
 	known := tasmotaDevice{hardware: hardware, online: cmp.Or(c.Online, "Online"), offline: cmp.Or(c.Offline, "Offline")}
+	d.tasmotaNamed(r, m, tasmotaName(c.FullTopic, c.Topic), known)
+}
+
+// tasmotaNamed notes under which topic a device speaks now. Two that share one cannot be told
+// apart: values are taken for those of the device that announced itself last, and that is said.
+func (d *Decoder) tasmotaNamed(r *Result, m Message, name string, known tasmotaDevice) {
+	if other, taken := d.tasmotas[name]; taken && other.hardware != known.hardware {
+		r.refuse(m, "t", "another device, "+other.hardware+", uses the topic "+clip(name)+" as well: give each its own")
+	}
+	for before, other := range d.tasmotas {
+		if other.hardware == known.hardware && before != name {
+			delete(d.tasmotas, before)
+			d.renamed(r, tasmotaKey(before), known.hardware)
+		}
+	}
 	if len(d.tasmotas) < devicesMax {
-		d.tasmotas[tasmotaName(c.FullTopic, c.Topic)] = known
+		d.tasmotas[name] = known
+		d.again(r, tasmotaKey(name))
 	}
 }
 

@@ -13,8 +13,9 @@ var ieeeAddress = regexp.MustCompile(`^0x[0-9a-f]{16}$`)
 
 // directory is what one gateway's device list said: which hardware bears which name.
 type directory struct {
-	byName  map[string]string              // friendly name → IEEE address
-	exposes map[string]map[string]quantity // IEEE address → property → how it is read
+	byName      map[string]string              // friendly name → IEEE address
+	exposes     map[string]map[string]quantity // IEEE address → property → how it is read
+	coordinator string                         // the address of its radio
 	// groups are the names that belong to several devices.
 	groups map[string]bool
 	// controls are what can be ordered, by IEEE address.
@@ -24,6 +25,12 @@ type directory struct {
 // NameKey is the hardware name that a device had before its gateway's list named it.
 func NameKey(base, name string) string { return "z2m:name:" + base + "/" + name }
 
+// bridgeHardware is a gateway itself.
+func bridgeHardware(base string) string { return bridgePrefix + base }
+
+// bridgePrefix begins the hardware names of gateways.
+const bridgePrefix = "z2m:bridge:"
+
 func zigbeeHardware(ieee string) string { return "z2m:" + ieee }
 
 func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
@@ -31,7 +38,7 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 	if rest == "bridge" || strings.HasPrefix(rest, "bridge/") {
 		switch rest {
 		case "bridge/state":
-			readAvailability(r, m, observed(m, "z2m:bridge:"+base, base))
+			readAvailability(r, m, observed(m, bridgeHardware(base), base))
 		case "bridge/devices":
 			d.learnZigbee(r, m, base, g)
 		case "bridge/groups":
@@ -46,6 +53,10 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 		r.Nothing = "what a group of devices is told; they tell it themselves"
 		return
 	}
+	o := d.zigbeeDevice(m, base, name)
+	if (tail == "" || tail == "availability") && d.zigbeeElsewhere(r, m, &o, base, name, tail == "availability") {
+		return
+	}
 	switch tail {
 	case "":
 		if text := strings.TrimSpace(string(m.Payload)); text != "" && text[0] != '{' {
@@ -53,10 +64,9 @@ func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {
 				return
 			}
 		}
-		o := d.zigbeeDevice(m, base, name)
 		d.zigbeeState(r, m, d.zigbeeTold(r, m, o, name, g), g)
 	case "availability":
-		readAvailability(r, m, d.zigbeeDevice(m, base, name))
+		readAvailability(r, m, o)
 	default:
 		r.Nothing = "a command to a device"
 	}
@@ -172,6 +182,9 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 			r.refuse(m, one.Name, "device without a usable ieee_address and friendly_name")
 			continue
 		}
+		if one.Type == "Coordinator" {
+			g.coordinated(r, m, base, ieee)
+		}
 		next[one.Name] = ieee
 		dev := d.device(zigbeeHardware(ieee))
 		if dev == nil {
@@ -180,7 +193,9 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 		changed := false
 		set(&dev.Name, one.Name, &changed)
 		set(&dev.Firmware, one.Firmware, &changed)
-		set(&dev.Via, "z2m:bridge:"+base, &changed)
+		if dev.Via == "" || !d.lists(dev.Via, ieee) {
+			set(&dev.Via, bridgeHardware(base), &changed)
+		}
 		dev.Battery = one.Power == "Battery"
 		if one.Definition != nil {
 			set(&dev.Model, one.Definition.Model, &changed)
@@ -196,5 +211,24 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 			r.changed(dev.Hardware)
 		}
 	}
+	for name, ieee := range g.byName {
+		if next[name] != ieee { // another name, or the list of another gateway with the same base topic
+			d.renamed(r, NameKey(base, name), zigbeeHardware(ieee))
+		}
+	}
+	for name, ieee := range next {
+		if dev := d.devices[zigbeeHardware(ieee)]; dev != nil && dev.Via == bridgeHardware(base) {
+			d.again(r, NameKey(base, name))
+		}
+	}
 	g.byName, g.exposes, g.controls = next, exposes, controls
+}
+
+// coordinated notes which radio a gateway's list is of. Two gateways with one base topic overwrite
+// each other's list; their devices stay known by their names, but that is to be mended.
+func (g *directory) coordinated(r *Result, m Message, base, ieee string) {
+	if g.coordinator != "" && g.coordinator != ieee {
+		r.refuse(m, "base_topic", "the list is of another radio than before ("+g.coordinator+", now "+ieee+"): where two gateways use the base topic "+clip(base)+", give each its own")
+	}
+	g.coordinator = ieee
 }

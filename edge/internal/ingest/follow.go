@@ -32,10 +32,30 @@ type follows struct {
 	aliases map[string]string // hardware → the name under which it was adopted
 }
 
-func (f *follows) alias(hardware, name string) {
-	if _, known := f.aliases[hardware]; known || len(f.aliases) < lastMax {
-		f.aliases[hardware] = name
+// alias notes that hardware was adopted under a name that it had before it was known. The name may
+// change, and then tells nothing: so what is noted is saved as well.
+func (f *follows) alias(hardware, name string) (save []decode.Message) {
+	before, known := f.aliases[hardware]
+	if before == name || !known && len(f.aliases) >= lastMax {
+		return nil
 	}
+	f.aliases[hardware] = name
+	return []decode.Message{{Topic: aliasTopic + hardware, Payload: []byte(name)}}
+}
+
+// aliasTopic begins the topics of what is saved of it; no device can send on such.
+const aliasTopic = "$estate/alias/"
+
+// recall takes what was saved of the names under which devices were adopted, and gives the rest.
+func (f *follows) recall(saved []decode.Message) (rest []decode.Message) {
+	for _, m := range saved {
+		if hardware, ok := strings.CutPrefix(m.Topic, aliasTopic); ok {
+			f.aliases[hardware] = string(m.Payload)
+			continue
+		}
+		rest = append(rest, m)
+	}
+	return rest
 }
 
 // following is what a Follower is told of one batch, beside what was stored of it.

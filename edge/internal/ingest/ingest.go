@@ -133,7 +133,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 		return err
 	}
 	i.told.Lock()
-	i.decoder.Seed(saved.Announced)
+	i.decoder.Seed(i.follows.recall(saved.Announced))
 	i.told.Unlock()
 	i.tellAll()
 	if err := i.resume(ctx, saved); err != nil {
@@ -263,7 +263,8 @@ func (i *Ingest) look(messages []message) (job, error) {
 		}
 		announced = append(announced, r.Remember...)
 		for _, o := range r.Observations {
-			if o, place, ok := i.admit(o); ok {
+			o, place, ok := i.admit(o, &announced)
+			if ok {
 				observations = append(observations, o)
 				effects = append(effects, i.engine.Observe(i.fact(o, place))...)
 			}
@@ -276,12 +277,15 @@ func (i *Ingest) look(messages []message) (job, error) {
 
 // admit says whether an observation counts: not where nobody adopted its device, or where it
 // came before.
-func (i *Ingest) admit(o decode.Observation) (decode.Observation, Place, bool) {
+func (i *Ingest) admit(o decode.Observation, announced *[]decode.Message) (decode.Observation, Place, bool) {
 	place, known := i.sink.Known(o.Hardware)
-	if !known && o.Alias != "" {
-		if place, known = i.sink.Known(o.Alias); known {
-			i.follows.alias(o.Hardware, o.Alias)
-			o.Hardware = o.Alias
+	for _, name := range []string{i.follows.aliases[o.Hardware], o.Alias} {
+		if known || name == "" {
+			continue
+		}
+		if place, known = i.sink.Known(name); known {
+			*announced = append(*announced, i.follows.alias(o.Hardware, name)...)
+			o.Hardware = name
 		}
 	}
 	switch {

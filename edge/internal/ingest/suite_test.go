@@ -36,6 +36,7 @@ func TestSuite(t *testing.T) {
 		"RetainedIsState":               retainedIsState,
 		"UnadoptedIsQuarantined":        unadoptedIsQuarantined,
 		"NamesOutliveRestart":           namesOutliveRestart,
+		"MovedIsTheSameDevice":          movedIsTheSameDevice,
 		"BadInputIsIsolated":            badInputIsIsolated,
 		"StoppedIngestMissesNothing":    stoppedIngestMissesNothing,
 		"UnstoredIsDeliveredAgain":      unstoredIsDeliveredAgain,
