@@ -24,8 +24,8 @@ type zigbeeWordList []string
 func (l *zigbeeWordList) UnmarshalJSON(body []byte) error {
 	var list []any
 	*l = nil
-	if json.Unmarshal(body, &list) != nil || len(list) > entitiesMax {
-		return nil
+	if err := json.Unmarshal(body, &list); err != nil || len(list) > entitiesMax {
+		list = nil // something else than a list
 	}
 	for _, one := range list {
 		if word, ok := one.(string); ok {
