@@ -6,9 +6,11 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"estate/edge/internal/broker"
 	"estate/edge/internal/local"
+	"estate/edge/internal/outbound"
 	"estate/internal/problem"
 )
 
@@ -66,16 +68,6 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 	if err != nil {
 		return LoginResult{}, problem.Wrap(problem.InvalidInput, err, "%s", err.Error())
 	}
-	if !l.Person.IsZero() {
-		// An inbox begins now: who opens it sees the building's state elsewhere.
-		position, err := e.mqtt.Load().building.desk.Position(ctx, enrolment.Building)
-		if err == nil {
-			err = e.local.BeginInbox(ctx, l.Person, position)
-		}
-		if err != nil {
-			return LoginResult{}, err
-		}
-	}
 	secret, err := e.local.AddLogin(ctx, l, rand.Reader, broker.MosquittoHash)
 	if err != nil {
 		return LoginResult{}, err
@@ -88,7 +80,11 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 		out.Note = "The broker is not the box's own: run estate-edge broker files and let it read them."
 	}
 	if !l.Person.IsZero() {
-		out.Note = strings.TrimSpace("Messages are kept from the first subscription on, in a persistent session (mosquitto_sub -q 1 -c). " + out.Note)
+		note, err := e.beginInbox(ctx, l, topic, secret.Reveal())
+		if err != nil {
+			return LoginResult{}, err
+		}
+		out.Note = strings.TrimSpace(note + " " + out.Note)
 	}
 	switch broker.Role(l.Role) {
 	case broker.RoleDevice:
@@ -100,6 +96,40 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 	}
 	return out, nil
 }
+
+// beginInbox opens the session in which messages for a person wait until the person's device
+// comes, and puts what is open now into it. Another's broker has the login only once it has read
+// its files, so there messages wait from the first subscription on.
+func (e *Edge) beginInbox(ctx context.Context, l local.Login, topic, secret string) (note string, err error) {
+	d := e.mqtt.Load()
+	building := d.building.id
+	summary, position, err := outbound.Summary(ctx, d.building.desk, building, topic, l.Person)
+	if err == nil {
+		err = e.local.BeginInbox(ctx, l.Person, position)
+	}
+	if err != nil {
+		return "", err
+	}
+	in := d.ingest.Load()
+	if d.broker == nil || in == nil {
+		return "Messages are kept from the first subscription on, in a persistent session (mosquitto_sub -q 1 -c).", nil
+	}
+	filter := "estate/v1/" + topic + "/tech/" + l.Person.String() + "/inbox"
+	if err := d.broker.BeginSession(broker.Login{Username: l.Username, Password: secret}, l.Username, filter); err != nil {
+		return "", problem.Wrap(problem.Unavailable, err, "the inbox cannot be opened at the broker; make the login again")
+	}
+	ctx, cancel := context.WithTimeout(ctx, summaryWait)
+	defer cancel()
+	for _, m := range summary {
+		if err := (speaker{in}).Publish(ctx, m); err != nil {
+			return "", problem.Wrap(problem.Unavailable, err, "the inbox's first messages cannot be sent; make the login again")
+		}
+	}
+	return "Messages are kept from now on: come with a persistent session (mosquitto_sub -q 1 -c).", nil
+}
+
+// summaryWait bounds the sending of what an inbox begins with.
+const summaryWait = 30 * time.Second
 
 // checkLogin finds what is wrong with a login that its rights do not show.
 func (e *Edge) checkLogin(ctx context.Context, in LoginInput, l *local.Login) error {

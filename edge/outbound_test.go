@@ -165,7 +165,7 @@ func TestInbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a person who left is let in no more", func() bool {
-		err := b.tryPublish(login, "estate/v1/oak/tech/"+tess.String()+"/up", "{}")
+		err := b.tryPublish(login, "estate/v1/oak/tech/"+tess.String()+"/inbox", "{}")
 		return err != nil && strings.Contains(err.Error(), "not authorised")
 	})
 }
@@ -223,5 +223,34 @@ func TestAlarmTopics(t *testing.T) {
 	})
 	if got := late.heard(about); len(got) > 0 {
 		t.Errorf("an alarm that ended: %s", got)
+	}
+}
+
+// TestInboxBeforeTheFirstSubscription: what is assigned when a technician's login is made, and
+// what comes before the technician's device does, waits in the inbox.
+func TestInboxBeforeTheFirstSubscription(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	b := enrolled(t, c)
+	b.signIn()
+	building := c.building.String()
+	b.technician(c, "tess")
+	assign := func(title string) {
+		t.Helper()
+		if status := b.call(http.MethodPost, "/buildings/"+building+"/tickets", map[string]any{"title": title, "assignee": record.DerivedID("tess")}, nil); status != http.StatusCreated {
+			t.Fatalf("create: %d", status)
+		}
+	}
+	assign("Before the login")
+	login := must(edge.AddLoginAt(t.Context(), b.cfg, time.Now, edge.LoginInput{Name: "tess-tablet", Role: "technician", Person: "tess@example.org"}))(t)
+	assign("Before the first subscription")
+	if len(login.Publish) > 0 {
+		t.Errorf("may publish %q, which nothing reads", login.Publish)
+	}
+	here := b.listen(b.MQTTAddr(), login, true, nil, login.Topic)
+	for _, title := range []string{"Before the login", "Before the first subscription"} {
+		eventually(t, "the assignment "+title, func() bool {
+			return slices.ContainsFunc(here.inbox(outbound.InboxAssignment), func(m outbound.Inbox) bool { return m.Ticket.Title == title })
+		})
 	}
 }

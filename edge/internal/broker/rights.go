@@ -120,7 +120,7 @@ func (g Grant) Rights() (Rights, error) {
 			return Rights{}, fmt.Errorf("person %q is not an id", g.Person)
 		}
 		own := ours + "/tech/" + g.Person
-		return Rights{Publish: []string{own + "/up"}, Subscribe: []string{own + "/#", ours + "/alarm/#", ours + "/time"}}, nil
+		return Rights{Subscribe: []string{own + "/#", ours + "/alarm/#", ours + "/time"}}, nil
 	case RoleHomeAssistant:
 		return Rights{Publish: []string{online}, Subscribe: []string{DiscoveryPrefix + "/#", ours + "/state/#"}}, nil
 	}

@@ -51,6 +51,22 @@ func (b *Broker) selfCheck() error {
 	}
 }
 
+// BeginSession opens the persistent session of a client that was never here, so that what is sent
+// to it from now on is kept until it comes: the broker drops what nobody has subscribed to.
+func (b *Broker) BeginSession(l Login, clientID, filter string) error {
+	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.URL()).SetClientID(clientID).
+		SetUsername(l.Username).SetPassword(l.Password).SetProtocolVersion(4).
+		SetCleanSession(false).SetAutoReconnect(false).SetConnectTimeout(checkTimeout))
+	defer client.Disconnect(sessionGoodbye)
+	if err := settle(client.Connect(), "connect"); err != nil {
+		return err
+	}
+	return settle(client.Subscribe(filter, 1, func(mqtt.Client, mqtt.Message) {}), "subscribe")
+}
+
+// sessionGoodbye is how long, in milliseconds, a goodbye may take.
+const sessionGoodbye = 250
+
 func settle(t mqtt.Token, what string) error {
 	if !t.WaitTimeout(checkTimeout) {
 		return fmt.Errorf("%s not answered after %s", what, checkTimeout)

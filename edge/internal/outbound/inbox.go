@@ -32,6 +32,50 @@ type Inbox struct {
 	Alarm  *desk.Alarm  `json:"alarm,omitempty"`
 }
 
+// summaryMax bounds the tickets of a summary: more than one person has open.
+const summaryMax = 200
+
+// SummaryDesk is what Summary needs of desk.Desk.
+type SummaryDesk interface {
+	Tickets(ctx context.Context, c desk.Caller, building record.ID, f desk.TicketFilter, p desk.Page) (desk.List[desk.Ticket], error)
+	OpenAlarms(ctx context.Context, building record.ID) ([]desk.Alarm, error)
+	Position(ctx context.Context, building record.ID) (uint64, error)
+}
+
+// Summary is what an inbox begins with: what is assigned to the person and open, the alarms that
+// last, and up to where they are told by that.
+func Summary(ctx context.Context, d SummaryDesk, building record.ID, code string, person record.ID) (list []Message, position uint64, err error) {
+	if position, err = d.Position(ctx, building); err != nil { // first: what changes meanwhile is told again
+		return nil, 0, err
+	}
+	tickets, err := d.Tickets(ctx, desk.Caller{Person: person}, building, desk.TicketFilter{Open: true, Assignee: person}, desk.Page{PerPage: summaryMax})
+	if err != nil {
+		return nil, 0, err
+	}
+	alarms, err := d.OpenAlarms(ctx, building)
+	if err != nil {
+		return nil, 0, err
+	}
+	var inbox []Inbox
+	for _, ticket := range tickets.Items {
+		inbox = append(inbox, Inbox{What: InboxAssignment, Position: position, ID: ticket.ID, Ticket: &ticket})
+	}
+	for _, alarm := range alarms {
+		inbox = append(inbox, Inbox{What: InboxAlarm, Position: position, ID: alarm.ID, Alarm: &alarm})
+	}
+	for _, m := range inbox {
+		text, err := json.Marshal(m)
+		if err != nil {
+			return nil, 0, fmt.Errorf("write to an inbox: %w", err)
+		}
+		list = append(list, Message{Topic: "estate/v1/" + code + "/" + inboxOf(person), Payload: text, QoS: 1})
+	}
+	return list, position, nil
+}
+
+// inboxOf is a person's inbox below the building.
+func inboxOf(person record.ID) string { return "tech/" + person.String() + "/inbox" }
+
 // tellPeople brings each inbox up to date.
 func (o *Outbound) tellPeople(ctx context.Context) error {
 	people, err := o.cfg.Local.Inboxes(ctx)
@@ -64,7 +108,7 @@ func (o *Outbound) tellPerson(ctx context.Context, person record.ID, after uint6
 			if err != nil {
 				return fmt.Errorf("write to an inbox: %w", err)
 			}
-			if err := o.publish(ctx, Message{Topic: o.topic("tech/" + person.String() + "/inbox"), Payload: text, QoS: 1}); err != nil {
+			if err := o.publish(ctx, Message{Topic: o.topic(inboxOf(person)), Payload: text, QoS: 1}); err != nil {
 				return err
 			}
 		}
