@@ -117,6 +117,11 @@ func measure(ctx context.Context, progress io.Writer, run func(context.Context, 
 	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL's account passes through
 		return nil, fmt.Errorf("let PostgreSQL's account in: %w", err)
 	}
+	for _, one := range resources(dir) {
+		if err := one.check(); err != nil {
+			return nil, err
+		}
+	}
 	s, err := stack.Open(ctx, stack.Options{Dir: dir, Binaries: binaries, FullDurability: true,
 		Progress: func(line string) { fmt.Fprintln(progress, line) }})
 	if err != nil {
@@ -125,10 +130,10 @@ func measure(ctx context.Context, progress io.Writer, run func(context.Context, 
 	defer func() { err = errors.Join(err, s.Stop()) }()
 	b := &bench{Stack: s, how: how, progress: progress}
 	b.add(plain("machine: processors", float64(runtime.NumCPU()), "processors"), plain("machine: load of others at the start", load(), "processes"))
-	running, stop := guarded(ctx, freeMemory)
+	running, stop := guarded(ctx, resources(dir))
 	defer stop()
 	if err := run(running, b); err != nil {
-		if cause := context.Cause(running); errors.Is(cause, errNoRoom) {
+		if cause := context.Cause(running); errors.Is(cause, errNoRoom) || errors.Is(cause, errDiskFull) {
 			return b.figures, cause
 		}
 		return b.figures, fmt.Errorf("%w\n%s", err, logs(s))

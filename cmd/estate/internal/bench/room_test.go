@@ -47,7 +47,7 @@ func TestGuarded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var free atomic.Int64
 		free.Store(memoryFloor)
-		ctx, stop := guarded(t.Context(), free.Load)
+		ctx, stop := guarded(t.Context(), []resource{{memoryFloor, free.Load, errNoRoom}})
 		defer stop()
 		<-time.After(time.Minute) // the bubble's time
 		if ctx.Err() != nil {
@@ -61,12 +61,37 @@ func TestGuarded(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		ctx, stop := guarded(t.Context(), func() int64 { return 0 })
+		ctx, stop := guarded(t.Context(), []resource{{memoryFloor, func() int64 { return 0 }, errNoRoom}})
 		<-time.After(time.Minute)
 		if ctx.Err() != nil {
 			t.Fatalf("ended where the kernel says nothing: %v", context.Cause(ctx))
 		}
 		stop()
 		synctest.Wait()
+	})
+}
+
+// A bench whose programs cannot write any more ends at once, and says why.
+func TestGuardedDisk(t *testing.T) {
+	t.Parallel()
+	if n := freeDisk(t.TempDir()); n <= 0 {
+		t.Errorf("%d bytes are free where this test writes", n)
+	}
+	if n := freeDisk("/nowhere/at/all"); n != 0 {
+		t.Errorf("%d bytes are free where nothing is", n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var free atomic.Int64
+		free.Store(diskFloor)
+		list := resources(".")
+		list[0].free, list[1].free = func() int64 { return 0 }, free.Load
+		ctx, stop := guarded(t.Context(), list)
+		defer stop()
+		free.Store(1)
+		<-time.After(lookForRoomEvery)
+		synctest.Wait()
+		if cause := context.Cause(ctx); !errors.Is(cause, errDiskFull) || !strings.Contains(cause.Error(), "the disk is full: 0 MB, and 512 MB must stay free") {
+			t.Fatalf("a full disk: %v", cause)
+		}
 	})
 }
