@@ -252,7 +252,7 @@ func (g *group) run(waiting []statement, queries *pgx.Batch) error {
 	b := &pgx.Batch{}
 	for _, s := range waiting {
 		if s.copied == nil {
-			b.Queue(s.text, s.args...)
+			b.Queue(s.text, flat(s.args)...)
 			continue
 		}
 		if b.Len() > 0 {

@@ -157,7 +157,7 @@ func (p pointers[T]) set(i int, v any) {
 		p[i] = &v
 	}
 }
-func (p pointers[T]) array() any { return []*T(p) }
+func (p pointers[T]) array() any { return pgtype.FlatArray[*T](p) }
 
 type uuidColumn []pgtype.UUID
 
@@ -166,12 +166,12 @@ func (c uuidColumn) set(i int, v any) {
 		c[i] = pgtype.UUID{Bytes: id, Valid: true}
 	}
 }
-func (c uuidColumn) array() any { return []pgtype.UUID(c) }
+func (c uuidColumn) array() any { return pgtype.FlatArray[pgtype.UUID](c) }
 
 type bytesColumn [][]byte
 
 func (c bytesColumn) set(i int, v any) { c[i], _ = v.([]byte) }
-func (c bytesColumn) array() any       { return [][]byte(c) }
+func (c bytesColumn) array() any       { return pgtype.FlatArray[[]byte](c) }
 
 func newColumn(c projection.Column, rows int) column {
 	if c.Set {

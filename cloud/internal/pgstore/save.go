@@ -341,8 +341,19 @@ func lastOf[R any, K comparable](rows []R, key func(*R) K) []R {
 	return out
 }
 
-func uuids(ids []record.ID) []pgtype.UUID {
-	out := make([]pgtype.UUID, len(ids))
+// flat has the driver encode arrays of bytes without reflection.
+func flat(args []any) []any {
+	for i, a := range args {
+		if list, ok := a.([][]byte); ok {
+			args[i] = pgtype.FlatArray[[]byte](list)
+		}
+	}
+	return args
+}
+
+// uuids are an argument. The driver looks into a flat array without reflection.
+func uuids(ids []record.ID) pgtype.FlatArray[pgtype.UUID] {
+	out := make(pgtype.FlatArray[pgtype.UUID], len(ids))
 	for i, id := range ids {
 		out[i] = pgtype.UUID{Bytes: id, Valid: true}
 	}
