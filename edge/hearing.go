@@ -45,6 +45,9 @@ func (d *devices) Hearing(context.Context, record.ID) httpapi.Hearing {
 	for _, n := range in.RefusalTotals() {
 		out.Refused += n
 	}
+	for _, g := range in.Gateways() {
+		out.Gateways = append(out.Gateways, httpapi.Gateway{Base: g.Base, Online: g.Online, Since: g.Since.UTC()})
+	}
 	if p := s.LastBlind; !p.To.IsZero() {
 		out.LastBlind = &httpapi.BlindPeriod{From: p.From.UTC(), To: p.To.UTC(), Seconds: int64(p.To.Sub(p.From) / time.Second)}
 	}

@@ -47,6 +47,14 @@ type Hearing struct {
 	Waiting    int          `json:"waiting" doc:"Messages that came and are not stored yet"`
 	Messages   int64        `json:"messages" doc:"Messages since the box started"`
 	Refused    int64        `json:"refused" doc:"What of them, or before them at the broker, was not taken"`
+	Gateways   []Gateway    `json:"gateways,omitempty" doc:"What other devices speak through, such as a Zigbee2MQTT; nobody adopts it"`
+}
+
+// Gateway is what other devices speak through.
+type Gateway struct {
+	Base   string    `json:"base" doc:"The topic under which its devices speak"`
+	Online bool      `json:"online"`
+	Since  time.Time `json:"since" doc:"When the box first heard so"`
 }
 
 // BlindPeriod is a time in which devices were not heard.

@@ -31,6 +31,11 @@ func bridgeHardware(base string) string { return bridgePrefix + base }
 // bridgePrefix begins the hardware names of gateways.
 const bridgePrefix = "z2m:bridge:"
 
+// GatewayBase is the base topic of a gateway; false for other hardware.
+func GatewayBase(hardware string) (base string, ok bool) {
+	return strings.CutPrefix(hardware, bridgePrefix)
+}
+
 func zigbeeHardware(ieee string) string { return "z2m:" + ieee }
 
 func (d *Decoder) zigbee(r *Result, m Message, base, rest string) {

@@ -78,7 +78,7 @@ func (i *Ingest) follow(f *following, r decode.Result) {
 		if !i.follows.told[o.Hardware] {
 			f.changed[o.Hardware] = true
 		}
-		if o.Kind == decode.Availability && strings.HasPrefix(o.Hardware, "z2m:bridge:") {
+		if o.Kind == decode.Availability && isGateway(o.Hardware) {
 			f.gateways = append(f.gateways, o)
 		}
 	}

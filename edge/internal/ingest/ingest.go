@@ -88,6 +88,7 @@ type Ingest struct {
 	follows follows
 
 	quarantine quarantine
+	gateways   gateways
 	refusals   refusals
 	drops      drops
 
@@ -117,6 +118,7 @@ func New(cfg Config, sink Sink, log *slog.Logger) (*Ingest, error) {
 		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, log),
 		follows:    follows{told: map[string]bool{}, aliases: map[string]string{}},
 		quarantine: quarantine{list: map[string]*Candidate{}},
+		gateways:   gateways{list: map[string]Gateway{}},
 		refusals:   newRefusals(),
 	}, nil
 }
@@ -289,6 +291,8 @@ func (i *Ingest) admit(o decode.Observation, announced *[]decode.Message) (decod
 		}
 	}
 	switch {
+	case !known && i.gateways.take(o):
+		return o, place, false
 	case !known:
 		i.quarantined.Add(1)
 		i.quarantine.add(o, i.called(o), i.modelOf(o.Hardware))

@@ -93,3 +93,20 @@ func TestLateIsNotSent(t *testing.T) {
 		t.Error("the one in time was not sent")
 	}
 }
+
+// gatewayIsNoDevice: a gateway tells whether it is there; nobody has to adopt it.
+func gatewayIsNoDevice(t *testing.T, s server) {
+	sink := newStore(cellar)
+	in := run(t, s, sink)
+	p := connect(t, s, true)
+	for _, state := range []string{"online", "offline"} {
+		p.send("zigbee2mqtt/bridge/state", `{"state":"`+state+`"}`, true)
+		eventually(t, state, func() bool {
+			list := in.Gateways()
+			return len(list) == 1 && list[0].Base == "zigbee2mqtt" && list[0].Online == (state == "online") && !list[0].Since.IsZero()
+		})
+	}
+	if list := in.Quarantine(); len(list) > 0 {
+		t.Errorf("waits to be adopted: %+v", list)
+	}
+}

@@ -37,6 +37,7 @@ func TestSuite(t *testing.T) {
 		"UnadoptedIsQuarantined":        unadoptedIsQuarantined,
 		"NamesOutliveRestart":           namesOutliveRestart,
 		"MovedIsTheSameDevice":          movedIsTheSameDevice,
+		"GatewayIsNoDevice":             gatewayIsNoDevice,
 		"BadInputIsIsolated":            badInputIsIsolated,
 		"StoppedIngestMissesNothing":    stoppedIngestMissesNothing,
 		"UnstoredIsDeliveredAgain":      unstoredIsDeliveredAgain,

@@ -57,6 +57,8 @@ export const deviceStrings = Object.freeze({
   'device.details': 'Details',
   'device.values': 'Present values',
   'device.values_empty': 'It has measured nothing yet.',
+  'devices.gateway': 'Gateway {base}: online since {time}.',
+  'devices.gateway_away': 'Gateway {base}: offline since {time}. Its devices are not heard.',
   'device.values_cloud': 'Nothing of it is at the cloud yet: the box sends each quarter of an hour when it is over.',
   'device.values_waiting': 'Readings are kept once it is adopted.',
   'device.show': 'Show the chart of {name}',

@@ -84,12 +84,15 @@ export function makeDevices(place, deps) {
   /** @param {number} now */
   function drawBlind(now) {
     const heard = app.hearing;
-    const form = heard?.blind_since ? [heard.blind_since, heard.code, heard.detail].join() : '';
+    const gateways = heard?.gateways ?? [];
+    const form = JSON.stringify([heard?.blind_since ? [heard.blind_since, heard.code, heard.detail] : null, gateways]);
     if (blind.dataset.form === form) return;
     blind.dataset.form = form;
-    replace(blind, form === '' ? null : h('div', { class: 'problem' },
+    replace(blind, !heard?.blind_since ? null : h('div', { class: 'problem' },
       h('p', { class: 'problem-message' }, t('devices.blind', { time: clock(Date.parse(heard.blind_since), now) })),
-      heard.detail ? h('p', {}, heard.detail) : null, heard.remedy ? h('p', { class: 'problem-remedy' }, heard.remedy) : null));
+      heard.detail ? h('p', {}, heard.detail) : null, heard.remedy ? h('p', { class: 'problem-remedy' }, heard.remedy) : null),
+    gateways.map((/** @type {any} */ g) => h('p', { class: g.online ? 'quiet small' : 'notice' },
+      t(g.online ? 'devices.gateway' : 'devices.gateway_away', { base: g.base, time: clock(Date.parse(g.since), now) }))));
   }
 
   /** @param {number} now */
