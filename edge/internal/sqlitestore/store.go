@@ -128,6 +128,10 @@ func (s *Store) Close() error {
 			}
 			return nil
 		}))
+		if !s.isClosed() { // the batch could not begin
+			close(s.closed)
+			_ = s.queue.Do(context.Background(), func(*session) error { return nil }) // waits for who came in between; it fails
+		}
 		s.background.Wait()
 		errs = append(errs, s.writer.close())
 		for range readersMax {

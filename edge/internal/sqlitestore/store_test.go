@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"estate/schema"
 	"estate/sync/merge"
@@ -131,6 +132,36 @@ func TestClosedStoreIsBusy(t *testing.T) {
 	}
 	if _, err := s.Buildings(t.Context()); !errors.Is(err, replica.ErrBusy) {
 		t.Fatalf("read: %v", err)
+	}
+}
+
+// TestClosesWhereNothingCanBegin: a store whose file takes no transaction any more still closes,
+// and lets go of its folder.
+func TestClosesWhereNothingCanBegin(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "store.db")
+	s, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.writer.discard(), s.write.Close()); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Close() }()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, replica.ErrBusy) {
+			t.Errorf("closed with %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it does not close")
+	}
+	if s, err = Open(t.Context(), path, Options{}); err != nil {
+		t.Fatalf("open again: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }
 

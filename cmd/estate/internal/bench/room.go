@@ -58,7 +58,7 @@ func freeDisk(dir string) int64 {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0
 	}
-	return max(1, int64(s.Bavail)*int64(s.Bsize)) //nolint:gosec,unconvert // a disk has less than 8 EB; types differ by system
+	return max(1, int64(s.Bavail)*int64(s.Bsize)) //nolint:unconvert // a disk has less than 8 EB; types differ by system
 }
 
 // freeMemory is what the kernel can give without swapping, in bytes; zero where it does
