@@ -255,8 +255,8 @@ func (d *devices) employs(ctx context.Context, person record.ID) bool {
 	return err == nil && slices.Contains([]schema.Role{schema.Technician, schema.Manager, schema.Admin}, v.Role)
 }
 
-// bases are the gateways to listen to. A gateway with another base than the default counts
-// from the next start on.
+// bases are the gateways to listen to from the start on. One whose login is made later is met when
+// it says that it is there.
 func (d *devices) bases(ctx context.Context) ([]string, error) {
 	logins, err := d.building.edge.local.Logins(ctx)
 	if err != nil {

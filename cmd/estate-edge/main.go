@@ -28,8 +28,10 @@ const usage = `estate-edge runs the box of one building.
 
   estate-edge [run] [flags]                        serve until a signal ends it
   estate-edge enrol --code CODE --cloud URL        make this box a building's, once
-  estate-edge device add NAME [--gateway] [--base TOPIC]
-                                                   make an MQTT login; its secret is printed once
+  estate-edge device add NAME [--role ROLE] [--base TOPIC] [--mac ADDRESS] [--person EMAIL]
+                                                   make an MQTT login; its secret is printed once. ROLE is
+                                                   device, zigbee2mqtt, esphome, tasmota, shelly, technician
+                                                   or home_assistant
   estate-edge device remove NAME                   take it away; its connection ends at once
   estate-edge broker files --dir FOLDER [--mosquitto-listen HOST:PORT] [--user ACCOUNT]
                                                    write password file, access rights and configuration for a

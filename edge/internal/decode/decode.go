@@ -31,7 +31,8 @@ const (
 type Config struct {
 	// Building is the short code in our own topics.
 	Building string
-	// Gateways are the base topics of Zigbee2MQTT gateways; "zigbee2mqtt" where empty.
+	// Gateways are base topics of Zigbee2MQTT gateways; "zigbee2mqtt" where empty. Others are met
+	// once they say that they are there.
 	Gateways []string
 	// Discovery are the prefixes of discovery topics; "homeassistant" where empty.
 	Discovery []string
@@ -149,6 +150,7 @@ func (d *Decoder) Decode(m Message) Result {
 
 // firmware reads a message by the own rules of the gateway or firmware whose topic it is.
 func (d *Decoder) firmware(r *Result, m Message) bool {
+	d.meetGateway(m)
 	if base, rest := d.gatewayOf(m.Topic); base != "" {
 		d.zigbee(r, m, base, rest)
 		return true
