@@ -33,7 +33,7 @@ export function makeDevices(place, deps) {
   const refused = h('ul', { class: 'cards' });
   const notice = h('div', { class: 'notice-place' });
   const hint = h('p', { class: 'quiet small hint' });
-  const blind = h('div', { role: 'status' });
+  const blind = h('div', { class: 'heard', role: 'status' });
   const more = h('button', { type: 'button', class: 'button wide', hidden: true, onclick: () => {
     rows += rowsStep;
     draw();
