@@ -201,8 +201,10 @@ func FuzzDecode(f *testing.F) {
 			if r.Configures {
 				saved = slices.DeleteFunc(saved, func(s decode.Message) bool { return s.Topic == m.Topic })
 				saved = append(saved, m)
-				for _, h := range r.Changed {
-					configured[h] = true
+				alone := decode.New(decode.Config{Building: "oak"})
+				alone.Decode(m)
+				for _, h := range r.Changed { // by its name in what is saved, or by its loss from there
+					_, configured[h] = alone.Device(h)
 				}
 			}
 			for _, o := range r.Observations {
