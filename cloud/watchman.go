@@ -24,7 +24,6 @@ import (
 // and raise one.
 
 const (
-	causeBoxSilent = "box_silent"
 	// watchEvery is how often boxes are looked at.
 	watchEvery = 30 * time.Second
 	// settleEvery is how often alarms are looked for that no process remembers raising.
@@ -56,7 +55,7 @@ type watchman struct {
 
 // boxSilent is the rule.
 func boxSilent(after time.Duration) rules.Rule {
-	return rules.Rule{ID: "cloud:" + causeBoxSilent, Version: 1, Name: "The box is out of touch", Cause: causeBoxSilent, Severity: rules.Urgent, Category: "other", Ticket: true,
+	return rules.Rule{ID: "cloud:" + desk.CauseBoxSilent, Version: 1, Name: "The box is out of touch", Cause: desk.CauseBoxSilent, Severity: rules.Urgent, Category: "other", Ticket: true,
 		When: rules.Condition{Silence: &rules.Silence{After: rules.Duration(after)}}, ClearAfter: rules.Duration(boxBackFor)}
 }
 
@@ -217,7 +216,7 @@ func (w *watchman) open(ctx context.Context, building record.ID) ([]desk.Alarm, 
 	}
 	out := all[:0]
 	for _, a := range all {
-		if a.Cause == causeBoxSilent && a.RaisedAt != nil {
+		if a.Cause == desk.CauseBoxSilent && a.RaisedAt != nil {
 			out = append(out, a)
 		}
 	}

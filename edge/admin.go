@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"estate/edge/internal/cloudlink"
@@ -38,6 +39,7 @@ const (
 	pathLogins    = "/logins"
 	pathLoginGone = "/logins/remove"
 	pathExternal  = "/logins/external"
+	pathLoginList = "/logins/list"
 )
 
 // listenAdmin opens the socket. The store's lock is held, so a socket that is there is a
@@ -91,6 +93,7 @@ func (e *Edge) adminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+pathEnrol, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.Enrol) })
 	mux.HandleFunc("POST "+pathLoginGone, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.RemoveLogin) })
+	mux.HandleFunc("POST "+pathLoginList, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.ListLogins) })
 	mux.HandleFunc("POST "+pathExternal, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.ExternalLogins) })
 	mux.HandleFunc("POST "+pathLogins, func(w http.ResponseWriter, r *http.Request) { answer(w, r, e.log, e.AddLogin) })
 	return mux
@@ -106,11 +109,27 @@ func answer[In, Out any](w http.ResponseWriter, r *http.Request, log *slog.Logge
 	}
 	out, err := do(r.Context(), in)
 	if err != nil {
-		auth.Refuse(w, r, err, log)
+		auth.Refuse(w, r, spelled(err), log)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(out) // a caller that left can ask again
+}
+
+// spelled puts what is wrong with each field into the one sentence that a command line shows.
+func spelled(err error) error {
+	var p *problem.Problem
+	if !errors.As(err, &p) || len(p.Fields) == 0 {
+		return err
+	}
+	var said []string
+	if p.Detail != "" {
+		said = append(said, p.Detail)
+	}
+	for _, f := range p.Fields {
+		said = append(said, "--"+f.Field+" "+f.Message)
+	}
+	return problem.Wrap(p.Code, err, "%s", strings.Join(said, "; "))
 }
 
 // Enrol redeems a code at the cloud and makes this box the building's. Repeating it is
@@ -163,6 +182,11 @@ func RemoveLoginAt(ctx context.Context, cfg Config, now func() time.Time, in Log
 	return command(ctx, cfg, now, pathLoginGone, in, (*Edge).RemoveLogin)
 }
 
+// ListLoginsAt lists the logins of the box whose data folder this is, whether it runs or not.
+func ListLoginsAt(ctx context.Context, cfg Config, now func() time.Time) ([]LoginEntry, error) {
+	return command(ctx, cfg, now, pathLoginList, struct{}{}, (*Edge).ListLogins)
+}
+
 // command does something to a box: by itself where it can open the data, else through the
 // process that has it open.
 func command[In, Out any](ctx context.Context, cfg Config, now func() time.Time, path string, in In, do func(*Edge, context.Context, In) (Out, error)) (Out, error) {
@@ -171,7 +195,7 @@ func command[In, Out any](ctx context.Context, cfg Config, now func() time.Time,
 	e, err := New(ctx, cfg, now)
 	if err == nil {
 		out, err = do(e, ctx, in)
-		return out, errors.Join(err, e.Close())
+		return out, errors.Join(spelled(err), e.Close())
 	}
 	if !errors.Is(err, ErrRunning) {
 		return out, err

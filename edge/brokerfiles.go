@@ -101,7 +101,7 @@ func (e *Edge) external(ctx context.Context, l local.Login, topic string) (one b
 			return one, "its owner does not work for the building any more"
 		}
 	}
-	rights, err := grantOf(l, topic).Rights()
+	rights, err := e.grantOf(l, topic).Rights()
 	if err != nil {
 		return one, err.Error()
 	}

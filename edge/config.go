@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 
+	"estate/edge/internal/broker"
 	"estate/edge/internal/cloudlink"
 	"estate/internal/settings"
 )
@@ -69,6 +70,9 @@ type Config struct {
 	BrokerPasswordFile string `env:"BROKER_PASSWORD_FILE" json:"broker_password_file"`
 	// GatewayBases are the base topics of Zigbee2MQTT gateways, besides those with a login.
 	GatewayBases []string `env:"GATEWAY_BASES" json:"gateway_bases"`
+	// DiscoveryPrefixes are where devices announce themselves in Home Assistant's form;
+	// "homeassistant" where empty. The box announces itself under the first.
+	DiscoveryPrefixes []string `env:"DISCOVERY_PREFIXES" json:"discovery_prefixes"`
 	// CloudURL replaces the cloud's address that the enrolment noted.
 	CloudURL string `env:"CLOUD_URL" json:"cloud_url"`
 	// MediaBytesPerSecond bounds what photos take of the line to the cloud, both ways
@@ -119,6 +123,9 @@ func (c Config) WithDefaults() Config {
 	if c.MQTTTLSListen == "off" {
 		c.MQTTTLSListen = ""
 	}
+	if len(c.DiscoveryPrefixes) == 0 {
+		c.DiscoveryPrefixes = []string{broker.DiscoveryPrefix}
+	}
 	if c.MQTTTimeSeconds == 0 {
 		c.MQTTTimeSeconds = defaultTime
 	}
@@ -156,6 +163,11 @@ func (c Config) Validate() error {
 	}
 	if c.MQTTTimeSeconds < 1 || c.MQTTTimeSeconds > timeMax {
 		say("mqtt_time_seconds must be 1 to %d", timeMax)
+	}
+	for _, prefix := range c.DiscoveryPrefixes {
+		if !broker.ValidPrefix(prefix) {
+			say("discovery_prefixes: %q: levels of letters, digits, '-' and '_', at most 64 each, and not under estate, tasmota or a firmware's own", prefix)
+		}
 	}
 	if c.BrokerURL != "" {
 		u, err := url.Parse(c.BrokerURL)

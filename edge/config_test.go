@@ -57,6 +57,7 @@ func TestValidate(t *testing.T) {
 		"cloud_url":              {CloudURL: "cloud"},
 		"media_bytes_per_second": {MediaBytesPerSecond: 1},
 		"memory_bytes":           {MemoryBytes: 1 << 20},
+		"discovery_prefixes":     {DiscoveryPrefixes: []string{"ha", "estate/x"}},
 		"trusted_proxies":        {TrustedProxies: []string{"10.0.0.1"}},
 	} {
 		if err := c.WithDefaults().Validate(); err == nil || !strings.Contains(err.Error(), want) {

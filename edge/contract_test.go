@@ -233,7 +233,7 @@ func TestContractWords(t *testing.T) {
 	for _, w := range words {
 		p, _ := properties[w.Key].(map[string]any)
 		if w.Type == decode.Bool {
-			if p["$ref"] != "#/$defs/truth" {
+			if p["$ref"] != "#/definitions/truth" {
 				t.Errorf("%s is true or false at the edge, and in the schema %v", w.Key, p)
 			}
 			continue

@@ -17,6 +17,7 @@ import (
 
 	"estate/edge/internal/actuate"
 	"estate/edge/internal/broker"
+	"estate/edge/internal/decode"
 	"estate/edge/internal/ingest"
 	"estate/edge/internal/local"
 	"estate/edge/internal/sink"
@@ -34,6 +35,9 @@ const (
 	defaultBase = "zigbee2mqtt"
 	// registerEvery is how soon a device that nobody adopted can be seen and adopted.
 	registerEvery = time.Second
+	// nameSettles is how long a device that is known by its topic only may take to say what it is,
+	// which is in the messages beside: then it is one device to adopt, and not two.
+	nameSettles = 3 * time.Second
 	// ownRetryMax is how long the broker in this process may be up before it is tried again:
 	// it lets nobody in until then.
 	ownRetryMax = 5 * time.Second
@@ -77,7 +81,7 @@ func topicOf(ctx context.Context, store *sqlitestore.Store, building record.ID) 
 	}
 	text, ok := code.AsText()
 	if !ok || text == "" {
-		return "", problem.New(problem.Unavailable, "the building's first data has not come from the cloud yet")
+		return "", problem.New(problem.Unavailable, "the building's first data has not come from the cloud yet: start estate-edge where it reaches the cloud")
 	}
 	return strings.ToLower(text), nil
 }
@@ -116,7 +120,7 @@ func (d *devices) run(ctx context.Context) error {
 	}
 	moved, stop := d.building.edge.store.WatchKinds(d.building.id, "device")
 	defer stop()
-	s := sink.New(sink.Config{Building: d.building.id, Desk: d.building.desk, Local: d.building.edge.local, Readings: d.building.edge.readings, Moved: moved, Log: d.log})
+	s := sink.New(sink.Config{Building: d.building.id, Node: d.building.node.ID(), Desk: d.building.desk, Local: d.building.edge.local, Readings: d.building.edge.readings, Moved: moved, Log: d.log})
 	bases, err := d.bases(ctx)
 	if err != nil {
 		return err
@@ -126,7 +130,11 @@ func (d *devices) run(ctx context.Context) error {
 		return err
 	}
 	changed, board := make(chan []rules.Rule), actuate.NewBoard()
-	in, err := ingest.New(ingest.Config{Building: topic, Link: link, Gateways: bases, Zone: d.building.desk.Zone(ctx, d.building.id), Rules: list, Changed: changed, Follow: board,
+	floodDevice, floodGateway := 0, 0
+	if link.Others { // our own broker looks itself
+		floodDevice, floodGateway = broker.FloodDevice, broker.FloodGateway
+	}
+	in, err := ingest.New(ingest.Config{FloodDevice: floodDevice, FloodGateway: floodGateway, Building: topic, Box: desk.BoxHardware(d.building.node.ID()), Link: link, Gateways: bases, Discovery: d.building.edge.cfg.DiscoveryPrefixes, Zone: d.building.desk.Zone(ctx, d.building.id), Rules: list, Changed: changed, Follow: board,
 		Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
 	if err != nil {
 		return err
@@ -138,7 +146,7 @@ func (d *devices) run(ctx context.Context) error {
 	group.Go(func() error { return d.register(running, in, s) })
 	group.Go(func() error { return d.outbound(running, topic, in) })
 	group.Go(func() error { return d.followRules(running, list, changed) })
-	group.Go(func() error { return d.carryOrders(running, in, board) })
+	group.Go(func() error { return d.carryOrders(running, topic, in, board) })
 	if d.broker != nil {
 		group.Go(func() error { return ended(running, d.broker.Mend(running)) })
 		group.Go(func() error { return ended(running, d.broker.WatchFloods(running)) })
@@ -234,12 +242,12 @@ func (d *devices) authenticate(ctx context.Context, topic string, l broker.Login
 	if !login.Person.IsZero() && !d.employs(ctx, login.Person) {
 		return broker.Grant{}, false
 	}
-	return grantOf(login, topic), true
+	return d.building.edge.grantOf(login, topic), true
 }
 
 // grantOf is what a login may do in a building.
-func grantOf(l local.Login, topic string) broker.Grant {
-	g := broker.Grant{Role: broker.Role(l.Role), ClientID: l.Username, Building: topic, Device: l.Username, Base: l.Base, MAC: l.MAC}
+func (e *Edge) grantOf(l local.Login, topic string) broker.Grant {
+	g := broker.Grant{Role: broker.Role(l.Role), ClientID: l.Username, Building: topic, Device: l.Username, Base: l.Base, MAC: l.MAC, Discovery: e.cfg.DiscoveryPrefixes}
 	if !l.Person.IsZero() {
 		g.Person = l.Person.String()
 	}
@@ -309,7 +317,8 @@ func (d *devices) register(ctx context.Context, in *ingest.Ingest, s *sink.Sink)
 }
 
 func (d *devices) registerOnce(ctx context.Context, in *ingest.Ingest, s *sink.Sink, known map[string]bool) error {
-	candidates := in.Quarantine()
+	now := d.building.edge.now()
+	candidates := slices.DeleteFunc(in.Quarantine(), func(c ingest.Candidate) bool { return !decode.Lasting(c.Hardware) && now.Sub(c.First) < nameSettles })
 	if !slices.ContainsFunc(candidates, func(c ingest.Candidate) bool { return !known[c.Hardware] }) {
 		return nil
 	}

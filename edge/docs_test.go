@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"estate/edge/internal/broker"
 	"estate/edge/internal/decode"
 	"estate/internal/rules"
+	"estate/sync/record"
 )
 
 var rewriteDocs = flag.Bool("rewrite", false, "write the tables of firmware-docs that are made of the code anew")
@@ -88,7 +90,11 @@ func TestDocs(t *testing.T) {
 	b := enrolledWith(t, c, cfg)
 	b.signIn()
 	devices := map[string]*client311{}
-	shell := b.shell(t)
+	b.technician(c, "tess")
+	if status := b.call(http.MethodPost, "/buildings/"+c.building.String()+"/tickets", map[string]any{"title": "Tap drips", "assignee": record.DerivedID("tess")}, nil); status != http.StatusCreated {
+		t.Fatalf("a ticket for the inbox: %d", status)
+	}
+	shell := b.shell(t, "tess@example.org")
 	for _, path := range documents(t) {
 		for _, one := range blocks(t, path) {
 			where := fmt.Sprintf("%s:%d", filepath.Base(path), one.line)
@@ -165,8 +171,9 @@ func (b *box) docMessage(t *testing.T, where string, contract contract, devices 
 	}
 }
 
-// shell runs the commands of documents, with the programs and addresses of this box.
-func (b *box) shell(t *testing.T) func(where string, one block) {
+// shell runs the commands of documents, with the programs and addresses of this box; person is a
+// technician of the building.
+func (b *box) shell(t *testing.T, person string) func(where string, one block) {
 	t.Helper()
 	bin := os.Getenv("ESTATE_BIN")
 	if bin == "" {
@@ -184,7 +191,7 @@ func (b *box) shell(t *testing.T) func(where string, one block) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	env := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "BOX="+host, "PORT="+port, "TLS_PORT="+secure, "ESTATE_EDGE_DATA="+b.cfg.Data, "TMPDIR="+t.TempDir())
+	env := append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "BOX="+host, "PORT="+port, "TLS_PORT="+secure, "ESTATE_EDGE_DATA="+b.cfg.Data, "TMPDIR="+t.TempDir(), "PERSON="+person)
 	return func(where string, one block) {
 		t.Helper()
 		run := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", one.text)

@@ -273,7 +273,6 @@ func TestPlainSensor(t *testing.T) {
 	}
 }
 
-// TestBrokenBrokerStore: a damaged broker store costs history, not the building's sensors.
 // flapAndTry lets a sensor flap: what a trial of the leak rule shows is one alarm, for it goes on
 // while it flaps, and one ticket.
 func (b *box) flapAndTry(building string, login edge.LoginResult) {
@@ -293,6 +292,7 @@ func (b *box) flapAndTry(building string, login edge.LoginResult) {
 	}
 }
 
+// TestBrokenBrokerStore: a damaged broker store costs history, not the building's sensors.
 func TestBrokenBrokerStore(t *testing.T) {
 	t.Parallel()
 	c := startCloud(t)

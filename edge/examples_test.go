@@ -94,8 +94,13 @@ func (b *box) example(t *testing.T, building string, s setup) {
 	if login.ClientID != s.clientID {
 		t.Fatalf("the login is bound to client id %s, the settings say %s", login.ClientID, s.clientID)
 	}
-	ordered := make(chan string, 1)
-	client := mqtt.NewClient(b.optionsOf(t, s).SetPassword(login.Password).SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { ordered <- string(m.Payload()) }))
+	ordered := make(chan string, 16)
+	client := mqtt.NewClient(b.optionsOf(t, s).SetPassword(login.Password).SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+		select {
+		case ordered <- string(m.Payload()): // a Shelly is asked what it is, too
+		default:
+		}
+	}))
 	wait := func(token mqtt.Token, what string) {
 		t.Helper()
 		if !token.WaitTimeout(patience) || token.Error() != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,12 +127,12 @@ func (d *devices) owners(ctx context.Context) (func(ingest.Refusal) string, erro
 	var list []own
 	topic, _ := d.topic.Load().(string)
 	for _, l := range logins {
-		rights, err := grantOf(l, topic).Rights()
+		rights, err := d.building.edge.grantOf(l, topic).Rights()
 		if err != nil {
 			continue // it cannot log in either
 		}
 		for _, f := range rights.Publish {
-			if before, ok := strings.CutSuffix(f, "/#"); ok && !strings.ContainsAny(before, "+") && before != broker.DiscoveryPrefix {
+			if before, ok := strings.CutSuffix(f, "/#"); ok && !strings.ContainsAny(before, "+") && !slices.Contains(d.building.edge.cfg.DiscoveryPrefixes, before) {
 				list = append(list, own{l.Username, before})
 			}
 		}
@@ -165,6 +166,13 @@ func (d *devices) ReadingsDisk(ctx context.Context, _ record.ID) (httpapi.Readin
 		return httpapi.ReadingsDisk{}, err
 	}
 	out := httpapi.ReadingsDisk{Bytes: u.Bytes, BudgetBytes: u.BudgetBytes, BytesPerDay: u.BytesPerDay, FullAt: orNil(u.FullAt), ReadingsFrom: orNil(u.ReadingsFrom), RollupsFrom: orNil(u.RollupsFrom)}
+	out.State = "room"
+	switch {
+	case u.Over:
+		out.State = "over"
+	case !u.ThinnedTo.IsZero():
+		out.State, out.ReadingsFrom = "thinning", &u.ThinnedTo
+	}
 	if out.FullAt != nil {
 		days := int64(u.FullAt.Sub(now) / (24 * time.Hour))
 		out.DaysLeft = &days

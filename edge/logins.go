@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +65,10 @@ func (e *Edge) AddLogin(ctx context.Context, in LoginInput) (LoginResult, error)
 	if err := e.checkLogin(ctx, in, &l); err != nil {
 		return LoginResult{}, err
 	}
-	rights, err := grantOf(l, topic).Rights()
+	if err := e.checkBase(ctx, l); err != nil {
+		return LoginResult{}, err
+	}
+	rights, err := e.grantOf(l, topic).Rights()
 	if err != nil {
 		return LoginResult{}, problem.Wrap(problem.InvalidInput, err, "%s", err.Error())
 	}
@@ -153,11 +157,33 @@ func (e *Edge) checkLogin(ctx context.Context, in LoginInput, l *local.Login) er
 		return problem.New(problem.Unavailable, "the box must run to find the person")
 	}
 	account, err := d.building.desk.AccountByEmail(ctx, d.building.id, strings.ToLower(strings.TrimSpace(in.Person)))
+	if problem.HasCode(err, problem.NotFound) {
+		return problem.Invalid(problem.FieldError{Field: "person", Message: "is nobody's address whom the box knows: let a manager give the person a role in the building first"})
+	}
 	if err != nil {
 		return err
 	}
 	if l.Person = account.Person; !d.employs(ctx, l.Person) {
 		return problem.Invalid(problem.FieldError{Field: "person", Message: "does not work for this building"})
+	}
+	return nil
+}
+
+// checkBase holds that a base topic is one login's: two would speak under each other's topics.
+func (e *Edge) checkBase(ctx context.Context, l local.Login) error {
+	if l.Base == "" {
+		return nil
+	}
+	all, err := e.local.Logins(ctx)
+	if err != nil {
+		return err
+	}
+	tasmota := func(role string) bool { return role == string(broker.RoleTasmota) } // its topics are others
+	for _, other := range all {
+		if other.Username != l.Username && other.Base == l.Base && tasmota(other.Role) == tasmota(l.Role) {
+			return problem.Invalid(problem.FieldError{Field: "base",
+				Message: fmt.Sprintf("%q is the login %s's: remove that one (estate-edge device remove %s), or give another base topic", l.Base, other.Username, other.Username)})
+		}
 	}
 	return nil
 }
@@ -186,11 +212,42 @@ type LoginName struct {
 // RemoveLogin takes a login away and ends its connection at once. It returns not_found for
 // a name that has none. What the device reported stays.
 func (e *Edge) RemoveLogin(ctx context.Context, in LoginName) (LoginName, error) {
-	if err := e.local.RemoveLogin(ctx, in.Name); err != nil {
+	err := e.local.RemoveLogin(ctx, in.Name)
+	if problem.HasCode(err, problem.NotFound) {
+		return LoginName{}, problem.New(problem.NotFound, "no login is called %q; estate-edge device logins lists them", in.Name)
+	}
+	if err != nil {
 		return LoginName{}, err
 	}
 	if d := e.mqtt.Load(); d != nil {
 		d.disconnect(in.Name)
 	}
 	return in, nil
+}
+
+// LoginEntry is a login as it is listed: all but its secret.
+type LoginEntry struct {
+	Username string    `json:"username"`
+	Role     string    `json:"role"`
+	Base     string    `json:"base,omitempty"`
+	MAC      string    `json:"mac,omitempty"`
+	Person   string    `json:"person,omitempty"`
+	MadeAt   time.Time `json:"made_at"`
+}
+
+// ListLogins lists the logins at the broker, by name.
+func (e *Edge) ListLogins(ctx context.Context, _ struct{}) ([]LoginEntry, error) {
+	all, err := e.local.Logins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]LoginEntry, 0, len(all))
+	for _, l := range all {
+		one := LoginEntry{Username: l.Username, Role: l.Role, Base: l.Base, MAC: l.MAC, MadeAt: l.At}
+		if !l.Person.IsZero() {
+			one.Person = l.Person.String()
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }

@@ -35,8 +35,23 @@ func (d *devices) outbound(ctx context.Context, topic string, in *ingest.Ingest)
 		Link:  func(ctx context.Context) httpapi.LinkStatus { return b.link.Status(ctx, b.id) },
 		Blind: func() time.Time { return in.Status().BlindSince },
 		Time:  d.time, TimeEvery: time.Duration(b.edge.cfg.MQTTTimeSeconds) * time.Second, Birth: d.broker != nil,
+		Prefixes: b.edge.cfg.DiscoveryPrefixes, Trouble: d.troubleCode,
 		Lost: func(person record.ID) { d.dismiss(ctx, person) },
 	}).Run(ctx)
+}
+
+// troubleCode is what is wrong with the box, in one word; empty where nothing is.
+func (d *devices) troubleCode(ctx context.Context) string {
+	if code, _, _ := d.trouble(); code != "" {
+		return string(code)
+	}
+	if in := d.ingest.Load(); in != nil && !in.Status().StoreFailing.IsZero() {
+		return "store_failing"
+	}
+	if disk, err := d.ReadingsDisk(ctx, d.building.id); err == nil && disk.State == "over" {
+		return "readings_disk_over"
+	}
+	return ""
 }
 
 const (

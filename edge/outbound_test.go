@@ -254,3 +254,29 @@ func TestInboxBeforeTheFirstSubscription(t *testing.T) {
 		})
 	}
 }
+
+// TestDiscoveryPrefix: devices may announce themselves under another prefix than Home Assistant's
+// usual one; the box hears them there, and announces itself.
+func TestDiscoveryPrefix(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	cfg := config(t.TempDir())
+	cfg.DiscoveryPrefixes = []string{"ha"}
+	b := enrolledWith(t, c, cfg)
+	b.signIn()
+	building := c.building.String()
+	assistant := must(edge.AddLoginAt(t.Context(), b.cfg, time.Now, edge.LoginInput{Name: "ha", Role: "home_assistant"}))(t)
+	node := must(edge.AddLoginAt(t.Context(), b.cfg, time.Now, edge.LoginInput{Name: "cellar", Role: "esphome", Base: "cellar"}))(t)
+	home := b.subscribe(assistant, false, "ha/#", "homeassistant/#")
+	eventually(t, "the box's announcement", func() bool { return len(home.heard("ha/device/")) > 0 })
+	b.publish(node, "cellar/status", "online") // before it says what it is
+	b.publish(node, "cellar/sensor/t/state", "12")
+	b.publish(node, "ha/sensor/cellar/t/config", `{"stat_t":"cellar/sensor/t/state","avty_t":"cellar/status","uniq_id":"t","dev":{"ids":"0123456789ab","name":"Cellar"}}`)
+	eventually(t, "the device", func() bool { return len(b.devices(building)) > 0 })
+	if list := b.devices(building); len(list) != 1 || list[0].Hardware != "mac:0123456789ab" || list[0].Name != "Cellar" {
+		t.Errorf("%+v", list)
+	}
+	if got := home.heard("homeassistant/"); len(got) > 0 {
+		t.Errorf("under the usual prefix: %s", got)
+	}
+}

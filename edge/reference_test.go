@@ -35,18 +35,102 @@ func TestReferenceDevices(t *testing.T) {
 	b := enrolledWith(t, c, cfg)
 	b.signIn()
 	contract := readContract(t)
-	t.Run("C", func(t *testing.T) {
-		program := filepath.Join(t.TempDir(), "device")
-		build := exec.CommandContext(t.Context(), "cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", program, "device.c", "mqtt.c", "port_posix.c")
-		build.Dir = filepath.Join(referenceDir, "c")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("cc: %v\n%s", err, out)
+	for name, command := range referencePrograms(t) {
+		t.Run(name, func(t *testing.T) { b.reference(t, c, contract, "ref-"+name, command...) })
+	}
+}
+
+// TestReferenceWithoutTime: a device that does not know the time yet cannot know whether an order
+// is too late. It keeps the order until it does; the edge tells the time with each order.
+func TestReferenceWithoutTime(t *testing.T) {
+	t.Parallel()
+	c := startCloud(t)
+	cfg := config(t.TempDir())
+	cfg.MQTTTimeSeconds = 600 // nobody tells it meanwhile
+	b := enrolledWith(t, c, cfg)
+	b.signIn()
+	contract := readContract(t)
+	for name, command := range referencePrograms(t) {
+		t.Run(name, func(t *testing.T) {
+			login := b.login(edge.LoginInput{Name: "early-" + name})
+			line, said := b.runReference(t, login, command...)
+			defer line.stop()
+			s := b.adopted(c.building.String(), "plain:oak/"+login.Username)
+			s.control("valve", "open")
+			late := `{"id":"late","entity":"valve","value":"close","expires":1772366400000}`
+			if err := contract.check("command", []byte(late)); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Tell(t.Context(), strings.TrimSuffix(login.Topic, "state")+"set", []byte(late)); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "that the order waits", func() bool { return strings.Contains(said.String(), "order late waits for the time") })
+			if got := s.ends(s.order("valve", "closed")); got.State != "answered" || got.Answer != "closed" {
+				t.Errorf("ordered to close: %+v", got)
+			}
+			if got := said.String(); !strings.Contains(got, "order late: valve close: expired") || strings.Contains(got, "order late: valve close: done") {
+				t.Errorf("the device said:\n%s", got)
+			}
+		})
+	}
+}
+
+// referencePrograms gives the command of each reference device, built where it has to be.
+func referencePrograms(t *testing.T) map[string][]string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "device")
+	build := exec.CommandContext(t.Context(), "cc", "-std=c99", "-D_POSIX_C_SOURCE=200809L", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", program, "device.c", "mqtt.c", "port_posix.c")
+	build.Dir = filepath.Join(referenceDir, "c")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("cc: %v\n%s", err, out)
+	}
+	return map[string][]string{"c": {program}, "python": {"python3", filepath.Join(referenceDir, "python", "device.py")}}
+}
+
+// running is a reference device that runs, behind a line that can be cut.
+type running struct {
+	*faultproxy.Proxy
+	device *exec.Cmd
+	ended  bool
+}
+
+// referencePeriod is the time between readings.
+const referencePeriod = 50 * time.Millisecond
+
+// runReference starts a reference device with a login.
+func (b *box) runReference(t *testing.T, login edge.LoginResult, command ...string) (*running, *output) {
+	t.Helper()
+	line := must(faultproxy.Start(t.Context(), b.MQTTAddr(), 1))(t)
+	host, port, err := net.SplitHostPort(line.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := exec.CommandContext(t.Context(), command[0], append(command[1:], host, port, "oak", login.Username, fmt.Sprint(referencePeriod.Milliseconds()))...)
+	said := &output{}
+	device.Env, device.Stdout, device.Stderr = append(os.Environ(), "ESTATE_PASSWORD="+login.Password), said, said
+	if err := device.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s said:\n%s", login.Username, said)
 		}
-		b.reference(t, c, contract, "ref-c", program)
 	})
-	t.Run("Python", func(t *testing.T) {
-		b.reference(t, c, contract, "ref-python", "python3", filepath.Join(referenceDir, "python", "device.py"))
-	})
+	return &running{Proxy: line, device: device}, said
+}
+
+// kill ends the device as a power cut would.
+func (r *running) kill() {
+	if !r.ended {
+		r.ended = true
+		_ = r.device.Process.Signal(syscall.SIGKILL)
+		_ = r.device.Wait()
+	}
+}
+
+func (r *running) stop() {
+	r.kill()
+	_ = r.Close()
 }
 
 // output is what a program wrote so far.
@@ -71,29 +155,8 @@ func (o *output) String() string {
 func (b *box) reference(t *testing.T, c *cloud, contract contract, name string, command ...string) {
 	t.Helper()
 	login := b.login(edge.LoginInput{Name: name})
-	line := must(faultproxy.Start(t.Context(), b.MQTTAddr(), 1))(t)
-	defer func() { _ = line.Close() }()
-	host, port, err := net.SplitHostPort(line.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	const period = 50 * time.Millisecond
-	device := exec.CommandContext(t.Context(), command[0], append(command[1:], host, port, "oak", name, fmt.Sprint(period.Milliseconds()))...)
-	said := &output{}
-	device.Env, device.Stdout, device.Stderr = append(os.Environ(), "ESTATE_PASSWORD="+login.Password), said, said
-	if err := device.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := false
-	defer func() {
-		if !ended {
-			_ = device.Process.Kill()
-			_ = device.Wait()
-		}
-		if t.Failed() {
-			t.Logf("%s said:\n%s", name, said)
-		}
-	}()
+	line, said := b.runReference(t, login, command...)
+	defer line.stop()
 	d := b.adopted(c.building.String(), "plain:oak/"+name)
 	if !strings.HasPrefix(d.device.Name, "Reference device in ") || !strings.Contains(d.device.Model, "reference") {
 		t.Errorf("it did not say what it is: %+v", d.device)
@@ -118,16 +181,14 @@ func (b *box) reference(t *testing.T, c *cloud, contract contract, name string, 
 	before := last(counts())
 	at := time.Now()
 	eventually(t, "the will", available("offline"))
-	eventually(t, "time for readings while the broker is away", func() bool { return time.Since(at) > 20*period })
+	eventually(t, "time for readings while the broker is away", func() bool { return time.Since(at) > 20*referencePeriod })
 	line.Restore()
 	eventually(t, "what was measured meanwhile, and after", func() bool { return last(counts()) > before+40 })
-	gapless(t, counts(), before, period)
+	gapless(t, counts(), before, referencePeriod)
 	eventually(t, "that it is there again", available("online"))
 	d.ordersReference(t, contract, login, said)
 
-	_ = device.Process.Signal(syscall.SIGKILL)
-	_ = device.Wait()
-	ended = true
+	line.kill()
 	eventually(t, "the will of a device that died", available("offline"))
 }
 

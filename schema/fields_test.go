@@ -24,6 +24,7 @@ unit         + F F   + + +      + + +   + + +
 reporter     + F F   + + F      + + F   + + F
 assignee     F F F   + + +      + + +   + + +
 device       F F F   + + F      + + F   + + F
+asset        F F F   + + +      + + +   + + +
 alarm        F F F   + + F      + + F   + + F
 tags         F F F   + + +      + + +   + + +
 reported_at  + F F   + + F      + + F   + + F

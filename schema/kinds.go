@@ -48,6 +48,12 @@ func Categories() []string {
 	return []string{"plumbing", "electrical", "heating", "lift", "appliance", "structure", "pest", "security", "cleaning", "other"}
 }
 
+// AssetCategories lists what the equipment of a building is.
+func AssetCategories() []string {
+	return []string{"lift", "boiler", "heat_pump", "pump", "ventilation", "air_conditioning", "water_heater", "tank", "electrical_panel", "generator",
+		"solar", "charger", "fire_protection", "access", "door", "appliance", "other"}
+}
+
 func with(roles []Role, more ...Role) []Role {
 	return append(append([]Role{}, roles...), more...)
 }
@@ -73,7 +79,7 @@ func deleted(writers []Role) Field {
 // Kinds is the table of kinds of this release, in the order in which screens list them.
 func Kinds() []Kind {
 	return []Kind{buildingKind(), unitKind(), membershipKind(), credentialKind(), nodeKind(), ticketKind(),
-		messageKind(), noteKind(), mediaKind(), deviceKind(), controlKind(), actionKind(), ruleKind(), alarmKind(), settingKind(), auditKind()}
+		messageKind(), noteKind(), mediaKind(), assetKind(), deviceKind(), controlKind(), actionKind(), ruleKind(), alarmKind(), settingKind(), auditKind()}
 }
 
 func buildingKind() Kind {
@@ -142,6 +148,7 @@ func ticketKind() Kind {
 		{Name: "reporter", Type: ID, Policy: latest, Creators: with(everyone, Automation)},
 		{Name: "assignee", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Indexed: true},
 		{Name: "device", Type: ID, Policy: latest, Creators: with(staff, Automation), Indexed: true},
+		{Name: "asset", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Doc: "the equipment that it is about", Indexed: true},
 		{Name: "alarm", Type: ID, Policy: latest, Creators: with(staff, Automation), Indexed: true},
 		{Name: "tags", Type: Text, Max: codeMax, Policy: anySet, Writers: staff},
 		{Name: "reported_at", Type: Time, Policy: earliest, Creators: with(everyone, Automation)},
@@ -185,12 +192,25 @@ func mediaKind() Kind {
 	}}
 }
 
+func assetKind() Kind {
+	return Kind{Name: "asset", Doc: "equipment that is looked after: a lift, a boiler, a pump", Readers: readers(Unit), EdgeWrites: true, Deletable: true, Fields: []Field{
+		{Name: "name", Type: Text, Max: nameMax, Policy: latest, Writers: staff, Indexed: true},
+		{Name: "category", Type: Enum, Values: AssetCategories(), Policy: latest, Writers: staff},
+		{Name: "unit", Type: ID, Policy: latest, Writers: staff, Doc: "where it stands; none for what is the whole building's", Indexed: true},
+		{Name: "manufacturer", Type: Text, Max: nameMax, Policy: latest, Writers: staff},
+		{Name: "model", Type: Text, Max: nameMax, Policy: latest, Writers: staff},
+		{Name: "serial", Type: Text, Max: nameMax, Policy: latest, Writers: staff, Doc: "the manufacturer's serial number"},
+		deleted(managers),
+	}}
+}
+
 func deviceKind() Kind {
 	return Kind{Name: "device", Doc: "a sensor or actuator", Readers: readers(Nothing), EdgeWrites: true, Deletable: true, Fields: []Field{
 		{Name: "hardware", Type: Text, Max: nameMax, Policy: latest, Creators: with(managers, Automation), Doc: "hardware id, whatever the device is called", Indexed: true},
 		{Name: "name", Type: Text, Max: nameMax, Policy: personFirst, Writers: with(staff, Automation)},
 		{Name: "model", Type: Text, Max: nameMax, Policy: latest, Writers: with(staff, Automation)},
 		{Name: "unit", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Indexed: true},
+		{Name: "asset", Type: ID, Policy: personFirst, Writers: with(staff, Automation), Doc: "the equipment that it watches or moves", Indexed: true},
 		{Name: "adopted", Type: Bool, Policy: personFirst, Writers: with(staff, Automation)},
 		{Name: "availability", Type: Enum, Values: []string{"online", "offline"}, Policy: latest, Writers: programs},
 		{Name: "battery", Type: Float, Policy: latest, Writers: programs},
@@ -247,6 +267,7 @@ func alarmKind() Kind {
 		{Name: "device", Type: ID, Policy: latest, Creators: programs, Indexed: true},
 		{Name: "cause", Type: Text, Max: 64, Policy: latest, Creators: programs, Doc: "what the rule calls it: leak, smoke, no_heat, …"},
 		{Name: "unit", Type: ID, Policy: latest, Creators: programs, Indexed: true},
+		{Name: "asset", Type: ID, Policy: latest, Creators: programs, Doc: "what the device watched when it was raised", Indexed: true},
 		{Name: "state", Type: Enum, Values: []string{"active", "acknowledged", "cleared"}, Policy: alarmStates, Writers: with(staff, Automation), Indexed: true},
 		{Name: "raised_at", Type: Time, Policy: earliest, Creators: programs},
 		{Name: "cleared_at", Type: Time, Policy: latest, Writers: with(staff, Automation)},

@@ -141,6 +141,8 @@ note        tenant      -   -     -         -        -        -       -
 note        staff       r   r     -         -        r        r       r
 media       tenant      r   -     -         -        r        r       -
 media       staff       r   r     -         -        r        r       r
+asset       tenant      r   -     -         -        -        -       -
+asset       staff       r   r     -         -        r        r       r
 device      tenant      -   -     -         -        -        -       -
 device      staff       r   r     -         -        r        r       r
 control     tenant      -   -     -         -        -        -       -
@@ -194,6 +196,8 @@ note        tenant      F   F      F     B         A        F        F       F
 note        staff       +   I      +     B         A        +        +       +
 media       tenant      +   I      R     B         A        +        +       R
 media       staff       +   I      +     B         A        +        +       +
+asset       tenant      F   F      F     B         A        F        F       F
+asset       staff       +   +      +     B         A        +        +       +
 device      tenant      F   F      F     B         A        F        F       F
 device      staff       +   +      +     B         A        +        +       +
 control     everyone    F   F      F     B         A        F        F       F
@@ -215,7 +219,7 @@ var probes = map[string]struct {
 	field string
 	value record.Value
 }{
-	"building": {"name", record.Text("Oak")}, "unit": {"name", record.Text("3B")}, "membership": {"active", record.Bool(true)},
+	"building": {"name", record.Text("Oak")}, "unit": {"name", record.Text("3B")}, "asset": {"name", record.Text("Lift")}, "membership": {"active", record.Bool(true)},
 	"credential": {"disabled", record.Bool(true)}, "node": {"name", record.Text("phone")}, "ticket": {"status", record.Text("new")},
 	"message": {"text", record.Text("hello")}, "note": {"text", record.Text("hm")}, "media": {"name", record.Text("leak.jpg")},
 	"device": {"name", record.Text("meter")}, "control": {"state", record.Text("on")}, "action": {"state", record.Text("asked")},

@@ -89,7 +89,7 @@ func drawAttempt(t *rapid.T, table *schema.Table) attempt {
 	return a
 }
 
-// concerns says in the words of the table's documentation whether a ticket, alarm or unit
+// concerns says in the words of the table's documentation whether a ticket, alarm, asset or unit
 // is a tenant's to see. It shares no code with the rules.
 func concerns(table *schema.Table, v schema.Viewer, k record.Key, r record.Record) bool {
 	shown := func(field string) record.ID {
@@ -128,7 +128,7 @@ func TestMayReadProperties(t *testing.T) {
 			return
 		}
 		switch a.kind.Name {
-		case "ticket", "alarm", "unit":
+		case "ticket", "alarm", "asset", "unit":
 			if want := concerns(table, a.viewer, a.key, a.current); may != want {
 				t.Fatalf("%+v reads %s: %t, concerned: %t", a.viewer, a.key, may, want)
 			}

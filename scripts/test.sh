@@ -39,6 +39,6 @@ step 'tests under the race detector' env_race go_test "$counts" -race -short -p 
 step 'fuzz' scripts/fuzz.sh
 step 'end to end' go_test "$counts" -p 1 -count 1 -timeout 12m ./tests/...
 step 'generated files' scripts/generated-fresh.sh
-step 'OpenAPI' scripts/lint-openapi.sh
+step 'OpenAPI and AsyncAPI' scripts/lint-openapi.sh
 step 'JavaScript' javascript
 finish "$counts"

@@ -18,6 +18,7 @@ import (
 
 	"estate/edge"
 	"estate/internal/obs"
+	"estate/internal/problem"
 	"estate/internal/settings"
 )
 
@@ -33,6 +34,7 @@ const usage = `estate-edge runs the box of one building.
                                                    device, zigbee2mqtt, esphome, tasmota, shelly, technician
                                                    or home_assistant
   estate-edge device remove NAME                   take it away; its connection ends at once
+  estate-edge device logins                        list the logins, without their secrets
   estate-edge broker files --dir FOLDER [--mosquitto-listen HOST:PORT] [--user ACCOUNT]
                                                    write password file, access rights and configuration for a
                                                    mosquitto in place of the box's own broker
@@ -67,9 +69,23 @@ func main() {
 	case errors.Is(err, errUsage):
 		os.Exit(exitUsage)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "estate-edge:", err)
+		fmt.Fprintln(os.Stderr, "estate-edge:", forPeople(err))
 		os.Exit(exitFailed)
 	}
+}
+
+// forPeople is an error with what can be done about it, where that is known.
+func forPeople(err error) string {
+	var p *problem.Problem
+	if !errors.As(err, &p) || p.Code == problem.Internal {
+		return err.Error()
+	}
+	text := strings.TrimSuffix(p.Message(), ".")
+	var cause *problem.Problem
+	if p.Err != nil && !errors.As(p.Err, &cause) {
+		text += " (" + p.Err.Error() + ")"
+	}
+	return text + ". " + p.Remedy()
 }
 
 func run(ctx context.Context, args []string, environment map[string]string, out, errs io.Writer) error {
@@ -215,8 +231,11 @@ func (p program) device(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "remove" {
 		return p.removeDevice(ctx, args[1:])
 	}
+	if len(args) > 0 && args[0] == "logins" {
+		return p.logins(ctx, args[1:])
+	}
 	if len(args) == 0 || args[0] != "add" {
-		return p.wrong("device knows add and remove")
+		return p.wrong("device knows add, remove and logins; what they say: estate device list, adopt, test")
 	}
 	var in edge.LoginInput
 	cfg, now, words, err := p.parse("device add", args[1:], func(f *flag.FlagSet, _ *edge.Config) {
@@ -249,6 +268,21 @@ func (p program) removeDevice(ctx context.Context, args []string) error {
 		return p.wrong("device remove needs one name")
 	}
 	got, err := edge.RemoveLoginAt(ctx, cfg, now, edge.LoginName{Name: words[0]})
+	if err != nil {
+		return err
+	}
+	return p.print(got)
+}
+
+func (p program) logins(ctx context.Context, args []string) error {
+	cfg, now, words, err := p.parse("device logins", args, func(*flag.FlagSet, *edge.Config) {})
+	if err != nil {
+		return err
+	}
+	if len(words) > 0 {
+		return p.wrong("device logins takes no %q", words[0])
+	}
+	got, err := edge.ListLoginsAt(ctx, cfg, now)
 	if err != nil {
 		return err
 	}

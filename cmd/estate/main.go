@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"estate/cmd/estate/internal/asset"
 	"estate/cmd/estate/internal/backup"
 	"estate/cmd/estate/internal/bench"
 	"estate/cmd/estate/internal/crash"
@@ -23,6 +24,7 @@ import (
 	"estate/cmd/estate/internal/enrol"
 	"estate/cmd/estate/internal/importing"
 	"estate/cmd/estate/internal/replay"
+	"estate/cmd/estate/internal/rule"
 	"estate/cmd/estate/internal/torture"
 	"estate/cmd/estate/internal/verify"
 	"estate/internal/apiclient"
@@ -53,7 +55,9 @@ func run(ctx context.Context) int {
 		backup.Command(),
 		backup.RestoreCommand(),
 		replay.Command(),
+		asset.Command(),
 		device.Command(),
+		rule.Command(),
 	)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

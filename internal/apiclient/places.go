@@ -71,6 +71,27 @@ func (c *Client) Units(ctx context.Context, building record.ID) ([]desk.Unit, er
 	return All[desk.Unit](ctx, c, under(building, "/units"), nil)
 }
 
+// Assets lists a building's equipment.
+func (c *Client) Assets(ctx context.Context, building record.ID) ([]desk.Asset, error) {
+	return All[desk.Asset](ctx, c, under(building, "/assets"), nil)
+}
+
+// NewAsset is equipment to enter.
+type NewAsset struct {
+	Name         string    `json:"name"`
+	Category     string    `json:"category,omitempty"`
+	Unit         record.ID `json:"unit,omitzero"`
+	Manufacturer string    `json:"manufacturer,omitempty"`
+	Model        string    `json:"model,omitempty"`
+	Serial       string    `json:"serial,omitempty"`
+}
+
+// CreateAsset enters equipment of a building.
+func (c *Client) CreateAsset(ctx context.Context, building record.ID, in NewAsset) (desk.Asset, error) {
+	var out desk.Asset
+	return out, c.Post(ctx, under(building, "/assets"), in, &out)
+}
+
 // Devices lists a building's devices, unadopted ones too.
 func (c *Client) Devices(ctx context.Context, building record.ID) ([]desk.Device, error) {
 	return All[desk.Device](ctx, c, under(building, "/devices"), nil)
@@ -82,6 +103,7 @@ type NewDevice struct {
 	Name     string     `json:"name,omitempty"`
 	Model    string     `json:"model,omitempty"`
 	Unit     *record.ID `json:"unit,omitempty"`
+	Asset    record.ID  `json:"asset,omitzero"`
 }
 
 // CreateDevice enters a device; it counts for alarms at once.
@@ -91,16 +113,23 @@ func (c *Client) CreateDevice(ctx context.Context, building record.ID, in NewDev
 }
 
 // AdoptDevice lets a device that was heard count for alarms.
-func (c *Client) AdoptDevice(ctx context.Context, building, device record.ID, name string, unit record.ID) (desk.Device, error) {
+func (c *Client) AdoptDevice(ctx context.Context, building, device record.ID, as desk.Adoption) (desk.Device, error) {
 	in := struct {
-		Name string     `json:"name,omitempty"`
-		Unit *record.ID `json:"unit,omitempty"`
-	}{Name: name}
-	if !unit.IsZero() {
-		in.Unit = &unit
-	}
+		Name  string     `json:"name,omitempty"`
+		Unit  *record.ID `json:"unit,omitempty"`
+		Asset *record.ID `json:"asset,omitempty"`
+	}{as.Name, as.Unit, as.Asset}
 	var out desk.Device
 	return out, c.Post(ctx, under(building, "/devices/"+device.String()+"/adopt"), in, &out)
+}
+
+// Entities lists what a device says and can be told; only the building's own box knows.
+func (c *Client) Entities(ctx context.Context, building, device record.ID) ([]desk.Entity, error) {
+	var out struct {
+		Items []desk.Entity `json:"items"`
+	}
+	err := c.Get(ctx, under(building, "/devices/"+device.String()+"/entities"), &out)
+	return out.Items, err
 }
 
 // Series lists what a device measures.

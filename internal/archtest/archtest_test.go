@@ -19,6 +19,11 @@ func TestTheTreeKeepsTheRules(t *testing.T) {
 	if !slices.ContainsFunc(packages, func(p Package) bool { return p.Path == "estate/internal/problem" }) {
 		t.Fatal("the list of packages lacks estate/internal/problem: the rules judged nothing")
 	}
+	for _, program := range []string{"estate/cmd/estate-edge", "estate/cmd/estate-cloud"} {
+		if n := slices.IndexFunc(packages, func(p Package) bool { return p.Path == program }); n < 0 || !slices.Contains(packages[n].Deps, "time/tzdata") {
+			t.Errorf("%s does not bring the time zones with it: on a machine without them all schedules would be in UTC", program)
+		}
+	}
 	source, err := CheckSource(root)
 	if err != nil {
 		t.Fatal(err)

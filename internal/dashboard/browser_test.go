@@ -124,7 +124,7 @@ func TestLooks(t *testing.T) {
 	t.Parallel()
 	b, _ := signedIn(t)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, hash := range []string{"tickets", "devices", "rules", "alarms", "conflicts", "edges", "ticket/t2", "device/d2", "rule/left_open"} {
+		for _, hash := range []string{"tickets", "devices", "assets", "rules", "alarms", "conflicts", "edges", "ticket/t2", "device/d2", "asset/e1", "asset/", "rule/left_open"} {
 			if strings.Contains(hash, "/") {
 				b.eval(`document.querySelector('.drawer[open]')?.close()`)
 			}
@@ -134,6 +134,12 @@ func TestLooks(t *testing.T) {
 				ready := fmt.Sprintf(`document.querySelector('#section-%s').checkVisibility() && !document.querySelector('.drawer[open]')`, hash)
 				if hash == "ticket/t2" {
 					ready = `document.querySelector('.drawer[open] .thumb canvas')`
+				}
+				if hash == "asset/e1" {
+					ready = `document.querySelector('#asset-panel[open] .alarm') && document.querySelector('#asset-panel .links a[href="#ticket/t6"]')`
+				}
+				if hash == "asset/" {
+					ready = `document.querySelector('#asset-panel[open] #asset-name')?.value === ''`
 				}
 				if hash == "rule/left_open" {
 					ready = `document.querySelector('#rule-panel[open] .conditions')`
@@ -145,7 +151,10 @@ func TestLooks(t *testing.T) {
 				if wide := b.eval(`document.documentElement.scrollWidth - document.documentElement.clientWidth`); wide != float64(0) && wide != gutter {
 					t.Errorf("%s at %d pixels is %v too wide", hash, size[0], wide)
 				}
-				if name != "small" {
+				if cut := b.eval(`[...document.querySelectorAll('#tabs a > span:first-child')].filter((x) => x.scrollWidth > x.clientWidth).map((x) => x.textContent).join()`); cut != "" {
+					t.Errorf("%s at %d pixels cuts %v in the navigation", hash, size[0], cut)
+				}
+				if name != "small" || strings.HasPrefix(hash, "asset") {
 					b.shoot(fmt.Sprintf("%s-%s-%s", strings.ReplaceAll(hash, "/", "-"), name, scheme))
 				}
 			}

@@ -33,6 +33,7 @@ type canned struct {
 	conflicts []object
 	alarms    []object
 	edges     []object
+	assetPart
 	devicePart
 	rulePart
 	messages []object
@@ -47,6 +48,7 @@ func serve(t *testing.T, now time.Time) *canned {
 	t.Helper()
 	c := &canned{sockets: map[*websocket.Conn]bool{}, position: 100}
 	c.fill(now)
+	c.assetPart.fill()
 	c.devicePart.fill(now)
 	c.rulePart.fill()
 	mux := http.NewServeMux()
@@ -86,6 +88,9 @@ func (c *canned) answer(route string, r *http.Request, body object) (int, any) {
 	if status, out, ok := c.device(route, body); ok {
 		return status, out
 	}
+	if status, out, ok := c.asset(route, body); ok {
+		return status, out
+	}
 	if status, out, ok := c.rule(route, body); ok {
 		return status, out
 	}
@@ -111,8 +116,10 @@ func (c *canned) answer(route string, r *http.Request, body object) (int, any) {
 		c.alarms[0]["state"] = "cleared"
 		return 200, c.alarms[0]
 	case "GET /alarms":
-		if device := r.URL.Query().Get("device"); device != "" {
-			return 200, list(where(c.alarms, func(a object) bool { return a["device"] == device }))
+		for _, by := range []string{"device", "asset"} {
+			if id := r.URL.Query().Get(by); id != "" {
+				return 200, list(where(c.alarms, func(a object) bool { return a[by] == id }))
+			}
 		}
 		return 200, list(where(c.alarms, func(a object) bool { return strings.Contains(r.URL.Query().Get("state"), a["state"].(string)) }))
 	case "POST /alarms/a1/acknowledge":
@@ -160,7 +167,7 @@ func (c *canned) chosen(r *http.Request) []object {
 	q := r.URL.Query()
 	return where(c.tickets, func(t object) bool {
 		done := strings.Contains("resolved closed cancelled", t["status"].(string))
-		return (q.Get("open") == "" || !done) && (q.Get("priority") == "" || q.Get("priority") == t["priority"]) &&
+		return (q.Get("asset") == "" || q.Get("asset") == t["asset"]) && (q.Get("open") == "" || !done) && (q.Get("priority") == "" || q.Get("priority") == t["priority"]) &&
 			strings.Contains(strings.ToLower(t["title"].(string)), strings.ToLower(q.Get("q")))
 	})
 }
@@ -176,6 +183,9 @@ func where(items []object, keep func(object) bool) []object {
 }
 
 func list(items []object) object {
+	if items == nil {
+		items = []object{} // as the API says it
+	}
 	return object{"items": items, "page": 1, "per_page": 200, "total": len(items)}
 }
 

@@ -109,7 +109,7 @@ func TestCatalogue(t *testing.T) {
 	t.Parallel()
 	files := sources(t)
 	keys := map[string]bool{}
-	for _, key := range found(`(?m)^  '([a-z_.]+)':`, files["strings.js"]+files["strings-devices.js"]+files["strings-rules.js"]) {
+	for _, key := range found(`(?m)^  '([a-z_.]+)':`, files["strings.js"]+files["strings-assets.js"]+files["strings-devices.js"]+files["strings-rules.js"]) {
 		if keys[key] {
 			t.Errorf("%s is in the catalogue twice", key)
 		}
@@ -179,8 +179,9 @@ func mentioned(text, key string) bool {
 // show its name on the wire.
 func TestLabels(t *testing.T) {
 	t.Parallel()
-	catalogue := sources(t)["strings.js"]
-	for group, values := range map[string][]string{"status": schema.TicketStates(), "priority": schema.Priorities(), "category": schema.Categories()} {
+	files := sources(t)
+	catalogue := files["strings.js"] + files["strings-assets.js"]
+	for group, values := range map[string][]string{"status": schema.TicketStates(), "priority": schema.Priorities(), "category": schema.Categories(), "asset_category": schema.AssetCategories()} {
 		for _, value := range values {
 			if !strings.Contains(catalogue, "'"+group+"."+value+"':") {
 				t.Errorf("%s %s has no label", group, value)

@@ -100,13 +100,13 @@ func makeRule(t *testing.T, b *browser, c *canned) {
 		[...document.querySelectorAll('#rule-panel button')].find((x) => x.textContent === 'Add a condition').click();
 		put(document.querySelectorAll('.condition')[1].querySelector('[id$="-type"]'), 'silence');
 		put(at('rule-join'), 'any'); put(at('rule-times'), 'only'); at('rule-from').value = '22:00'; at('rule-to').value = '06:00';
-		put(at('rule-devices'), 'some'); [...document.querySelectorAll('.which input')][0].click();
+		put(at('rule-devices'), 'some'); [...document.querySelectorAll('.which input')][0].click(); put(at('rule-across'), 'unit');
 		document.querySelector('.rule-form').requestSubmit()`)
 	b.await("the new rule", `document.querySelector('a[href="#rule/pump_at_night"]')`)
 	c.do(func() {
 		got := c.saved["pump_at_night"]
 		parts, _ := got["when"].(object)["any"].([]any)
-		if len(parts) != 2 || parts[1].(object)["silence"] == nil || got["times"].(object)["from"] != "22:00" || len(got["devices"].([]any)) != 1 {
+		if len(parts) != 2 || parts[1].(object)["silence"] == nil || got["times"].(object)["from"] != "22:00" || len(got["devices"].([]any)) != 1 || got["across"] != "unit" {
 			t.Errorf("saved %v", got)
 		}
 	})

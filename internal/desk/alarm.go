@@ -1,7 +1,9 @@
 package desk
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,7 +25,7 @@ func (d *Desk) Alarms(ctx context.Context, c Caller, building record.ID, f Alarm
 	for _, s := range f.State {
 		filters["state"] = append(filters["state"], record.Text(s))
 	}
-	for field, id := range map[string]record.ID{"unit": f.Unit, "device": f.Device, "ticket": f.Ticket} {
+	for field, id := range map[string]record.ID{"unit": f.Unit, "device": f.Device, "asset": f.Asset, "ticket": f.Ticket} {
 		if !id.IsZero() {
 			filters[field] = []record.Value{record.IDValue(id)}
 		}
@@ -38,8 +40,10 @@ func (d *Desk) alarmViews(ctx context.Context, items []item) ([]Alarm, error) {
 	}
 	names := d.refs(items[0].key.Building)
 	for _, it := range items {
-		names.want("device", d.fields(it).id("device"))
-		names.want("unit", d.fields(it).id("unit"))
+		f := d.fields(it)
+		names.want("device", f.id("device"))
+		names.want("unit", f.id("unit"))
+		names.want("asset", f.id("asset"))
 	}
 	if err := names.read(ctx); err != nil {
 		return nil, err
@@ -49,8 +53,8 @@ func (d *Desk) alarmViews(ctx context.Context, items []item) ([]Alarm, error) {
 		f := d.fields(it)
 		device := names.of(key(it.key.Building, "device", f.id("device")))
 		a := Alarm{ID: it.key.ID, Device: f.id("device"), Hardware: device.text("hardware"), DeviceName: device.text("name"), Cause: f.text("cause"),
-			State: f.text("state"), Unit: f.id("unit"), UnitName: names.name("unit", f.id("unit")), RaisedAt: f.time("raised_at"),
-			ClearedAt: f.time("cleared_at"), Flapping: f.bool("flapping"), Ticket: f.id("ticket"), Detail: f.text("detail"), Seen: seen(it.record)}
+			State: f.text("state"), Unit: f.id("unit"), UnitName: names.name("unit", f.id("unit")), Asset: f.id("asset"), AssetName: names.name("asset", f.id("asset")),
+			RaisedAt: f.time("raised_at"), ClearedAt: f.time("cleared_at"), Flapping: f.bool("flapping"), Ticket: f.id("ticket"), Detail: f.text("detail"), Seen: seen(it.record)}
 		out = append(out, a)
 	}
 	return out, nil
@@ -126,8 +130,8 @@ func AlarmTicketID(building record.ID, hardware, cause string, onset time.Time) 
 const ingestName = "ingest"
 
 // RaiseAlarm stores an alarm of an adopted device and, in the same transaction, opens one
-// ticket, unless an open ticket of that device and cause stands: then the alarm joins it.
-// Raised again it only brings its detail up to date. It never changes what a person
+// ticket about the asset that the device watches, or about the device where it watches none;
+// unless an open one of that cause stands: then the alarm joins it. Raised again it only brings its detail up to date. It never changes what a person
 // decided, and returns not_found for a device that nobody adopted.
 func (d *Desk) RaiseAlarm(ctx context.Context, building record.ID, in AlarmInput) (Alarm, Ticket, error) {
 	defer d.lockMaking(building)()
@@ -136,12 +140,14 @@ func (d *Desk) RaiseAlarm(ctx context.Context, building record.ID, in AlarmInput
 	if !in.Storm.IsZero() {
 		r.ticket.ID = AlarmTicketID(building, "", in.Cause, in.Storm)
 	}
-	if err := r.prepare(ctx); err != nil {
-		return Alarm{}, Ticket{}, err
-	}
-	reads := append([]record.Key{r.alarm, r.device, r.ticket, buildingKey(building)}, r.standing...)
-	if err := d.automate(ctx, building, ingestName, "alarm.raise", reads, r.write); err != nil {
-		return Alarm{}, Ticket{}, err
+	for err := errChanged; err != nil; { // again only when a person gave the device another asset meanwhile
+		if err = r.prepare(ctx); err == nil {
+			reads := append([]record.Key{r.alarm, r.device, r.asset, r.ticket, buildingKey(building)}, r.standing...)
+			err = d.automate(ctx, building, ingestName, "alarm.raise", reads, r.write)
+		}
+		if err != nil && !errors.Is(err, errChanged) {
+			return Alarm{}, Ticket{}, err
+		}
 	}
 	alarm, err := d.alarmOf(ctx, r.alarm)
 	if err != nil {
@@ -166,24 +172,24 @@ type raising struct {
 	building record.ID
 	alarm    record.Key
 	device   record.Key
+	asset    record.Key // that the device watches; its id is zero where it watches none
 	ticket   record.Key
 	code     string
-	standing []record.Key // tickets of earlier alarms of the device and cause
+	standing []record.Key // tickets of earlier alarms of that cause, of the device and of its asset
 }
 
 func (r *raising) prepare(ctx context.Context) error {
-	earlier, _, err := r.desk.selectItems(ctx, Selection{Shape: shapeAlarmsByDevice, Building: r.building, Lead: record.IDValue(r.device.ID),
-		Filters: map[string][]record.Value{"cause": {record.Text(r.in.Cause)}}, Limit: joinCandidatesMax})
+	found, err := r.desk.load(ctx, r.building, buildingKey(r.building), r.device)
 	if err != nil {
 		return err
 	}
-	for _, it := range earlier {
-		if id := r.desk.fields(it).id("ticket"); !id.IsZero() {
-			r.standing = append(r.standing, key(r.building, "ticket", id))
+	r.standing, r.asset = nil, key(r.building, "asset", r.desk.fields(found.item(r.device)).id("asset"))
+	if !r.asset.ID.IsZero() {
+		if err := r.earlier(ctx, shapeAlarmsByAsset, r.asset.ID); err != nil {
+			return err
 		}
 	}
-	found, err := r.desk.load(ctx, r.building, buildingKey(r.building))
-	if err != nil {
+	if err := r.earlier(ctx, shapeAlarmsByDevice, r.device.ID); err != nil {
 		return err
 	}
 	prefix := r.desk.fields(found.item(buildingKey(r.building))).text("code")
@@ -191,8 +197,26 @@ func (r *raising) prepare(ctx context.Context) error {
 	return err
 }
 
+// earlier adds the tickets of the latest alarms of the cause.
+func (r *raising) earlier(ctx context.Context, shape string, lead record.ID) error {
+	items, _, err := r.desk.selectItems(ctx, Selection{Shape: shape, Building: r.building, Lead: record.IDValue(lead),
+		Filters: map[string][]record.Value{"cause": {record.Text(r.in.Cause)}}, Limit: joinCandidatesMax})
+	if err != nil {
+		return err
+	}
+	for _, it := range items {
+		if id := r.desk.fields(it).id("ticket"); !id.IsZero() {
+			r.standing = append(r.standing, key(r.building, "ticket", id))
+		}
+	}
+	return nil
+}
+
 func (r *raising) write(x *draft) error {
 	device := x.fields(r.device)
+	if device.id("asset") != r.asset.ID {
+		return errChanged
+	}
 	if !device.bool("adopted") || device.bool("deleted") {
 		return notFound("adopted device")
 	}
@@ -204,7 +228,7 @@ func (r *raising) write(x *draft) error {
 	if r.in.Quiet {
 		ticket.ID, join = record.ID{}, true
 	}
-	err := x.setAll(r.alarm, idPair("device", r.device.ID), textPair("cause", r.in.Cause), idPair("unit", device.id("unit")), textPair("state", "active"),
+	err := x.setAll(r.alarm, idPair("device", r.device.ID), textPair("cause", r.in.Cause), idPair("unit", device.id("unit")), idPair("asset", r.asset.ID), textPair("state", "active"),
 		pair{"raised_at", record.Int(x.intent.EventTime)}, textPair("detail", r.detail()), idPair("ticket", ticket.ID))
 	if err == nil && r.in.Flapping {
 		err = x.set(r.alarm, "flapping", record.Bool(true))
@@ -212,17 +236,35 @@ func (r *raising) write(x *draft) error {
 	if err != nil || join {
 		return err
 	}
-	t := r.in.traits()
+	asset := x.fields(r.asset)
+	t := r.in.traits(asset.text("category"))
 	title := t.title
-	switch name := device.text("name"); {
+	switch name := cmp.Or(asset.text("name"), device.text("name")); {
 	case !r.in.Storm.IsZero():
 		title += ": several devices"
 	case name != "":
 		title += ": " + name
 	}
-	return x.setAll(ticket, textPair("code", r.code), textPair("title", clip(title, titleMax)), textPair("description", r.detail()), textPair("status", "new"),
-		textPair("priority", t.priority), textPair("category", t.category), idPair("unit", device.id("unit")), idPair("device", r.device.ID),
-		idPair("alarm", r.alarm.ID), pair{"reported_at", record.Int(x.intent.EventTime)})
+	return x.setAll(ticket, textPair("code", r.code), textPair("title", clip(title, titleMax)), textPair("description", r.account(asset, device)), textPair("status", "new"),
+		textPair("priority", t.priority), textPair("category", t.category), idPair("unit", whereabouts(asset, device)), idPair("device", r.device.ID),
+		idPair("asset", r.asset.ID), idPair("alarm", r.alarm.ID), pair{"reported_at", record.Int(x.intent.EventTime)})
+}
+
+// account is what a new ticket says of the alarm: of an asset also which of its devices told it.
+func (r *raising) account(asset, device fields) string {
+	text, name := r.detail(), device.text("name")
+	if asset.text("name") != "" && name != "" && text != "" {
+		text = name + ": " + text
+	}
+	return text
+}
+
+// whereabouts is the unit that a ticket about an asset, or else about a device, is for.
+func whereabouts(asset, device fields) record.ID {
+	if unit := asset.id("unit"); !unit.IsZero() {
+		return unit
+	}
+	return device.id("unit")
 }
 
 // refresh brings an alarm that already stands up to date.
@@ -249,8 +291,9 @@ func (r *raising) open(x *draft) (ticket record.Key, join bool) {
 		return r.ticket, true
 	}
 	for _, k := range r.standing {
-		if f := x.fields(k); isOpen(f.text("status")) && !f.bool("deleted") {
-			return k, true
+		f := x.fields(k)
+		if about := f.id("asset"); isOpen(f.text("status")) && !f.bool("deleted") && (about == r.asset.ID || about.IsZero()) {
+			return k, true // not one that is about other equipment: the device was moved, or a person said so
 		}
 	}
 	return r.ticket, false

@@ -13,11 +13,15 @@ const boxPrefix = "box:"
 // BoxHardware is the hardware id under which a box is a device of its building.
 func BoxHardware(node record.ID) string { return boxPrefix + node.String() }
 
-// IsBox reports whether a hardware id is a box's: whether it is there, the cloud alone can tell.
+// IsBox reports whether a hardware id is a box's.
 func IsBox(hardware string) bool { return strings.HasPrefix(hardware, boxPrefix) }
 
 // watchName is the actor of what the cloud notices.
 const watchName = "watch"
+
+// CauseBoxSilent is the cause of the one alarm of a box that the cloud raises and ends; all others
+// are the box's own.
+const CauseBoxSilent = "box_silent"
 
 // SeeBox enters a box as a device of its building, adopted: it was enrolled by a person. What a
 // person decided about it stays.

@@ -100,6 +100,8 @@ func (d *Desk) changeView(ctx context.Context, v schema.Viewer, it item) (Change
 		c.Item, err = anyFirst(d.mediaViews(ctx, one))
 	case "unit":
 		c.Item, err = anyFirst(d.unitViews(ctx, one))
+	case "asset":
+		c.Item, err = anyFirst(d.assetViews(ctx, one))
 	case "device":
 		c.Item, err = anyFirst(d.deviceViews(ctx, one))
 	case "control":

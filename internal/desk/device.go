@@ -24,6 +24,9 @@ func (d *Desk) Devices(ctx context.Context, c Caller, building record.ID, f Devi
 	if !f.Unit.IsZero() {
 		filters["unit"] = []record.Value{record.IDValue(f.Unit)}
 	}
+	if !f.Asset.IsZero() {
+		filters["asset"] = []record.Value{record.IDValue(f.Asset)}
+	}
 	if f.Hardware != "" {
 		filters["hardware"] = []record.Value{record.Text(f.Hardware)}
 	}
@@ -44,15 +47,17 @@ func (d *Desk) deviceViews(ctx context.Context, items []item) ([]Device, error) 
 	}
 	names := d.refs(items[0].key.Building)
 	for _, it := range items {
-		names.want("unit", d.fields(it).id("unit"))
+		f := d.fields(it)
+		names.want("unit", f.id("unit"))
+		names.want("asset", f.id("asset"))
 	}
 	if err := names.read(ctx); err != nil {
 		return nil, err
 	}
-	var units []place
+	var units, assets []place
 	if slices.ContainsFunc(items, func(it item) bool { return !d.fields(it).bool("adopted") }) {
 		var err error
-		if units, err = d.places(ctx, items[0].key.Building); err != nil {
+		if units, assets, err = d.places(ctx, items[0].key.Building); err != nil {
 			return nil, err
 		}
 	}
@@ -60,11 +65,10 @@ func (d *Desk) deviceViews(ctx context.Context, items []item) ([]Device, error) 
 	for _, it := range items {
 		f := d.fields(it)
 		out = append(out, Device{ID: it.key.ID, Hardware: f.text("hardware"), Name: f.text("name"), Model: f.text("model"), Unit: f.id("unit"),
-			UnitName: names.name("unit", f.id("unit")), Adopted: f.bool("adopted"), Availability: f.text("availability"), Battery: f.float("battery"),
+			UnitName: names.name("unit", f.id("unit")), Asset: f.id("asset"), AssetName: names.name("asset", f.id("asset")), Adopted: f.bool("adopted"), Availability: f.text("availability"), Battery: f.float("battery"),
 			Conflicts: f.conflicts(), Seen: seen(it.record)})
-		one := &out[len(out)-1]
-		if u, ok := suggest(units, one.Name); ok && !one.Adopted && one.Unit.IsZero() {
-			one.SuggestedUnit, one.SuggestedUnitName = u.id, u.name
+		if one := &out[len(out)-1]; !one.Adopted {
+			one.suggest(units, assets)
 		}
 	}
 	return out, nil
@@ -117,15 +121,18 @@ func (d *Desk) CreateDevice(ctx context.Context, c Caller, building record.ID, i
 	if !in.Unit.IsZero() {
 		reads = append(reads, key(building, "unit", in.Unit))
 	}
+	if !in.Asset.IsZero() {
+		reads = append(reads, key(building, "asset", in.Asset))
+	}
 	err := d.write(ctx, c, building, "device.create", reads, func(x *draft) error {
-		if err := x.checkRefs(in.Unit, record.ID{}, record.ID{}); err != nil {
+		if err := x.checkRefs(named{unit: in.Unit, asset: in.Asset}); err != nil {
 			return err
 		}
 		hardware := textPair("hardware", in.Hardware)
 		if x.fields(k).text("hardware") != "" {
 			hardware = pair{} // the sensor was heard first: its id is written once
 		}
-		return x.setAll(k, hardware, textPair("name", in.Name), textPair("model", in.Model), idPair("unit", in.Unit), pair{"adopted", record.Bool(true)})
+		return x.setAll(k, hardware, textPair("name", in.Name), textPair("model", in.Model), idPair("unit", in.Unit), idPair("asset", in.Asset), pair{"adopted", record.Bool(true)})
 	})
 	if err != nil {
 		return Device{}, err
@@ -133,15 +140,12 @@ func (d *Desk) CreateDevice(ctx context.Context, c Caller, building record.ID, i
 	return d.deviceOf(ctx, k)
 }
 
-// AdoptDevice takes a device that was heard of into service, under a name and in a unit.
-func (d *Desk) AdoptDevice(ctx context.Context, c Caller, building, id record.ID, name string, unit record.ID) (Device, error) {
+// AdoptDevice takes a device that was heard of into service. What is left out stays as it is.
+func (d *Desk) AdoptDevice(ctx context.Context, c Caller, building, id record.ID, in Adoption) (Device, error) {
 	yes := true
-	change := DeviceChange{Adopted: &yes}
-	if name != "" {
-		change.Name = &name
-	}
-	if !unit.IsZero() {
-		change.Unit = &unit
+	change := DeviceChange{Adopted: &yes, Unit: in.Unit, Asset: in.Asset}
+	if in.Name != "" {
+		change.Name = &in.Name
 	}
 	return d.changeDevice(ctx, c, building, id, "device.adopt", change)
 }
@@ -161,18 +165,19 @@ func (d *Desk) changeDevice(ctx context.Context, c Caller, building, id record.I
 	if in.Unit != nil {
 		reads = append(reads, key(building, "unit", *in.Unit))
 	}
+	if in.Asset != nil {
+		reads = append(reads, key(building, "asset", *in.Asset))
+	}
 	err = d.write(ctx, c, building, action, reads, func(x *draft) error {
 		x.seen[k] = shown
 		if err := x.editable(k); err != nil {
 			return err
 		}
-		if in.Unit != nil {
-			if err := x.checkRefs(*in.Unit, record.ID{}, record.ID{}); err != nil {
-				return err
-			}
-			if err := x.set(k, "unit", idPair("unit", *in.Unit).value); err != nil {
-				return err
-			}
+		if err := x.checkRefs(named{unit: or(in.Unit), asset: or(in.Asset)}); err != nil {
+			return err
+		}
+		if err := x.changeRefs(k, ref{"unit", in.Unit}, ref{"asset", in.Asset}); err != nil {
+			return err
 		}
 		if in.Adopted != nil {
 			if err := x.set(k, "adopted", record.Bool(*in.Adopted)); err != nil {

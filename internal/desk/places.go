@@ -53,29 +53,80 @@ type UnitChange struct {
 	Deleted *bool
 }
 
-// Device is a sensor or actuator. It counts for alarms once it is adopted.
-type Device struct {
+// Asset is equipment of a building that is looked after: a lift, a boiler, a pump.
+type Asset struct {
 	ID           record.ID `json:"id"`
-	Hardware     string    `json:"hardware"`
-	Name         string    `json:"name,omitempty"`
-	Model        string    `json:"model,omitempty"`
+	Name         string    `json:"name"`
+	Category     string    `json:"category,omitempty"`
 	Unit         record.ID `json:"unit,omitempty,omitzero"`
 	UnitName     string    `json:"unit_name,omitempty"`
+	Manufacturer string    `json:"manufacturer,omitempty"`
+	Model        string    `json:"model,omitempty"`
+	Serial       string    `json:"serial,omitempty"`
+	Conflicts    []string  `json:"conflicts,omitempty"`
+	Seen         string    `json:"seen"`
+}
+
+// AssetFilter restricts a list of assets. Empty fields do not restrict.
+type AssetFilter struct {
+	Unit     record.ID
+	Category []string
+}
+
+// NewAsset is an asset to enter.
+type NewAsset struct {
+	ID             record.ID // UUIDv7 of the client's, or none
+	IdempotencyKey string
+	Name           string
+	Category       string // one of schema.AssetCategories, "other" where it is empty
+	Unit           record.ID
+	Manufacturer   string
+	Model          string
+	Serial         string
+}
+
+// AssetChange changes an asset; nil fields stay, an empty text clears.
+type AssetChange struct {
+	Seen         string
+	Name         *string
+	Category     *string
+	Unit         *record.ID
+	Manufacturer *string
+	Model        *string
+	Serial       *string
+	Deleted      *bool
+}
+
+// Device is a sensor or actuator. It counts for alarms once it is adopted.
+type Device struct {
+	ID       record.ID `json:"id"`
+	Hardware string    `json:"hardware"`
+	Name     string    `json:"name,omitempty"`
+	Model    string    `json:"model,omitempty"`
+	Unit     record.ID `json:"unit,omitempty,omitzero"`
+	UnitName string    `json:"unit_name,omitempty"`
+	// Asset is the equipment that it watches or moves: its alarms are about that.
+	Asset        record.ID `json:"asset,omitempty,omitzero"`
+	AssetName    string    `json:"asset_name,omitempty"`
 	Adopted      bool      `json:"adopted"`
 	Availability string    `json:"availability,omitempty"`
 	Battery      *float64  `json:"battery,omitempty"`
 	// HeardAt is when it last measured something. A pushed change leaves it out.
 	HeardAt   *time.Time `json:"heard_at,omitempty"`
 	Conflicts []string   `json:"conflicts,omitempty"`
-	// SuggestedUnit is where a device that nobody adopted seems to be, by its name.
-	SuggestedUnit     record.ID `json:"suggested_unit,omitempty,omitzero"`
-	SuggestedUnitName string    `json:"suggested_unit_name,omitempty"`
-	Seen              string    `json:"seen"`
+	// SuggestedUnit is where a device that nobody adopted seems to be, and SuggestedAsset what
+	// it seems to watch, by its name.
+	SuggestedUnit      record.ID `json:"suggested_unit,omitempty,omitzero"`
+	SuggestedUnitName  string    `json:"suggested_unit_name,omitempty"`
+	SuggestedAsset     record.ID `json:"suggested_asset,omitempty,omitzero"`
+	SuggestedAssetName string    `json:"suggested_asset_name,omitempty"`
+	Seen               string    `json:"seen"`
 }
 
 // DeviceFilter restricts a list of devices.
 type DeviceFilter struct {
 	Unit     record.ID
+	Asset    record.ID
 	Hardware string
 	Adopted  *bool
 }
@@ -86,6 +137,7 @@ type DeviceChange struct {
 	Name    *string
 	Model   *string
 	Unit    *record.ID
+	Asset   *record.ID
 	Adopted *bool
 	Deleted *bool
 }
@@ -96,6 +148,15 @@ type NewDevice struct {
 	Name     string
 	Model    string
 	Unit     record.ID
+	Asset    record.ID
+}
+
+// Adoption says where a device that was heard is, what it watches and what people call it. An
+// empty name and a nil id stay as they are; a zero id is none.
+type Adoption struct {
+	Name  string
+	Unit  *record.ID
+	Asset *record.ID
 }
 
 // DeviceStatus is what a device or its gateway says of itself.
@@ -114,6 +175,8 @@ type Alarm struct {
 	State      string     `json:"state"`
 	Unit       record.ID  `json:"unit,omitempty,omitzero"`
 	UnitName   string     `json:"unit_name,omitempty"`
+	Asset      record.ID  `json:"asset,omitempty,omitzero"`
+	AssetName  string     `json:"asset_name,omitempty"`
 	RaisedAt   *time.Time `json:"raised_at,omitempty"`
 	ClearedAt  *time.Time `json:"cleared_at,omitempty"`
 	Flapping   bool       `json:"flapping,omitempty"`
@@ -127,6 +190,7 @@ type AlarmFilter struct {
 	State  []string
 	Unit   record.ID
 	Device record.ID
+	Asset  record.ID
 	Ticket record.ID
 }
 

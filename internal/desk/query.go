@@ -126,6 +126,8 @@ const (
 	shapeDevices         = "devices"
 	shapeAlarms          = "alarms"
 	shapeAlarmsByDevice  = "alarms_by_device"
+	shapeAlarmsByAsset   = "alarms_by_asset"
+	shapeAssets          = "assets"
 	shapeMembers         = "members"
 	shapeCredentials     = "credentials"
 	shapeMediaByDigest   = "media_by_digest"
@@ -150,7 +152,7 @@ func ProbedLead(kind string) string {
 // Shapes lists every way in which this package lists records.
 func Shapes() []Shape {
 	return []Shape{
-		{Name: shapeTickets, Kind: "ticket", Filters: []string{"status", "priority", "category", "unit", "assignee", "reporter", "device", "alarm", "external_ref"},
+		{Name: shapeTickets, Kind: "ticket", Filters: []string{"status", "priority", "category", "unit", "assignee", "reporter", "device", "asset", "alarm", "external_ref"},
 			Order: "reported_at", Desc: true, Text: []string{"title", "description", "code"}, Scoped: true, Hides: true},
 		{Name: shapeTicketsByCode, Kind: "ticket", Lead: "code", Probed: true},
 		{Name: shapeMessages, Kind: "message", Lead: "ticket", Order: "sent_at"},
@@ -159,13 +161,15 @@ func Shapes() []Shape {
 		{Name: shapeMediaByDigest, Kind: "media", Lead: "digest"},
 		{Name: shapeMediaByThumb, Kind: "media", Lead: "thumbnail"},
 		{Name: shapeUnits, Kind: "unit", Order: "name", Scoped: true, Hides: true},
-		{Name: shapeDevices, Kind: "device", Filters: []string{"unit", "adopted", "hardware"}, Order: "hardware", Hides: true},
+		{Name: shapeAssets, Kind: "asset", Filters: []string{"unit", "category"}, Order: "name", Scoped: true, Hides: true},
+		{Name: shapeDevices, Kind: "device", Filters: []string{"unit", "asset", "adopted", "hardware"}, Order: "hardware", Hides: true},
 		{Name: shapeRules, Kind: "rule", Hides: true},
 		{Name: shapeControls, Kind: "control", Lead: "device", Hides: true},
 		{Name: shapeAllControls, Kind: "control", Hides: true},
 		{Name: shapeActions, Kind: "action", Filters: []string{"state"}, Order: "asked_at"},
 		{Name: shapeActionsByDevice, Kind: "action", Lead: "device", Filters: []string{"state"}, Order: "asked_at", Desc: true},
-		{Name: shapeAlarms, Kind: "alarm", Filters: []string{"state", "unit", "device", "ticket"}, Order: "raised_at", Desc: true, Scoped: true},
+		{Name: shapeAlarms, Kind: "alarm", Filters: []string{"state", "unit", "device", "asset", "ticket"}, Order: "raised_at", Desc: true, Scoped: true},
+		{Name: shapeAlarmsByAsset, Kind: "alarm", Lead: "asset", Filters: []string{"cause"}, Order: "raised_at", Desc: true},
 		{Name: shapeAlarmsByDevice, Kind: "alarm", Lead: "device", Filters: []string{"cause", "state"}, Order: "raised_at", Desc: true},
 		{Name: shapeMembers, Kind: "membership", Filters: []string{"role", "active"}, Order: "name"},
 		{Name: shapeCredentials, Kind: "credential", Lead: "email"},

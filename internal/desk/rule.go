@@ -225,7 +225,7 @@ type Trial struct {
 	Readings int           `json:"readings" doc:"How many readings, or spans of them, it was shown"`
 	Spans    int           `json:"span_seconds" doc:"The longest span that stood for single readings; what is shorter was not seen. 0 where all were there"`
 	Alarms   int           `json:"alarms"`
-	Tickets  int           `json:"tickets" doc:"How many tickets they would have opened, where nobody closed one in between: one for each device, or one for all of a storm"`
+	Tickets  int           `json:"tickets" doc:"How many tickets they would have opened, where nobody closed one in between: one for each asset, for each device that watches none, or one for all of a storm"`
 	Effects  []TrialEffect `json:"effects" doc:"The first 500"`
 }
 
@@ -259,14 +259,18 @@ func (d *Desk) TryRule(ctx context.Context, c Caller, building record.ID, defini
 		return out, err
 	}
 	r.Disabled = false
-	h := history{desk: d, building: building, from: from, to: to, kinds: r.When.Kinds(), all: r.When.Silent()}
-	if err := h.read(ctx); err != nil {
+	h := history{desk: d, building: building, from: from, to: to, when: r.When}
+	if err := h.open(ctx); err != nil {
 		return out, err
 	}
-	out.Devices, out.Readings, out.Spans = len(h.names), len(h.list), int(h.span/time.Second)
 	tickets := map[string]bool{}
-	for _, e := range rules.Try([]rules.Rule{r}, d.Zone(ctx, building), h.each, to) {
-		one := TrialEffect{At: e.Alarm.Since, What: "raise", Device: e.Alarm.Device, DeviceName: h.names[e.Alarm.Device], Detail: e.Alarm.Detail}
+	effects := rules.Try([]rules.Rule{r}, d.Zone(ctx, building), h.each(ctx), to)
+	if h.err != nil {
+		return out, h.err
+	}
+	out.Devices, out.Readings, out.Spans = len(h.devices), h.read, int(h.span/time.Second)
+	for _, e := range effects {
+		one := TrialEffect{At: e.Alarm.Since, What: "raise", Device: e.Alarm.Device, DeviceName: strings.TrimSpace(h.devices[e.Alarm.Device].Name), Detail: e.Alarm.Detail}
 		switch e.What {
 		case rules.Mark: // it flaps, and goes on
 			continue
@@ -274,7 +278,7 @@ func (d *Desk) TryRule(ctx context.Context, c Caller, building record.ID, defini
 			one.At, one.What = e.Alarm.Cleared, "clear"
 		case rules.Raise:
 			out.Alarms++
-			tickets[ticketOf(e.Alarm)] = true
+			tickets[ticketOf(e.Alarm, h.devices[e.Alarm.Device].Asset)] = true
 		}
 		if len(out.Effects) < trialEffectsMax {
 			out.Effects = append(out.Effects, one)
@@ -286,10 +290,13 @@ func (d *Desk) TryRule(ctx context.Context, c Caller, building record.ID, defini
 	return out, nil
 }
 
-// ticketOf names the ticket that an alarm opens or joins.
-func ticketOf(a rules.Alarm) string {
-	if !a.Storm.IsZero() {
+// ticketOf names the ticket that an alarm of a device that watches an asset opens or joins.
+func ticketOf(a rules.Alarm, asset record.ID) string {
+	switch {
+	case !a.Storm.IsZero():
 		return a.Storm.String()
+	case !asset.IsZero():
+		return asset.String()
 	}
 	return a.Device
 }

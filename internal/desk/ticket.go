@@ -30,6 +30,8 @@ type Ticket struct {
 	Assignee    *Person    `json:"assignee,omitempty"`
 	Reports     []Person   `json:"reports,omitempty"`
 	Device      record.ID  `json:"device,omitempty,omitzero"`
+	Asset       record.ID  `json:"asset,omitempty,omitzero"`
+	AssetName   string     `json:"asset_name,omitempty"`
 	Alarm       record.ID  `json:"alarm,omitempty,omitzero"`
 	Tags        []string   `json:"tags,omitempty"`
 	ReportedAt  *time.Time `json:"reported_at,omitempty"`
@@ -58,6 +60,7 @@ type NewTicket struct {
 	Unit           record.ID
 	Assignee       record.ID
 	Device         record.ID
+	Asset          record.ID
 	Tags           []string
 	// ReportedAt is when it was reported, where that is not now.
 	ReportedAt *time.Time
@@ -86,6 +89,7 @@ type TicketFilter struct {
 	Assignee record.ID
 	Reporter record.ID
 	Device   record.ID
+	Asset    record.ID
 	// Open leaves out what is resolved, closed or cancelled.
 	Open bool
 	// Query is looked for in title, description and code.
@@ -104,6 +108,7 @@ type TicketChange struct {
 	Category    *string
 	Resolution  *string
 	Unit        *record.ID
+	Asset       *record.ID
 	Assignee    *record.ID
 	AddTags     []string
 	RemoveTags  []string

@@ -161,7 +161,7 @@ func (n *newTicket) write(ctx context.Context) (outcome, error) {
 	if n.repeatable() || n.tenant {
 		reads = append(reads, n.report, n.more)
 	}
-	for kind, id := range map[string]record.ID{"unit": n.Unit, "device": n.Device} {
+	for kind, id := range map[string]record.ID{"unit": n.Unit, "device": n.Device, "asset": n.Asset} {
 		if !id.IsZero() {
 			reads = append(reads, key(n.building, kind, id))
 		}
@@ -177,7 +177,7 @@ func (n *newTicket) write(ctx context.Context) (outcome, error) {
 		if done, err := n.again(x); done || err != nil {
 			return err
 		}
-		if err := x.checkRefs(n.Unit, n.Device, n.Assignee); err != nil {
+		if err := x.checkRefs(named{unit: n.Unit, device: n.Device, asset: n.Asset, assignee: n.Assignee}); err != nil {
 			return err
 		}
 		for _, k := range n.candidates {
@@ -260,7 +260,7 @@ func (n *newTicket) open(x *draft) error {
 	}
 	err := x.setAll(n.key, textPair("code", n.code), textPair("title", n.Title), textPair("description", n.Description), textPair("status", status),
 		textPair("priority", n.Priority), textPair("category", n.Category), idPair("unit", n.Unit), idPair("reporter", n.caller.Person),
-		idPair("assignee", n.Assignee), idPair("device", n.Device), pair{"reported_at", timeValue(x.eventTime())}, timePair("started_at", n.StartedAt),
+		idPair("assignee", n.Assignee), idPair("device", n.Device), idPair("asset", n.Asset), pair{"reported_at", timeValue(x.eventTime())}, timePair("started_at", n.StartedAt),
 		timePair("resolved_at", n.ResolvedAt), textPair("resolution", n.Resolution), textPair("external_ref", n.ExternalRef))
 	if err != nil {
 		return err
@@ -278,21 +278,37 @@ func texts(in []string) []record.Value {
 	return out
 }
 
-// checkRefs holds that what a ticket names exists here: stores have no foreign keys.
-func (x *draft) checkRefs(unit, device, assignee record.ID) error {
+// named are the records that a change names; zero for none.
+type named struct{ unit, device, asset, assignee record.ID }
+
+// or is the id that a change gives, zero where it gives none.
+func or(id *record.ID) record.ID {
+	if id == nil {
+		return record.ID{}
+	}
+	return *id
+}
+
+// checkRefs holds that what a change names exists here: stores have no foreign keys.
+func (x *draft) checkRefs(n named) error {
 	b := x.viewer.Building
-	if !unit.IsZero() {
-		if _, err := x.readable(key(b, "unit", unit)); err != nil {
+	if !n.unit.IsZero() {
+		if _, err := x.readable(key(b, "unit", n.unit)); err != nil {
 			return invalid("unit", "there is no such unit, or it is not yours")
 		}
 	}
-	if !device.IsZero() {
-		if _, err := x.readable(key(b, "device", device)); err != nil {
+	if !n.device.IsZero() {
+		if _, err := x.readable(key(b, "device", n.device)); err != nil {
 			return invalid("device", "there is no such device")
 		}
 	}
-	if !assignee.IsZero() {
-		f := x.fields(memberKey(b, assignee))
+	if !n.asset.IsZero() {
+		if _, err := x.readable(key(b, "asset", n.asset)); err != nil {
+			return invalid("asset", "there is no such asset, or it is not yours")
+		}
+	}
+	if !n.assignee.IsZero() {
+		f := x.fields(memberKey(b, n.assignee))
 		if !f.bool("active") || !isStaff(schema.Role(f.text("role"))) {
 			return invalid("assignee", "must be somebody who works for this building")
 		}

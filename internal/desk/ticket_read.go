@@ -46,7 +46,7 @@ func (f TicketFilter) filters() (map[string][]record.Value, error) {
 			m[field] = append(m[field], record.Text(s))
 		}
 	}
-	for field, id := range map[string]record.ID{"unit": f.Unit, "assignee": f.Assignee, "reporter": f.Reporter, "device": f.Device} {
+	for field, id := range map[string]record.ID{"unit": f.Unit, "assignee": f.Assignee, "reporter": f.Reporter, "device": f.Device, "asset": f.Asset} {
 		if !id.IsZero() {
 			m[field] = []record.Value{record.IDValue(id)}
 		}
@@ -107,7 +107,7 @@ func (d *Desk) ticketView(ctx context.Context, it item) (Ticket, error) {
 	return first(d.ticketViews(ctx, []item{it}))
 }
 
-// ticketViews turns records into what screens show, with the names of people and units.
+// ticketViews turns records into what screens show, with the names of people, units and assets.
 func (d *Desk) ticketViews(ctx context.Context, items []item) ([]Ticket, error) {
 	return d.ticketViewsAmong(ctx, items, nil)
 }
@@ -123,6 +123,7 @@ func (d *Desk) ticketViewsAmong(ctx context.Context, items []item, known found) 
 		names.wantPerson(f.id("reporter"), f.id("assignee"))
 		names.wantPerson(f.ids("reports")...)
 		names.want("unit", f.id("unit"))
+		names.want("asset", f.id("asset"))
 	}
 	if err := names.read(ctx); err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ func (d *Desk) oneTicket(it item, names *refs) Ticket {
 		ID: it.key.ID, Building: it.key.Building, Code: f.text("code"), Title: f.text("title"), Description: f.text("description"),
 		Status: f.text("status"), Priority: f.text("priority"), AIPriority: f.text("ai_priority"), Category: f.text("category"),
 		Unit: f.id("unit"), UnitName: names.name("unit", f.id("unit")), Reporter: names.person(f.id("reporter")), Assignee: names.person(f.id("assignee")),
-		Device: f.id("device"), Alarm: f.id("alarm"), Tags: f.texts("tags"), ReportedAt: f.time("reported_at"), StartedAt: f.time("started_at"),
+		Device: f.id("device"), Asset: f.id("asset"), AssetName: names.name("asset", f.id("asset")), Alarm: f.id("alarm"), Tags: f.texts("tags"), ReportedAt: f.time("reported_at"), StartedAt: f.time("started_at"),
 		Resolution: f.text("resolution"), ExternalRef: f.text("external_ref"), Conflicts: f.conflicts(), Seen: seen(it.record), Position: it.position,
 	}
 	if t.Status == "resolved" || t.Status == "closed" {

@@ -47,6 +47,9 @@ func (d *Desk) UpdateTicket(ctx context.Context, c Caller, building, id record.I
 	if in.Unit != nil {
 		reads = append(reads, key(building, "unit", *in.Unit))
 	}
+	if in.Asset != nil {
+		reads = append(reads, key(building, "asset", *in.Asset))
+	}
 	if in.Assignee != nil {
 		reads = append(reads, memberKey(building, *in.Assignee))
 	}
@@ -64,14 +67,7 @@ func (x *draft) updateTicket(k record.Key, in TicketChange) error {
 	if err := x.editable(k); err != nil {
 		return err
 	}
-	var unit, assignee record.ID
-	if in.Unit != nil {
-		unit = *in.Unit
-	}
-	if in.Assignee != nil {
-		assignee = *in.Assignee
-	}
-	if err := x.checkRefs(unit, record.ID{}, assignee); err != nil {
+	if err := x.checkRefs(named{unit: or(in.Unit), asset: or(in.Asset), assignee: or(in.Assignee)}); err != nil {
 		return err
 	}
 	if in.Title != nil && *in.Title == "" {
@@ -81,15 +77,8 @@ func (x *draft) updateTicket(k record.Key, in TicketChange) error {
 		text{"category", in.Category}, text{"resolution", in.Resolution}); err != nil {
 		return err
 	}
-	for _, f := range []struct {
-		name string
-		id   *record.ID
-	}{{"unit", in.Unit}, {"assignee", in.Assignee}} {
-		if f.id != nil {
-			if err := x.set(k, f.name, idPair(f.name, *f.id).value); err != nil {
-				return err
-			}
-		}
+	if err := x.changeRefs(k, ref{"unit", in.Unit}, ref{"asset", in.Asset}, ref{"assignee", in.Assignee}); err != nil {
+		return err
 	}
 	if err := x.members(k, "tags", texts(in.AddTags), texts(in.RemoveTags)); err != nil {
 		return err

@@ -93,6 +93,25 @@ func (x *draft) changeAll(k record.Key, deleted *bool, fields ...text) error {
 	return x.set(k, "deleted", record.Bool(*deleted))
 }
 
+// ref is a field of a change that names a record; nil for one that stays, zero to clear it.
+type ref struct {
+	field string
+	id    *record.ID
+}
+
+// changeRefs writes the ids that a change gives.
+func (x *draft) changeRefs(k record.Key, refs ...ref) error {
+	for _, f := range refs {
+		if f.id == nil {
+			continue
+		}
+		if err := x.set(k, f.field, idPair(f.field, *f.id).value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (d *Desk) unitOf(ctx context.Context, k record.Key) (Unit, error) {
 	found, err := d.load(ctx, k.Building, k)
 	if err != nil {

@@ -16,9 +16,10 @@ func (a *API) registerAlarms() {
 			State  []string  `query:"state" maxItems:"8" enum:"active,acknowledged,cleared"`
 			Unit   record.ID `query:"unit"`
 			Device record.ID `query:"device"`
+			Asset  record.ID `query:"asset"`
 			Ticket record.ID `query:"ticket"`
 		}) (*outList[desk.Alarm], error) {
-			return listed(a.cfg.Desk.Alarms(ctx, c, in.Building, desk.AlarmFilter{State: in.State, Unit: in.Unit, Device: in.Device, Ticket: in.Ticket}, in.page()))
+			return listed(a.cfg.Desk.Alarms(ctx, c, in.Building, desk.AlarmFilter{State: in.State, Unit: in.Unit, Device: in.Device, Asset: in.Asset, Ticket: in.Ticket}, in.page()))
 		})
 	add(a, operation{id: "acknowledge-alarm", method: http.MethodPost, path: "/buildings/{building}/alarms/{alarm}/acknowledge", tag: tagDevices, summary: "Say that somebody is looking after an alarm"},
 		func(ctx context.Context, c desk.Caller, in *struct {

@@ -15,12 +15,14 @@ type DeviceBody struct {
 	Name     string    `json:"name,omitempty" maxLength:"200"`
 	Model    string    `json:"model,omitempty" maxLength:"200"`
 	Unit     record.ID `json:"unit,omitempty"`
+	Asset    record.ID `json:"asset,omitempty" doc:"The equipment that it watches or moves"`
 }
 
 // AdoptBody adopts a device: from then on its alarms count.
 type AdoptBody struct {
-	Name string    `json:"name,omitempty" maxLength:"200"`
-	Unit record.ID `json:"unit,omitempty"`
+	Name  string     `json:"name,omitempty" maxLength:"200"`
+	Unit  *record.ID `json:"unit,omitempty" doc:"An empty text is none"`
+	Asset *record.ID `json:"asset,omitempty" doc:"The equipment that it watches or moves: its alarms make one ticket with those of the asset's other devices"`
 }
 
 // DeviceChangeBody changes a device; what is left out stays.
@@ -28,6 +30,7 @@ type DeviceChangeBody struct {
 	Name    *string    `json:"name,omitempty" maxLength:"200"`
 	Model   *string    `json:"model,omitempty" maxLength:"200"`
 	Unit    *record.ID `json:"unit,omitempty"`
+	Asset   *record.ID `json:"asset,omitempty"`
 	Adopted *bool      `json:"adopted,omitempty"`
 	Deleted *bool      `json:"deleted,omitempty"`
 }
@@ -42,12 +45,13 @@ type inDevices struct {
 	InBuilding
 	InPage
 	Unit     record.ID `query:"unit"`
+	Asset    record.ID `query:"asset"`
 	Hardware string    `query:"hardware" maxLength:"200"`
 	Adopted  string    `query:"adopted" enum:"true,false" doc:"Only devices that are, or are not, adopted"`
 }
 
 func (in *inDevices) filter() desk.DeviceFilter {
-	f := desk.DeviceFilter{Unit: in.Unit, Hardware: in.Hardware}
+	f := desk.DeviceFilter{Unit: in.Unit, Asset: in.Asset, Hardware: in.Hardware}
 	if in.Adopted != "" {
 		adopted := in.Adopted == "true"
 		f.Adopted = &adopted
@@ -67,7 +71,7 @@ func (a *API) registerDevices() {
 			InKey
 			Body DeviceBody
 		}) (*outItem[desk.Device], error) {
-			return device(a.cfg.Desk.CreateDevice(ctx, c, in.Building, desk.NewDevice{Hardware: in.Body.Hardware, Name: in.Body.Name, Model: in.Body.Model, Unit: in.Body.Unit}))
+			return device(a.cfg.Desk.CreateDevice(ctx, c, in.Building, desk.NewDevice{Hardware: in.Body.Hardware, Name: in.Body.Name, Model: in.Body.Model, Unit: in.Body.Unit, Asset: in.Body.Asset}))
 		})
 	add(a, operation{id: "get-device", method: http.MethodGet, path: one, tag: tagDevices, summary: "A device"},
 		func(ctx context.Context, c desk.Caller, in *InDevice) (*outItem[desk.Device], error) {
@@ -84,7 +88,7 @@ func (a *API) registerDevices() {
 				return nil, err
 			}
 			b := in.Body
-			return device(a.cfg.Desk.UpdateDevice(ctx, c, in.Building, in.Device, desk.DeviceChange{Seen: seen, Name: b.Name, Model: b.Model, Unit: b.Unit, Adopted: b.Adopted, Deleted: b.Deleted}))
+			return device(a.cfg.Desk.UpdateDevice(ctx, c, in.Building, in.Device, desk.DeviceChange{Seen: seen, Name: b.Name, Model: b.Model, Unit: b.Unit, Asset: b.Asset, Adopted: b.Adopted, Deleted: b.Deleted}))
 		})
 	add(a, operation{id: "adopt-device", method: http.MethodPost, path: one + "/adopt", tag: tagDevices, summary: "Adopt a device that was heard"},
 		func(ctx context.Context, c desk.Caller, in *struct {
@@ -92,7 +96,7 @@ func (a *API) registerDevices() {
 			InKey
 			Body AdoptBody
 		}) (*outItem[desk.Device], error) {
-			return device(a.cfg.Desk.AdoptDevice(ctx, c, in.Building, in.Device, in.Body.Name, in.Body.Unit))
+			return device(a.cfg.Desk.AdoptDevice(ctx, c, in.Building, in.Device, desk.Adoption{Name: in.Body.Name, Unit: in.Body.Unit, Asset: in.Body.Asset}))
 		})
 	add(a, operation{id: "list-series", method: http.MethodGet, path: one + "/series", tag: tagDevices, summary: "What a device measures, with the last value of each"},
 		func(ctx context.Context, c desk.Caller, in *InDevice) (*outSeries, error) {

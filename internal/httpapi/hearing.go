@@ -28,9 +28,10 @@ type ReadingsDisk struct {
 	Bytes        int64      `json:"bytes"`
 	BudgetBytes  int64      `json:"budget_bytes" doc:"Above it the oldest single readings go first, then rollups; readings around alarms stay"`
 	BytesPerDay  int64      `json:"bytes_per_day" doc:"At the pace of the last week"`
-	DaysLeft     *int64     `json:"days_left,omitempty" doc:"Until the budget is used up at this pace; left out where it never is"`
+	State        string     `json:"state" enum:"room,thinning,over" doc:"There is room; it is used up and the oldest single readings make room; it is used up and nothing more may go"`
+	DaysLeft     *int64     `json:"days_left,omitempty" doc:"Until the budget is used up at this pace; left out where it never is, or is used up"`
 	FullAt       *time.Time `json:"full_at,omitempty"`
-	ReadingsFrom *time.Time `json:"readings_from,omitempty" doc:"How far single readings go back"`
+	ReadingsFrom *time.Time `json:"readings_from,omitempty" doc:"How far single readings go back, those around alarms excepted where the oldest made room"`
 	RollupsFrom  *time.Time `json:"rollups_from,omitempty" doc:"How far minutes, quarters of an hour and hours go back"`
 }
 

@@ -86,7 +86,7 @@ func TestHeadersTooLarge(t *testing.T) {
 func TestEnums(t *testing.T) {
 	t.Parallel()
 	document := string(must(httpapi.Document()))
-	for name, values := range map[string][]string{"status": schema.TicketStates(), "priority": schema.Priorities(), "category": schema.Categories()} {
+	for name, values := range map[string][]string{"status": schema.TicketStates(), "priority": schema.Priorities(), "category": schema.Categories(), "category of an asset": schema.AssetCategories()} {
 		text := strings.Join(strings.Fields(document), "")
 		if !strings.Contains(text, `"enum":["`+strings.Join(values, `","`)+`"]`) {
 			t.Errorf("the document does not list %s as the table does: %v", name, values)

@@ -43,6 +43,7 @@ func (a *API) register() {
 	a.registerAlarms()
 	a.registerRules()
 	a.registerUnits()
+	a.registerAssets()
 	a.registerBuildings()
 	a.registerSession()
 	a.registerConflicts()

@@ -93,7 +93,7 @@ func (w *world) seen() string {
 func (w *world) bodyFor(method, path string) any {
 	id := record.DerivedID("nothing").String()
 	bodies := []struct{ suffix, body string }{
-		{"/erasures", `{"kind":"ticket","id":"` + id + `","reason":"request"}`}, {"/units", `{"name":"x"}`}, {"/tickets", `{"title":"x"}`}, {"/messages", `{"text":"x"}`}, {"/notes", `{"text":"x"}`},
+		{"/erasures", `{"kind":"ticket","id":"` + id + `","reason":"request"}`}, {"/units", `{"name":"x"}`}, {"/assets", `{"name":"x"}`}, {"/tickets", `{"title":"x"}`}, {"/messages", `{"text":"x"}`}, {"/notes", `{"text":"x"}`},
 		{"/devices", `{"hardware":"x"}`}, {"/adopt", `{}`}, {"/actions/plan", `{"control":"x","value":"on"}`}, {"/actions", `{"token":"x"}`}, {"/acknowledge", ""},
 		{"/resolve", `{"kind":"ticket","id":"` + id + `","field":"priority","value":"low","seen":"` + w.seen() + `"}`},
 		{"/nodes", `{"public_key":"` + strings.Repeat("A", 43) + `=","signature":"` + strings.Repeat("A", 86) + `=="}`},

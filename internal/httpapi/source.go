@@ -51,7 +51,7 @@ type source struct{ api *API }
 
 // pushed are the kinds that screens follow.
 func pushed(kind string) bool {
-	return slices.Contains([]string{"building", "unit", "membership", "ticket", "message", "note", "media", "device", "control", "action", "alarm", "setting"}, kind)
+	return slices.Contains([]string{"building", "unit", "membership", "ticket", "message", "note", "media", "asset", "device", "control", "action", "alarm", "setting"}, kind)
 }
 
 // Generation implements live.Source.

@@ -20,6 +20,7 @@ type TicketBody struct {
 	Unit        record.ID  `json:"unit,omitempty"`
 	Assignee    record.ID  `json:"assignee,omitempty"`
 	Device      record.ID  `json:"device,omitempty"`
+	Asset       record.ID  `json:"asset,omitempty" doc:"The equipment that it is about; for staff"`
 	Tags        []string   `json:"tags,omitempty" maxItems:"32" nullable:"false"`
 	ReportedAt  *time.Time `json:"reported_at,omitempty"`
 	ExternalRef string     `json:"external_ref,omitempty" maxLength:"200" doc:"Id in the system that the ticket is imported from; without an id, the same reference is the same ticket"`
@@ -38,6 +39,7 @@ type TicketChangeBody struct {
 	Category    *string    `json:"category,omitempty" enum:"plumbing,electrical,heating,lift,appliance,structure,pest,security,cleaning,other"`
 	Resolution  *string    `json:"resolution,omitempty" maxLength:"8000"`
 	Unit        *record.ID `json:"unit,omitempty"`
+	Asset       *record.ID `json:"asset,omitempty"`
 	Assignee    *record.ID `json:"assignee,omitempty"`
 	AddTags     []string   `json:"add_tags,omitempty" maxItems:"32" nullable:"false"`
 	RemoveTags  []string   `json:"remove_tags,omitempty" maxItems:"32" nullable:"false"`
@@ -56,6 +58,7 @@ type inTickets struct {
 	Assignee    record.ID `query:"assignee"`
 	Reporter    record.ID `query:"reporter"`
 	Device      record.ID `query:"device"`
+	Asset       record.ID `query:"asset"`
 	Open        bool      `query:"open" doc:"Leaves out what is resolved, closed or cancelled"`
 	Query       string    `query:"q" maxLength:"200" doc:"Looked for in title, description and code"`
 	ExternalRef string    `query:"external_ref" maxLength:"200"`
@@ -65,7 +68,7 @@ func (a *API) registerTickets() {
 	add(a, operation{id: "list-tickets", method: http.MethodGet, path: "/buildings/{building}/tickets", tag: tagTickets, summary: "Tickets that the caller may see"},
 		func(ctx context.Context, c desk.Caller, in *inTickets) (*outList[desk.Ticket], error) {
 			return listed(a.cfg.Desk.Tickets(ctx, c, in.Building, desk.TicketFilter{Status: in.Status, Priority: in.Priority, Category: in.Category,
-				Unit: in.Unit, Assignee: in.Assignee, Reporter: in.Reporter, Device: in.Device, Open: in.Open, Query: in.Query, ExternalRef: in.ExternalRef}, in.page()))
+				Unit: in.Unit, Assignee: in.Assignee, Reporter: in.Reporter, Device: in.Device, Asset: in.Asset, Open: in.Open, Query: in.Query, ExternalRef: in.ExternalRef}, in.page()))
 		})
 	add(a, operation{id: "create-ticket", method: http.MethodPost, path: "/buildings/{building}/tickets", tag: tagTickets, status: http.StatusCreated,
 		summary: "Report something, or open a work order", text: "A report of what an open ticket already deals with joins that ticket: joined is true, and the text becomes a message."},
@@ -97,7 +100,7 @@ func (a *API) createTicket(ctx context.Context, c desk.Caller, in *struct {
 	b := in.Body
 	result, err := a.cfg.Desk.CreateTicket(ctx, c, in.Building, desk.NewTicket{ID: b.ID, IdempotencyKey: in.IdempotencyKey,
 		Title: b.Title, Description: b.Description, Category: b.Category, Priority: b.Priority, Unit: b.Unit, Assignee: b.Assignee,
-		Device: b.Device, Tags: b.Tags, ReportedAt: b.ReportedAt, ExternalRef: b.ExternalRef, Status: b.Status,
+		Device: b.Device, Asset: b.Asset, Tags: b.Tags, ReportedAt: b.ReportedAt, ExternalRef: b.ExternalRef, Status: b.Status,
 		StartedAt: b.StartedAt, ResolvedAt: b.ResolvedAt, Resolution: b.Resolution})
 	if err != nil {
 		return nil, err
@@ -116,7 +119,7 @@ func (a *API) updateTicket(ctx context.Context, c desk.Caller, in *struct {
 	}
 	b := in.Body
 	return ticket(a.cfg.Desk.UpdateTicket(ctx, c, in.Building, in.Ticket, desk.TicketChange{Seen: seen, Title: b.Title, Description: b.Description,
-		Status: b.Status, Priority: b.Priority, Category: b.Category, Resolution: b.Resolution, Unit: b.Unit, Assignee: b.Assignee,
+		Status: b.Status, Priority: b.Priority, Category: b.Category, Resolution: b.Resolution, Unit: b.Unit, Asset: b.Asset, Assignee: b.Assignee,
 		AddTags: b.AddTags, RemoveTags: b.RemoveTags, At: b.At, StartedAt: b.StartedAt, ResolvedAt: b.ResolvedAt}))
 }
 

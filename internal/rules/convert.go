@@ -13,6 +13,21 @@ var scales = map[string]scale{
 	"hPa": {"hPa", 1, 0}, "mbar": {"hPa", 1, 0}, "Pa": {"hPa", 0.01, 0}, "kPa": {"hPa", 10, 0}, "bar": {"hPa", 1000, 0}, "mmHg": {"hPa", 1.33322387415, 0}, "inHg": {"hPa", 33.8638866667, 0},
 	"V": {"V", 1, 0}, "mV": {"V", 0.001, 0}, "A": {"A", 1, 0}, "mA": {"A", 0.001, 0},
 	"m³": {"m³", 1, 0}, "L": {"m³", 0.001, 0}, "l": {"m³", 0.001, 0},
+	"ppm": {"ppm", 1, 0}, "ppb": {"ppm", 0.001, 0},
+}
+
+// carbonMonoxide is the kind of value whose mass in a volume of air can be told in parts of it: a
+// mole of air is 24.45 L at 25 °C, one of the gas weighs 28.01 g.
+const carbonMonoxide = "carbon_monoxide"
+
+var carbonMonoxideScales = map[string]scale{"mg/m³": {"ppm", 24.45 / 28.01, 0}, "µg/m³": {"ppm", 24.45 / 28.01 / 1000, 0}, "μg/m³": {"ppm", 24.45 / 28.01 / 1000, 0}}
+
+// convertOf is Convert for a value of a kind.
+func convertOf(kind string, v float64, from, to string) (float64, bool) {
+	if s, ok := carbonMonoxideScales[from]; ok && kind == carbonMonoxide && from != to {
+		v, from = v*s.by, s.to
+	}
+	return Convert(v, from, to)
 }
 
 // Convert turns a number of one unit into another. A unit that is empty on either side is

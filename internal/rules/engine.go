@@ -71,7 +71,7 @@ type Alarm struct {
 	Cleared time.Time `json:"cleared,omitzero"`
 }
 
-// rule is a Rule with its conditions in the order of each.
+// rule is a Rule with its conditions in the order of Each.
 type rule struct {
 	Rule
 	leaves []Condition
@@ -87,9 +87,10 @@ type watch struct {
 	Leaves  []map[string]*leafState `json:"leaves"`
 	Silence *silence                `json:"silence,omitempty"`
 	Alarm   *Alarm                  `json:"alarm,omitempty"`
+	// At is when all of it was last to be saved.
+	At time.Time `json:"at,omitzero"`
 
 	unit, name string
-	saved      time.Time // when all of it was last to be saved
 	holds      bool
 	calm       time.Time
 	changes    []time.Time
@@ -100,7 +101,9 @@ type Engine struct {
 	rules   []rule
 	zone    *time.Location
 	byKind  map[string][]int
-	silent  []int // rules about silence
+	silent  []int             // rules about silence
+	across  []int             // rules that look across devices
+	units   map[string]string // where those devices are, as they were heard last
 	watches map[watchKey]*watch
 	raised  map[int][]time.Time // lately, by rule
 	storms  map[int]time.Time   // since when, by rule
@@ -111,19 +114,22 @@ type Engine struct {
 
 // New makes an engine for the rules that are not disabled. Rules with problems are left out.
 func New(list []Rule, zone *time.Location) *Engine {
-	e := &Engine{zone: zone, byKind: map[string][]int{}, watches: map[watchKey]*watch{}, raised: map[int][]time.Time{}, storms: map[int]time.Time{}, dirty: map[watchKey]bool{}}
+	e := &Engine{zone: zone, byKind: map[string][]int{}, watches: map[watchKey]*watch{}, raised: map[int][]time.Time{}, storms: map[int]time.Time{}, dirty: map[watchKey]bool{}, units: map[string]string{}}
 	for _, r := range list {
 		if r.Disabled || len(r.Check()) > 0 {
 			continue
 		}
 		n := len(e.rules)
 		one := rule{Rule: r}
-		r.When.each(func(c Condition) {
+		r.When.Each(func(c Condition) {
 			one.leaves = append(one.leaves, c)
 			if c.Silence != nil && !slices.Contains(e.silent, n) {
 				e.silent = append(e.silent, n)
 			}
 		})
+		if r.Across != "" {
+			e.across = append(e.across, n)
+		}
 		for _, k := range r.When.Kinds() {
 			e.byKind[k] = append(e.byKind[k], n)
 		}
@@ -145,19 +151,24 @@ func (r Rule) about(o Observation) bool {
 
 // Observe takes one value of an adopted device.
 func (e *Engine) Observe(o Observation) []Effect {
-	var out []Effect
+	own := o.Kind == Broker || o.Kind == Gateway
+	if o.Kind != Broker && !e.deaf.IsZero() && o.Arrival.After(e.deaf) {
+		e.hear(o.Arrival)
+	}
+	out := e.moved(o)
 	concerned := e.byKind[o.Kind]
-	if len(e.silent) > 0 {
+	if len(e.silent) > 0 && !own {
 		concerned = append(slices.Clone(concerned), e.silent...)
 		slices.Sort(concerned)
 		concerned = slices.Compact(concerned)
 	}
 	for _, n := range concerned {
 		r := &e.rules[n]
-		if !r.about(o) {
+		watched, name := r.place(o)
+		if !r.about(o) || watched == "" {
 			continue
 		}
-		key := watchKey{n, o.Device}
+		key := watchKey{n, watched}
 		w := e.watch(key)
 		if w == nil {
 			continue
@@ -173,13 +184,13 @@ func (e *Engine) Observe(o Observation) []Effect {
 			if leaf.kind() != o.Kind {
 				continue
 			}
-			s := w.Leaves[i][o.Key]
+			s := w.Leaves[i][name]
 			if s == nil {
 				if len(w.Leaves[i]) >= entitiesMax {
 					continue
 				}
 				s = &leafState{}
-				w.Leaves[i][o.Key] = s
+				w.Leaves[i][name] = s
 			}
 			before := *s
 			changed = leaf.take(s, o) || changed
@@ -188,8 +199,8 @@ func (e *Engine) Observe(o Observation) []Effect {
 		if !changed {
 			continue
 		}
-		if news || o.Arrival.Sub(w.saved) >= saveEvery {
-			e.dirty[key], w.saved = true, o.Arrival
+		if news || o.Arrival.Sub(w.At) >= saveEvery {
+			e.dirty[key], w.At = true, o.Arrival
 		}
 		out = append(out, e.judge(key, w, o.Arrival)...)
 	}
@@ -212,19 +223,13 @@ func (e *Engine) watch(key watchKey) *watch {
 }
 
 // Tick lets time pass: conditions that have to hold for a while, silences and ends. listening
-// says whether devices can be heard at all; while they cannot, nobody is silent.
+// says whether devices can be heard at all; while they cannot, nobody is silent, and no value lasts.
 func (e *Engine) Tick(now time.Time, listening bool) []Effect {
 	switch {
 	case !listening && e.deaf.IsZero():
 		e.deaf = now
 	case listening && !e.deaf.IsZero():
-		lost := now.Sub(e.deaf)
-		for _, w := range e.watches {
-			if w.Silence != nil && !w.Silence.Heard.IsZero() {
-				w.Silence.Heard = w.Silence.Heard.Add(lost)
-			}
-		}
-		e.deaf = time.Time{}
+		e.hear(now)
 	}
 	var out []Effect
 	for key, w := range e.watches {
@@ -234,6 +239,12 @@ func (e *Engine) Tick(now time.Time, listening bool) []Effect {
 		return strings.Compare(a.Alarm.Rule+"\x00"+a.Alarm.Device, b.Alarm.Rule+"\x00"+b.Alarm.Device)
 	})
 	return out
+}
+
+// hear ends a time in which nobody could be heard.
+func (e *Engine) hear(now time.Time) {
+	e.skip(e.deaf, now, false)
+	e.deaf = time.Time{}
 }
 
 // judge decides what the state of a watch means for its alarm.
@@ -285,7 +296,7 @@ func (e *Engine) judge(key watchKey, w *watch, now time.Time) []Effect {
 func (e *Engine) raise(key watchKey, w *watch, v verdict, now time.Time) []Effect {
 	r := &e.rules[key.rule]
 	a := Alarm{Rule: r.ID, Title: r.Name, Version: r.Version, Cause: r.Cause, Severity: r.Severity, Category: r.Category, Ticket: r.Ticket,
-		Device: key.device, Unit: w.unit, Name: w.name, Since: v.since, Detail: v.tell, Flapping: len(w.changes) >= flapChanges}
+		Device: r.device(key, w), Unit: w.unit, Name: w.name, Since: v.since, Detail: v.tell, Flapping: len(w.changes) >= flapChanges}
 	a.Storm = e.storm(key.rule, now)
 	w.Alarm = &a
 	e.dirty[key] = true
@@ -311,76 +322,4 @@ func (e *Engine) storm(n int, now time.Time) time.Time {
 		e.storms[n] = recent[0]
 	}
 	return e.storms[n]
-}
-
-// verdict is whether a condition holds, since when, and why in words.
-type verdict struct {
-	holds, known bool
-	since        time.Time
-	tell         string
-}
-
-// value evaluates a condition; next counts the conditions without parts, in the order of each.
-func (e *Engine) value(r *rule, c *Condition, w *watch, next *int, now time.Time) verdict {
-	switch {
-	case len(c.All) > 0:
-		return e.all(r, c.All, w, next, now)
-	case len(c.Any) > 0:
-		return e.any(r, c.Any, w, next, now)
-	case c.Not != nil:
-		v := e.value(r, c.Not, w, next, now)
-		return verdict{holds: v.known && !v.holds, known: v.known, since: now, tell: "not: " + v.tell}
-	}
-	i := *next
-	*next++
-	if c.Silence != nil {
-		met, known, since := w.Silence.met(*c.Silence, now)
-		out := verdict{holds: met && e.deaf.IsZero(), known: known, since: since}
-		if met {
-			out.tell = w.Silence.tell(now)
-		}
-		return out
-	}
-	out := verdict{}
-	for _, s := range w.Leaves[i] {
-		if !s.Known {
-			continue
-		}
-		out.known = true
-		if met, since := c.met(s, now); met && (!out.holds || since.Before(out.since)) {
-			out.holds, out.since, out.tell = true, since, c.tell(s)
-		}
-	}
-	return out
-}
-
-func (e *Engine) all(r *rule, parts []Condition, w *watch, next *int, now time.Time) verdict {
-	out := verdict{holds: true, known: true}
-	var tells []string
-	for i := range parts {
-		v := e.value(r, &parts[i], w, next, now)
-		if v.known && !v.holds {
-			out.holds = false
-		}
-		out.known = out.known && v.known
-		if v.since.After(out.since) {
-			out.since = v.since
-		}
-		tells = append(tells, v.tell)
-	}
-	out.known = out.known || !out.holds
-	out.tell = strings.Join(tells, " and ")
-	return out
-}
-
-func (e *Engine) any(r *rule, parts []Condition, w *watch, next *int, now time.Time) verdict {
-	out := verdict{}
-	for i := range parts {
-		v := e.value(r, &parts[i], w, next, now)
-		out.known = out.known || v.known
-		if v.holds && (!out.holds || v.since.Before(out.since)) {
-			out.holds, out.since, out.tell = true, v.since, v.tell
-		}
-	}
-	return out
 }

@@ -91,6 +91,14 @@ func observation(t *testing.T, f []string, now time.Time) Observation {
 			o.At = t0.Add(d)
 		case strings.HasPrefix(mark, "unit="):
 			o.UnitOfMeasure = mark[5:]
+		case strings.HasPrefix(mark, "in="):
+			o.Unit = mark[3:]
+		case strings.HasPrefix(mark, "expires="):
+			d, err := time.ParseDuration(mark[8:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.ExpireAfter = d
 		}
 	}
 	return o
@@ -185,6 +193,9 @@ func TestParse(t *testing.T) {
 		`{` + head + `,"when":{"not":{"not":{"not":{"not":{"not":{"silence":{}}}}}}}}`:      "deeper than",
 		`{` + head + `,"when":{"silence":{}},"times":{"from":"7"}}`:                         "times of day",
 		`{` + head + `,"when":{"silence":{}},"times":{"days":["monday"]}}`:                  "sun, mon",
+		`{` + head + `,"across":"unit","when":{"silence":{}}}`:                              "silence is of one device",
+		`{` + head + `,"across":"floor","when":{"is":{"kind":"leak","value":true}}}`:        "wanted unit",
+		`{` + head + `,"across":"unit","when":{"is":{"kind":"leak","value":true}}}`:         "",
 		`{"id":"r","when":{"silence":{}}}`:                                                  "wanted 1 to 200",
 		`{` + head + `,"when":{"unusual":{"kind":"t","times":5,"for":"1h","memory":"1d"}}}`: "floor above 0",
 		`[`: "unexpected",

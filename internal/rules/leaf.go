@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,11 @@ const (
 	samplesMax = 128
 	// entitiesMax bounds the values of one kind of one device that a condition follows.
 	entitiesMax = 32
+	// lateMin is how old a value is that was not sent as it was measured, and lateSettle how long
+	// what a device kept may take to come: until then the past that it tells of is not over.
+	lateMin, lateSettle = time.Minute, time.Minute
+	// aheadMax is how far the time of a device may be ahead of ours.
+	aheadMax = 5 * time.Minute
 )
 
 // leafState is what one condition knows of one value of a device. Its fields are saved.
@@ -31,6 +37,10 @@ type leafState struct {
 	Times   []time.Time `json:"times,omitempty"`
 	Samples []sample    `json:"samples,omitempty"`
 	Usual   *usual      `json:"usual,omitempty"`
+	// Unit is that of Samples and Usual.
+	Unit string `json:"unit,omitempty"`
+	// Late is when a value of the past came last; zero once one came in time.
+	Late time.Time `json:"late,omitzero"`
 }
 
 type sample struct {
@@ -86,6 +96,7 @@ func (s *leafState) news(o Observation, same bool) bool {
 
 // take follows a value of the condition's kind. It says whether the state changed.
 func (c Condition) take(s *leafState, o Observation) bool {
+	s.putRight(o)
 	switch {
 	case c.Is != nil:
 		return c.Is.take(s, o)
@@ -109,14 +120,49 @@ func (s *leafState) hold(holds bool, at time.Time) {
 }
 
 func (s *leafState) seen(o Observation) {
-	s.Known = true
+	s.Known, s.Late = true, time.Time{}
 	if at := o.when(); at.After(s.Seen) {
 		s.Seen = at
 	}
+	if o.Arrival.Sub(o.when()) > lateMin {
+		s.Late = o.Arrival
+	}
+}
+
+// putRight forgets times that are still to come: our clock was ahead when they were noted.
+func (s *leafState) putRight(o Observation) {
+	if o.Retained || !s.Seen.After(o.Arrival.Add(aheadMax)) {
+		return
+	}
+	s.Seen, s.Samples, s.Times = time.Time{}, nil, nil
+	if s.Since.After(o.Arrival) {
+		s.Since = o.Arrival
+	}
+	if u := s.Usual; u != nil && u.At.After(o.Arrival) {
+		u.At = o.Arrival
+		if u.From.After(o.Arrival) {
+			u.From = o.Arrival
+		}
+	}
+}
+
+// past says whether a value that has to last is older than what is known: it lasted no longer than
+// until then, and what is known by now says that.
+func (s *leafState) past(o Observation, lasts Duration) bool {
+	return lasts > 0 && s.Known && o.when().Before(s.Seen)
+}
+
+// until is up to when the value is known to be what it is. While a device tells of its past that
+// is the latest moment of which it told.
+func (s *leafState) until(now time.Time) time.Time {
+	if !s.Late.IsZero() && now.Before(s.Late.Add(lateSettle)) && s.Seen.Before(now) {
+		return s.Seen
+	}
+	return now
 }
 
 func (i Is) take(s *leafState, o Observation) bool {
-	if o.Bool == nil {
+	if o.Bool == nil || s.past(o, i.For) {
 		return false
 	}
 	if !s.news(o, s.Bool == *o.Bool) {
@@ -138,12 +184,29 @@ func number(o Observation, unit string) (float64, bool) {
 	if o.Number == nil || math.IsNaN(*o.Number) {
 		return 0, false
 	}
-	return Convert(*o.Number, o.UnitOfMeasure, unit)
+	return convertOf(o.Kind, *o.Number, o.UnitOfMeasure, unit)
+}
+
+// like gives the value in the condition's unit, or where it names none in that of the values
+// before. Where one cannot be turned into the other, the values before count no more.
+func (s *leafState) like(o Observation, unit string) (float64, bool) {
+	if unit != "" {
+		return number(o, unit)
+	}
+	v, ok := number(o, s.Unit)
+	if !ok && o.Number != nil {
+		s.Samples, s.Usual, s.Unit = nil, nil, o.UnitOfMeasure
+		v, ok = number(o, s.Unit)
+	}
+	if s.Unit == "" {
+		s.Unit = o.UnitOfMeasure
+	}
+	return v, ok
 }
 
 func (t Threshold) take(s *leafState, o Observation) bool {
 	v, ok := number(o, t.Unit)
-	if !ok || !s.news(o, s.Num == v) && s.Known {
+	if !ok || !s.news(o, s.Num == v) && s.Known || s.past(o, t.For) {
 		return false
 	}
 	live := s.news(o, s.Num == v)
@@ -172,8 +235,11 @@ func (t Threshold) take(s *leafState, o Observation) bool {
 }
 
 func (r Rate) take(s *leafState, o Observation) bool {
-	v, ok := number(o, "")
-	if !ok || o.Retained {
+	if o.Retained {
+		return false
+	}
+	v, ok := s.like(o, r.Unit)
+	if !ok {
 		return false
 	}
 	at := o.when()
@@ -181,19 +247,29 @@ func (r Rate) take(s *leafState, o Observation) bool {
 		return false // late: the window has gone on
 	}
 	s.Samples = append(s.Samples, sample{at, v})
-	first := at.Add(-time.Duration(r.Within))
-	s.Samples = slices.DeleteFunc(s.Samples, func(x sample) bool { return x.At.Before(first) })
-	if len(s.Samples) > samplesMax {
-		s.Samples = thin(s.Samples)
+	s.Num = v
+	s.seen(o)
+	r.refresh(s, at)
+	if n := len(s.Samples); n > samplesMax {
+		s.Samples = append(thin(s.Samples[:n-1]), sample{at, v})
 	}
-	low, high := v, v
+	return true
+}
+
+// refresh forgets samples that are out of the window. The latest stays: it is what the number
+// still is.
+func (r Rate) refresh(s *leafState, now time.Time) {
+	n := len(s.Samples)
+	if n == 0 {
+		return
+	}
+	last, first := s.Samples[n-1], now.Add(-time.Duration(r.Within))
+	s.Samples = append(slices.DeleteFunc(s.Samples[:n-1], func(x sample) bool { return x.At.Before(first) }), last)
+	low, high := last.V, last.V
 	for _, x := range s.Samples {
 		low, high = min(low, x.V), max(high, x.V)
 	}
-	s.Num = v
-	s.seen(o)
-	s.hold(r.Rises > 0 && v-low >= r.Rises || r.Falls > 0 && high-v >= r.Falls, at)
-	return true
+	s.hold(r.Rises > 0 && last.V-low >= r.Rises || r.Falls > 0 && high-last.V >= r.Falls, now)
 }
 
 // thin halves the samples: of two neighbours the one further from the others' middle stays,
@@ -253,15 +329,32 @@ func (c Condition) met(s *leafState, now time.Time) (bool, time.Time) {
 		wait = time.Duration(c.Threshold.For)
 	case c.Count != nil:
 		c.Count.refresh(s, now)
+	case c.Rate != nil:
+		c.Rate.refresh(s, now)
 	case c.Unusual != nil:
 		wait = time.Duration(c.Unusual.For)
 	}
-	return s.Holds && now.Sub(s.Since) >= wait, s.Since
+	return s.Holds && s.until(now).Sub(s.Since) >= wait, s.Since
+}
+
+// tellNot says in words that the condition does not hold; tell is what it says itself.
+func (c Condition) tellNot(tell string) string {
+	switch {
+	case c.Is != nil:
+		return tell // what the value is
+	case tell == "":
+		return "not what is asked of " + strings.Join(c.Kinds(), ", ")
+	}
+	return "not: " + tell
 }
 
 // tell says in words what the value does.
-func (c Condition) tell(s *leafState) string {
+func (c Condition) tell(key string, s *leafState) string {
 	switch {
+	case c.Is != nil && c.Is.Kind == Broker:
+		return map[bool]string{true: "the broker of the devices is reached", false: "the broker of the devices is not reached: none of them is heard"}[s.Bool]
+	case c.Is != nil && c.Is.Kind == Gateway:
+		return fmt.Sprintf("the gateway %s is %s", key, map[bool]string{true: "online", false: "offline: what speaks through it is not heard"}[s.Bool])
 	case c.Is != nil:
 		return fmt.Sprintf("%s is %t", c.Is.Kind, s.Bool)
 	case c.Threshold != nil && c.Threshold.Above != nil:

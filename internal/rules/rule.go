@@ -55,15 +55,18 @@ type Rule struct {
 	Severity Severity `json:"severity"`
 	Category string   `json:"category"`
 	// Ticket says that an alarm opens a ticket, or joins the one that is open for the same
-	// device and cause.
+	// asset and cause; of a device that watches no asset, for the same device and cause.
 	Ticket   bool `json:"ticket"`
 	Disabled bool `json:"disabled,omitempty"`
 	// Devices and Units narrow the rule to some; empty means all that have what it looks at.
 	Devices []string `json:"devices,omitempty"`
 	Units   []string `json:"units,omitempty"`
 	// NotDevices are left out.
-	NotDevices []string  `json:"not_devices,omitempty"`
-	When       Condition `json:"when"`
+	NotDevices []string `json:"not_devices,omitempty"`
+	// Across is "unit" for a rule that looks at the values of all devices of a unit together, as at
+	// those of one; empty for one that looks at each device by itself.
+	Across string    `json:"across,omitempty"`
+	When   Condition `json:"when"`
 	// ClearAfter is how long the condition must not hold before the alarm ends; longer where
 	// it flaps.
 	ClearAfter Duration  `json:"clear_after,omitempty"`
@@ -104,6 +107,7 @@ type Threshold struct {
 // Rate holds while a number rose or fell by so much within the time.
 type Rate struct {
 	Kind   string   `json:"kind"`
+	Unit   string   `json:"unit,omitempty"` // of Rises and Falls; the unit that came first where empty
 	Rises  float64  `json:"rises,omitempty"`
 	Falls  float64  `json:"falls,omitempty"`
 	Within Duration `json:"within"`
@@ -127,6 +131,7 @@ type Silence struct {
 // spread. See usual.
 type Unusual struct {
 	Kind   string   `json:"kind"`
+	Unit   string   `json:"unit,omitempty"` // of Floor; the unit that came first where empty
 	Times  float64  `json:"times"`
 	Floor  float64  `json:"floor"` // a smaller spread counts as this one
 	For    Duration `json:"for"`
@@ -220,6 +225,12 @@ func (r Rule) Check() []Problem {
 	if r.Times != nil {
 		r.Times.check("times", wrong)
 	}
+	switch {
+	case r.Across != "" && r.Across != acrossUnit:
+		wrong("across", "wanted unit, or nothing")
+	case r.Across != "" && r.When.Silent():
+		wrong("across", "silence is of one device")
+	}
 	parts := 0
 	r.When.check("when", 1, &parts, wrong)
 	slices.SortFunc(out, func(a, b Problem) int { return strings.Compare(a.Field, b.Field) })
@@ -306,7 +317,7 @@ func (c Condition) checkLeaf(wrong func(field, format string, args ...any)) (set
 // Kinds lists the kinds of values that a condition looks at; silence looks at all.
 func (c Condition) Kinds() []string {
 	var out []string
-	c.each(func(leaf Condition) {
+	c.Each(func(leaf Condition) {
 		if k := leaf.kind(); k != "" && !slices.Contains(out, k) {
 			out = append(out, k)
 		}
@@ -316,12 +327,12 @@ func (c Condition) Kinds() []string {
 
 // Silent reports whether a condition looks at silence, and so at all that a device says.
 func (c Condition) Silent() (yes bool) {
-	c.each(func(leaf Condition) { yes = yes || leaf.Silence != nil })
+	c.Each(func(leaf Condition) { yes = yes || leaf.Silence != nil })
 	return yes
 }
 
-// each visits the conditions that have no parts, in their order.
-func (c Condition) each(visit func(Condition)) {
+// Each visits the conditions that have no parts, in their order.
+func (c Condition) Each(visit func(Condition)) {
 	parts := append(append([]Condition{}, c.All...), c.Any...)
 	if c.Not != nil {
 		parts = append(parts, *c.Not)
@@ -331,7 +342,7 @@ func (c Condition) each(visit func(Condition)) {
 		return
 	}
 	for _, p := range parts {
-		p.each(visit)
+		p.Each(visit)
 	}
 }
 

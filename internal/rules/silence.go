@@ -22,6 +22,14 @@ const (
 	burst = 2 * time.Second
 )
 
+// Broker is the kind of value by which a box says whether it reaches the broker of its devices. It is
+// no device's, and known while no device is heard.
+const Broker = "broker"
+
+// Gateway is the kind of value by which a gateway, or its last will, says whether it is there: the key
+// is its base topic, and the device the box. What speaks through it is heard no more while it is away.
+const Gateway = "gateway"
+
 // Availability is the kind of value by which a device says whether it is there.
 const Availability = "availability"
 
@@ -55,7 +63,7 @@ func (s *silence) take(o Observation) {
 			s.Periods = slices.Delete(s.Periods, 0, 1)
 		}
 	}
-	if o.Arrival.After(s.Heard) {
+	if o.Arrival.After(s.Heard) || s.Heard.After(o.Arrival.Add(aheadMax)) { // our clock was ahead then
 		s.Heard, s.Gone = o.Arrival, time.Time{}
 	}
 }

@@ -40,8 +40,11 @@ func (u *usual) follow(v float64, at time.Time, memory time.Duration, floor floa
 }
 
 func (c Unusual) take(s *leafState, o Observation) bool {
-	v, ok := number(o, "")
-	if !ok || o.Retained {
+	if o.Retained {
+		return false
+	}
+	v, ok := s.like(o, c.Unit)
+	if !ok {
 		return false
 	}
 	at := o.when()

@@ -41,7 +41,7 @@ func TestMosquittoSensor(t *testing.T) {
 		t.Fatalf("a device that nobody adopted is adopted: %+v", device)
 	}
 	say(`{"leak":false}`, false)
-	if _, err := manager.AdoptDevice(t.Context(), e.Place.ID, device.ID, "Boiler", e.Place.Units["Lobby"]); err != nil {
+	if _, err := manager.AdoptDevice(t.Context(), e.Place.ID, device.ID, desk.Adoption{Name: "Boiler", Unit: new(e.Place.Units["Lobby"])}); err != nil {
 		t.Fatal(err)
 	}
 	if got := openTickets(t, manager, e); got != 0 {
@@ -86,7 +86,7 @@ func TestReadingsReachTheCloud(t *testing.T) {
 	}
 	say(0, "temperature", 20)
 	device := heard(t, manager, e, "cellar")
-	if _, err := manager.AdoptDevice(t.Context(), e.Place.ID, device.ID, "Cellar", e.Place.Units["Lobby"]); err != nil {
+	if _, err := manager.AdoptDevice(t.Context(), e.Place.ID, device.ID, desk.Adoption{Name: "Cellar", Unit: new(e.Place.Units["Lobby"])}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 8 {

@@ -133,7 +133,7 @@ func (d *fullDisk) adopt() {
 	}
 	d.until("a sensor to be heard", func() bool { return d.reading(patience) })
 	device := heard(d.t, d.manager, d.edge, "boiler")
-	if _, err := d.manager.AdoptDevice(d.t.Context(), d.edge.Place.ID, device.ID, "Boiler", d.edge.Place.Units["Lobby"]); err != nil {
+	if _, err := d.manager.AdoptDevice(d.t.Context(), d.edge.Place.ID, device.ID, desk.Adoption{Name: "Boiler", Unit: new(d.edge.Place.Units["Lobby"])}); err != nil {
 		d.t.Fatal(err)
 	}
 	d.device, d.acked = device.ID, nil

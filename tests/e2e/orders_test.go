@@ -104,7 +104,7 @@ func plumbed(t *testing.T) (*world, *stack.Cloud, *stack.Edge, *valve, desk.Devi
 		device = all[0]
 		return nil
 	})
-	if _, err := manager.AdoptDevice(t.Context(), e.Place.ID, device.ID, "Main valve", e.Place.Units["Lobby"]); err != nil {
+	if _, err := manager.AdoptDevice(t.Context(), e.Place.ID, device.ID, desk.Adoption{Name: "Main valve", Unit: new(e.Place.Units["Lobby"])}); err != nil {
 		t.Fatal(err)
 	}
 	v.say()

@@ -1,12 +1,17 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
 	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"estate/internal/projection"
 	"estate/sync/record"
@@ -48,58 +53,105 @@ func copyText(table string, columns ...string) string {
 	return "COPY " + quote(table) + " (" + strings.Join(quoted, ", ") + ") FROM STDIN BINARY"
 }
 
-func (g *group) copy(ctx context.Context, s statement) error {
-	_, err := g.conn.PgConn().CopyFrom(ctx, &copyReader{rows: *s.copied, ready: []byte(copyHead)}, s.text)
-	if err != nil {
-		return fmt.Errorf("copy %d rows: %w", s.copied.rows, err)
+// sendBytes is about how much is handed to the kernel at a time.
+const sendBytes = 60 << 10
+
+// chunkRows is how many rows one statement copies at most. The server keeps a slot for each row
+// that it has not written yet, up to a thousand of them, and finds each slot's mark in a hash in
+// which all of them collide: a thousand cost it sixteen times what 250 do.
+const chunkRows = 256
+
+// copyAll copies the rows of several statements in one round trip: the server ignores what
+// follows on a statement that it refused, so nothing waits for an answer until all is sent.
+// What it answers meanwhile is a few bytes for each statement.
+func (g *group) copyAll(ctx context.Context, list []statement) error {
+	c := g.conn.PgConn()
+	out := copyWriter{to: c.Conn(), buffer: make([]byte, 0, sendBytes+sendBytes/16)}
+	deadline, _ := ctx.Deadline()
+	if err := c.Conn().SetWriteDeadline(deadline); err != nil {
+		return fmt.Errorf("copy rows: %w", err)
 	}
-	return nil
-}
-
-// copyReader gives the rows as they are asked for: what waits to be sent takes no memory
-// beside the rows themselves.
-type copyReader struct {
-	rows  copied
-	next  int
-	ended bool
-	row   []byte // room for one that may not fit where it is to go
-	// longest is that of the rows so far.
-	longest int
-	ready   []byte // of it, what is still to be read
-}
-
-// Read implements io.Reader.
-func (r *copyReader) Read(p []byte) (n int, err error) {
-	for n < len(p) {
-		if len(r.ready) == 0 {
-			switch {
-			case r.next < r.rows.rows && len(p)-n >= 2*r.longest:
-				// Most fit where they are to go. One that does not comes back in other memory.
-				row := r.rows.row(p[n:n:len(p)], r.next)
-				r.next++
-				r.longest = max(r.longest, len(row))
-				if len(row) <= len(p)-n {
-					n += len(row)
-				} else {
-					r.ready = row
-				}
-				continue
-			case r.next < r.rows.rows:
-				r.row = r.rows.row(r.row[:0], r.next)
-				r.ready = r.row
-				r.next++
-			case !r.ended:
-				r.ready, r.ended = []byte(copyTail), true
-			case n == 0:
-				return 0, io.EOF
-			default:
-				return n, nil
-			}
+	chunks, failed := 0, error(nil)
+	for _, s := range list {
+		for at := 0; at < s.copied.rows; at += chunkRows {
+			out.copy(s, at, min(at+chunkRows, s.copied.rows))
+			chunks++
 		}
-		moved := copy(p[n:], r.ready)
-		n, r.ready = n+moved, r.ready[moved:]
 	}
-	return n, nil
+	out.flush()
+	if out.err != nil {
+		_ = c.Conn().Close() // and with it the connection, once it is to be read
+		failed = fmt.Errorf("copy rows: %w", out.err)
+	} else if err := c.Conn().SetWriteDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("copy rows: %w", err)
+	}
+	for chunks > 0 {
+		message, err := c.ReceiveMessage(ctx)
+		if err != nil {
+			return cmp.Or(failed, fmt.Errorf("copy rows: %w", err))
+		}
+		switch message := message.(type) {
+		case *pgproto3.ReadyForQuery:
+			chunks--
+		case *pgproto3.ErrorResponse: // the first says why, the others only that there was one
+			failed = cmp.Or(failed, fmt.Errorf("copy rows: %w", pgconn.ErrorResponseToPgError(message)))
+		}
+	}
+	return failed
+}
+
+// copyWriter puts messages of the protocol together and hands them on in large parts.
+type copyWriter struct {
+	to     io.Writer
+	buffer []byte
+	err    error
+}
+
+// messageHead is the type of a message and its length, which counts itself.
+const messageHead = 5
+
+// copy sends some of a statement's rows.
+func (w *copyWriter) copy(s statement, from, to int) {
+	w.append(&pgproto3.Query{String: s.text})
+	began := w.begin()
+	w.buffer = append(w.buffer, copyHead...)
+	for i := from; i < to; i++ {
+		w.buffer = s.copied.row(w.buffer, i)
+		if len(w.buffer) >= sendBytes {
+			w.end(began)
+			w.flush()
+			began = w.begin()
+		}
+	}
+	w.buffer = append(w.buffer, copyTail...)
+	w.end(began)
+	w.append(&pgproto3.CopyDone{})
+}
+
+func (w *copyWriter) append(m pgproto3.FrontendMessage) {
+	b, err := m.Encode(w.buffer)
+	if err != nil {
+		w.err = cmp.Or(w.err, err)
+		return
+	}
+	w.buffer = b
+}
+
+// begin opens a message of data, and end writes its length once that is known.
+func (w *copyWriter) begin() int {
+	w.buffer = append(w.buffer, 'd', 0, 0, 0, 0)
+	return len(w.buffer) - messageHead
+}
+
+func (w *copyWriter) end(began int) {
+	binary.BigEndian.PutUint32(w.buffer[began+1:], uint32(len(w.buffer)-began-1))
+}
+
+func (w *copyWriter) flush() {
+	if w.err == nil {
+		_, w.err = w.to.Write(w.buffer)
+	}
+	w.buffer = w.buffer[:0]
 }
 
 func appendFields(b []byte, n int) []byte { return binary.BigEndian.AppendUint16(b, uint16(n)) }

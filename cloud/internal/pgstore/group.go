@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -246,30 +247,39 @@ func (g *group) send(queries *pgx.Batch) error {
 	return nil
 }
 
-// run sends what waits in its order, and then the queries. What is not copied shares a round
-// trip with its neighbours.
+// run sends what waits in its order, and then the queries. What is copied shares a round trip
+// with its neighbours, and so does what is not.
 func (g *group) run(waiting []statement, queries *pgx.Batch) error {
-	b := &pgx.Batch{}
-	for _, s := range waiting {
-		if s.copied == nil {
-			b.Queue(s.text, flat(s.args)...)
-			continue
+	for len(waiting) > 0 {
+		n := slices.IndexFunc(waiting, func(s statement) bool { return s.copied == nil })
+		if n < 0 {
+			n = len(waiting)
 		}
-		if b.Len() > 0 {
-			if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil {
+		if n > 0 {
+			if err := g.copyAll(g.ctx, waiting[:n]); err != nil {
 				return err
 			}
-			b = &pgx.Batch{}
+			waiting = waiting[n:]
+			continue
 		}
-		if err := g.copy(g.ctx, s); err != nil {
+		b := &pgx.Batch{}
+		for len(waiting) > 0 && waiting[0].copied == nil {
+			b.Queue(waiting[0].text, flat(waiting[0].args)...)
+			waiting = waiting[1:]
+		}
+		if len(waiting) == 0 {
+			b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
+			queries = b
+			break
+		}
+		if err := g.conn.SendBatch(g.ctx, b).Close(); err != nil {
 			return err
 		}
 	}
-	b.QueuedQueries = append(b.QueuedQueries, queries.QueuedQueries...)
-	if b.Len() == 0 {
+	if queries.Len() == 0 {
 		return nil
 	}
-	return g.conn.SendBatch(g.ctx, b).Close()
+	return g.conn.SendBatch(g.ctx, queries).Close()
 }
 
 // rollBack gives up the transaction and has the calls that did not fail run again.

@@ -14,18 +14,18 @@ const (
 	// floodEvery is the time over which messages are counted: a burst after a lost connection is
 	// none.
 	floodEvery = 10 * time.Second
-	// floodDevice and floodGateway are messages per second that a device, and a gateway with a
-	// few hundred devices behind it, never needs.
-	floodDevice  = 50
-	floodGateway = 500
+	// FloodDevice is messages per second that a device never needs.
+	FloodDevice = 50
+	// FloodGateway is the same of a gateway with a few hundred devices behind it.
+	FloodGateway = 500
 )
 
 // floodLimit is how many messages per second of a login are still taken for sense.
 func floodLimit(r Role) float64 {
 	if r == RoleZigbee2MQTT {
-		return floodGateway
+		return FloodGateway
 	}
-	return floodDevice
+	return FloodDevice
 }
 
 // WatchFloods reports logins that send far too much, until ctx ends. It looks at the server's

@@ -31,7 +31,7 @@ func TestFlood(t *testing.T) {
 	for name, send := range map[string]struct {
 		topic string
 		n     int
-	}{"noisy": {"estate/v1/oak/dev/noisy/state", floodDevice + 1}, "calm": {"estate/v1/oak/dev/calm/state", floodDevice}, "gw": {"zigbee2mqtt/a", floodDevice + 1}} {
+	}{"noisy": {"estate/v1/oak/dev/noisy/state", FloodDevice + 1}, "calm": {"estate/v1/oak/dev/calm/state", FloodDevice}, "gw": {"zigbee2mqtt/a", FloodDevice + 1}} {
 		c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.URL()).SetClientID(name).SetUsername(name).SetPassword("x").SetAutoReconnect(false))
 		if err := settle(c.Connect(), "connect"); err != nil {
 			t.Fatal(err)

@@ -94,6 +94,9 @@ func (b *Broker) refuse(r refused) {
 		return
 	}
 	v := Violation{Code: r.code, ClientID: r.clientID, Remote: r.remote, Topic: topicOf(r.subject), Reason: r.reason}
+	if r.code == problem.MQTTSubscribeForbidden { // a filter, with the broker's own wildcards
+		v.Topic = strings.NewReplacer("*", "+", ">", "#").Replace(v.Topic)
+	}
 	if g, ok := b.grants.Load(r.clientID); ok {
 		v.Grant, _ = g.(Grant)
 	}

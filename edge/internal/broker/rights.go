@@ -56,6 +56,9 @@ type Grant struct {
 	MAC string
 	// Person is a technician's id.
 	Person string
+	// Discovery are the prefixes under which devices announce themselves; DiscoveryPrefix where
+	// empty.
+	Discovery []string
 }
 
 // Rights are the topics, as filters, that a login may publish to and subscribe to.
@@ -86,6 +89,29 @@ func ValidBase(base string) bool {
 	return nameLevel.MatchString(base) && !slices.Contains(reservedBases(), base)
 }
 
+// announced gives topics below each prefix of discovery.
+func (g Grant) announced(rest string) (out []string) {
+	if len(g.Discovery) == 0 {
+		return []string{DiscoveryPrefix + rest}
+	}
+	for _, prefix := range g.Discovery {
+		out = append(out, prefix+rest)
+	}
+	return out
+}
+
+// ValidPrefix reports whether devices can announce themselves below a prefix, which may have
+// several levels: nobody else speaks there.
+func ValidPrefix(prefix string) bool {
+	levels := strings.Split(prefix, "/")
+	if levels[0] == DiscoveryPrefix {
+		levels = levels[1:]
+	} else if !ValidBase(levels[0]) {
+		return false
+	}
+	return !slices.ContainsFunc(levels, func(level string) bool { return !nameLevel.MatchString(level) })
+}
+
 // Rights says which topics the grant reaches. It fails where a name cannot be a topic level.
 func (g Grant) Rights() (Rights, error) {
 	if g.Role.NeedsBase() && !ValidBase(g.Base) {
@@ -95,7 +121,7 @@ func (g Grant) Rights() (Rights, error) {
 	if !g.Role.NeedsBase() && !nameLevel.MatchString(g.Building) {
 		return Rights{}, fmt.Errorf("building %q: letters, digits, '-' and '_', at most 64", g.Building)
 	}
-	base, online := g.Base+"/#", DiscoveryPrefix+"/status"
+	base := g.Base + "/#"
 	switch g.Role {
 	case RoleDevice:
 		if !nameLevel.MatchString(g.Device) {
@@ -104,9 +130,10 @@ func (g Grant) Rights() (Rights, error) {
 		own := ours + "/dev/" + g.Device + "/#"
 		return Rights{Publish: []string{own}, Subscribe: []string{own, ours + "/time"}}, nil
 	case RoleZigbee2MQTT:
-		return Rights{Publish: []string{base, DiscoveryPrefix + "/#"}, Subscribe: []string{base, online}}, nil
+		return Rights{Publish: append([]string{base}, g.announced("/#")...), Subscribe: append([]string{base}, g.announced("/status")...)}, nil
 	case RoleESPHome:
-		return Rights{Publish: []string{base, DiscoveryPrefix + "/+/" + g.Base + "/#", "esphome/discover/" + g.Base}, Subscribe: []string{base, online, "esphome/discover"}}, nil
+		return Rights{Publish: slices.Concat([]string{base}, g.announced("/+/"+g.Base+"/#"), []string{"esphome/discover/" + g.Base}),
+			Subscribe: slices.Concat([]string{base}, g.announced("/status"), []string{"esphome/discover"})}, nil
 	case RoleTasmota:
 		r := Rights{Publish: []string{"tele/" + base, "stat/" + base}, Subscribe: []string{"cmnd/" + base, "cmnd/tasmotas/#"}}
 		if macDigits.MatchString(g.MAC) {
@@ -122,7 +149,7 @@ func (g Grant) Rights() (Rights, error) {
 		own := ours + "/tech/" + g.Person
 		return Rights{Subscribe: []string{own + "/#", ours + "/alarm/#", ours + "/time"}}, nil
 	case RoleHomeAssistant:
-		return Rights{Publish: []string{online}, Subscribe: []string{DiscoveryPrefix + "/#", ours + "/state/#"}}, nil
+		return Rights{Publish: g.announced("/status"), Subscribe: append(g.announced("/#"), ours+"/state/#")}, nil
 	}
 	return Rights{}, fmt.Errorf("unknown role %q", g.Role)
 }

@@ -38,6 +38,8 @@ var attributes = map[string]Kind{
 func kindOf(e hass.Entity, p hass.Point) Kind {
 	var kind Kind
 	switch {
+	case e.Component == "valve" && p.Name == "state":
+		kind = Valve
 	case p.Name != "":
 		kind = attributes[p.Name]
 	case e.Component == "valve" && p.Form == hass.Number:

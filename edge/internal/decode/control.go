@@ -212,8 +212,14 @@ func announcedOrder(c hass.Command) func(Order) (Sending, error) {
 		if verb, ok := verbs[o.Value]; ok && c.Payloads[verb] != "" {
 			payload = c.Payloads[verb]
 		}
+		vars := jinja.Vars{}
+		if percent, err := strconv.ParseFloat(o.Value, 64); err == nil && c.Scale != nil {
+			payload = strconv.FormatFloat(c.Scale.Of(percent), 'f', -1, 64)
+			vars.More = map[string]any{"position": percent, "position_closed": c.Scale.None, "position_open": c.Scale.All}
+		}
 		if c.Template != nil {
-			text, err := c.Template.Render(jinja.Vars{Payload: jinja.NewPayload([]byte(payload))})
+			vars.Payload = jinja.NewPayload([]byte(payload))
+			text, err := c.Template.Render(vars)
 			if err != nil {
 				return Sending{}, fmt.Errorf("the template of the order: %w", err)
 			}

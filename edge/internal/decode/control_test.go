@@ -166,8 +166,8 @@ awning cover opening
   open: d3/set OPEN q0
   closed: d3/set CLOSE q0
   stopped: d3/set STOP q0
-awning.position position 12 0..50
-  21: d3/p/set 21 q0`},
+awning.position position 24 0..100
+  21: d3/p/set 11 q0`},
 		{"AnnouncedAgainUnderAnotherName", `
 homeassistant/switch/boiler/pump/config {"uniq_id":"pump","stat_t":"boiler/s","cmd_t":"boiler/set","dev":{"cns":[["mac","0123456789ab"]]}}
 boiler/s OFF

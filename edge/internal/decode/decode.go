@@ -64,6 +64,9 @@ type Decoder struct {
 	reaches       map[string][]*reach // by hardware, what was announced that tells whether it is there
 	esphomeAt     map[string]string   // hardware → prefix
 	shellyGone    map[string]bool     // hardware whose last will was said
+	quiet         map[string]string   // topics that were announced and give no values, with what they hold
+	held          held
+	asked         map[string]bool // prefixes of Shellys that were asked for all that they know
 }
 
 // New makes a decoder.
@@ -80,7 +83,8 @@ func New(c Config) *Decoder {
 	d := &Decoder{building: c.Building, zone: c.Zone, discovery: c.Discovery, gateways: map[string]*directory{}, tasmotas: map[string]tasmotaDevice{},
 		shellies: map[string]string{}, devices: map[string]*Device{}, announced: map[string]announced{}, bindings: map[string][]binding{}, plains: map[string]map[string]quantity{},
 		shellyAt: map[string]string{}, children: map[string]string{}, tasmotaPlaces: map[string]tasmotaPlace{}, relays: map[string][]tasmotaRelay{}, orders: map[string]bool{},
-		named: map[string]string{}, former: map[string]string{}, esphomeAt: map[string]string{}, shellyGone: map[string]bool{}, reaches: map[string][]*reach{}}
+		named: map[string]string{}, former: map[string]string{}, esphomeAt: map[string]string{}, shellyGone: map[string]bool{}, reaches: map[string][]*reach{},
+		quiet: map[string]string{}, held: held{last: map[string]Message{}}, asked: map[string]bool{}}
 	for _, b := range c.Gateways {
 		d.gateways[b] = &directory{byName: map[string]string{}}
 	}
@@ -96,6 +100,9 @@ func (d *Decoder) Seed(saved []Message) {
 		d.Decode(m)
 	}
 }
+
+// Discovers says that devices announce themselves below a prefix.
+func (d *Decoder) Discovers(prefix string) bool { return slices.Contains(d.discovery, prefix) }
 
 // Filters lists the topics to subscribe to: all, since devices choose theirs.
 func (d *Decoder) Filters() []string { return []string{"#"} }
@@ -129,11 +136,12 @@ func (d *Decoder) Decode(m Message) Result {
 		d.tasmotaAnnounced(&r, m, rest)
 		return r
 	}
-	if slices.Contains(d.discovery, strings.TrimSuffix(m.Topic, "/status")) && strings.HasSuffix(m.Topic, "/status") {
+	if prefix, ok := strings.CutSuffix(m.Topic, "/status"); ok && d.Discovers(prefix) {
 		r.Nothing = "a Home Assistant says whether it is there"
 		return r
 	}
 	if len(m.Payload) == 0 && !strings.Contains(m.Topic, "cmnd/") {
+		d.held.drop(m.Topic)
 		r.Nothing = "an empty message: what the broker kept of the topic is cleared"
 		return r
 	}
@@ -142,7 +150,11 @@ func (d *Decoder) Decode(m Message) Result {
 		return r
 	}
 	bound := d.bound(&r, m)
-	if !d.firmware(&r, m) && !bound {
+	if d.firmware(&r, m) || bound {
+		return r
+	}
+	d.held.hold(m)
+	if !d.likely(&r, m) {
 		r.refuseAs(UnknownTopic, m, "", noTopic)
 	}
 	return r
@@ -181,9 +193,11 @@ func (d *Decoder) firmware(r *Result, m Message) bool {
 		r.Nothing = "an order to a device"
 		return true
 	}
-	if len(d.bindings[m.Topic]) > 0 {
-		return false
-	}
+	return false
+}
+
+// likely reads a message that looks like a firmware's, until an announcement says what it is.
+func (d *Decoder) likely(r *Result, m Message) bool {
 	if p := esphomeState.FindStringSubmatch(m.Topic); p != nil {
 		d.esphome(r, m, p[1], p[2], p[3])
 		return true

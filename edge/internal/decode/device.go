@@ -22,6 +22,9 @@ type Device struct {
 	Name, Manufacturer, Model, Firmware, Area string
 	// Via is the hardware that it speaks through, as a Zigbee gateway.
 	Via string
+	// Alias is what its messages were taken for before something named the hardware; it may have
+	// been adopted under that. Empty where there is none.
+	Alias string
 	// Battery says that it runs on one: it is heard seldom.
 	Battery bool
 	// Sleeps says that it is offline by design between its messages.
@@ -49,6 +52,17 @@ type Entity struct {
 	Stateless bool
 	Category  string
 	owners    []*announcedEntity // what announces it
+}
+
+// Lasting says that a hardware name is that of a device for ever, and not what it is called on the
+// way, nor a gateway or a group of devices.
+func Lasting(hardware string) bool {
+	for _, passing := range []string{bridgePrefix, "z2m:name:", "tasmota:topic:", "shelly:topic:", "esphome:topic:"} {
+		if strings.HasPrefix(hardware, passing) {
+			return false
+		}
+	}
+	return true
 }
 
 // Device gives what is known of a piece of hardware. It must not be changed.

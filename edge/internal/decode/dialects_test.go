@@ -71,7 +71,6 @@ a/up online
 hub/up {"state":"yes"}
 hub/up {"state":"no"}
 hub/up {"state":"maybe"}`, `
-hass:a availability=false
 hass:a availability=true
 hass:a availability=false
 ? availability: wanted "yes" or "no", got "maybe"`},
@@ -79,7 +78,7 @@ hass:a availability=false
 homeassistant/sensor/n/config {"stat_t":"n/s","uniq_id":"n1","val_tpl":"{{ states('x') }}","dev":{"ids":"n"}}
 n/s 1`, `
 ? n: template: line 1, column 10: the function "states" is not supported
-? : no device convention uses this topic`},
+(a value of an entity that needs mapping)`},
 		{"AnotherPrefix", `my/sensor/x/config {"stat_t":"x"}`, `? : a discovery message under the prefix my, which is not configured: add it to the discovery prefixes`},
 		{"BadAnnouncementKeepsTheOld", `
 homeassistant/sensor/k/config {"stat_t":"k/s","uniq_id":"k1","dev":{"ids":"k"}}
@@ -208,7 +207,7 @@ func TestTemperatureOfTheDeviceItself(t *testing.T) {
 			t.Errorf("announced %s: %+v", entity, r)
 		}
 	}
-	own := `{"dev":{"ids":["estate"]},"o":{"name":"` + decode.Origin + `"},"cmps":{"a":{"p":"sensor","uniq_id":"a","stat_t":"estate/v1/oak/health"}}}`
+	own := `{"dev":{"ids":["estate"]},"o":{"name":"` + decode.Origin + `","sw":"1.2.3"},"cmps":{"a":{"p":"sensor","uniq_id":"a","stat_t":"estate/v1/oak/health"}}}`
 	r := d.Decode(decode.Message{Topic: "homeassistant/device/estate/config", Payload: []byte(own), Arrival: time.Now()})
 	if r.Configures || r.Nothing == "" || len(r.Changed) > 0 {
 		t.Errorf("our own announcement: %+v", r)

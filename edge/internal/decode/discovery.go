@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"estate/edge/internal/hass"
-	"estate/edge/internal/jinja"
 )
 
 // Origin names the edge where it announces its own state to others.
@@ -24,13 +23,18 @@ type announced map[string]*announcedEntity
 
 type announcedEntity struct {
 	hardware string
+	topic    string   // of the announcement
+	id       string   // of the component in it
 	keys     []string // of the device's entities
 	topics   []string // on which it is bound
+	quiet    []string // topics of it that hold no values
 	commands map[string]*hass.Command
 	reach    *reach
 	// live says that it was heard in this run: of two that announce the same, as before and after
 	// a device was renamed, orders go to the one that speaks.
 	live bool
+	// leaving says that another announcement takes its place.
+	leaving bool
 }
 
 // binding says that a message on a topic gives a value of an entity.
@@ -40,16 +44,11 @@ type binding struct {
 	key      string
 	kind     Kind
 	point    hass.Point
-	// reach is set instead of point where the topic tells whether the device is there.
-	reach  *reach
-	source int
-}
-
-// reach is what an entity's sources say of its device.
-type reach struct {
-	availability hass.Availability
-	states       []bool // by source; false where nothing was heard
-	on           bool
+	// reach is set instead of point where the topic tells whether the device is there, and
+	// attributes where it tells more of the entity.
+	reach      *reach
+	source     int
+	attributes *hass.Attributes
 }
 
 // announce takes a message on a discovery topic.
@@ -62,7 +61,7 @@ func (d *Decoder) announce(r *Result, m Message, address hass.Address) {
 	for _, p := range a.Problems {
 		r.refuse(m, strings.Trim(p.Component+"."+p.Key, "."), p.Reason)
 	}
-	if a.Origin == Origin {
+	if a.Origin == Origin || strings.HasPrefix(a.Origin, Origin+" ") { // with the version
 		r.Nothing = "what the edge itself announces"
 		return
 	}
@@ -70,7 +69,8 @@ func (d *Decoder) announce(r *Result, m Message, address hass.Address) {
 	r.Configures = true
 	switch {
 	case a.Migrating:
-		return // its entities wait for the other form
+		known.leave()
+		return
 	case a.Removed:
 		d.withdraw(r, m.Topic, known)
 		return
@@ -88,10 +88,27 @@ func (d *Decoder) announce(r *Result, m Message, address hass.Address) {
 		delete(known, id)
 	}
 	for _, e := range a.Entities {
-		d.unbind(known[e.ID])
+		before := known[e.ID]
+		d.unbind(before)
 		delete(known, e.ID)
-		if one := d.bind(r, m, a, e); one != nil {
+		one := d.bind(r, m, a, e, before)
+		if one != nil {
 			known[e.ID] = one
+		}
+		d.outlived(before)
+	}
+	d.catchUp(r)
+}
+
+// outlived takes away what an entity was, where it is announced as something else now.
+func (d *Decoder) outlived(before *announcedEntity) {
+	if before == nil || d.devices[before.hardware] == nil {
+		return
+	}
+	entities := d.devices[before.hardware].Entities
+	for _, key := range before.keys {
+		if e := entities[key]; e != nil && len(e.owners) == 0 {
+			delete(entities, key)
 		}
 	}
 }
@@ -111,11 +128,7 @@ func (d *Decoder) forget(r *Result, one *announcedEntity) {
 		return
 	}
 	dev := d.devices[one.hardware]
-	for _, key := range one.keys {
-		if e := dev.Entities[key]; e != nil && len(e.owners) == 0 { // or it is announced elsewhere too
-			delete(dev.Entities, key)
-		}
-	}
+	d.outlived(one) // unless it is announced elsewhere too
 	r.changed(one.hardware)
 	if len(dev.Entities) == 0 && !slices.Contains(r.Removed, one.hardware) {
 		r.Removed = append(r.Removed, one.hardware)
@@ -131,6 +144,9 @@ func (d *Decoder) unbind(one *announcedEntity) {
 		delete(d.reaches, one.hardware)
 	}
 	d.disown(one)
+	for _, topic := range one.quiet {
+		delete(d.quiet, topic)
+	}
 	for _, topic := range one.topics {
 		rest := slices.DeleteFunc(d.bindings[topic], func(b binding) bool { return b.owner == one })
 		if len(rest) == 0 {
@@ -144,7 +160,7 @@ func (d *Decoder) unbind(one *announcedEntity) {
 // bind enters an entity: its device, its values and where they come from. Topics that a
 // gateway or firmware is known to use are read by its own rules, which see more of them; what
 // was announced of their values says what they mean.
-func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity) *announcedEntity {
+func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity, before *announcedEntity) *announcedEntity {
 	hardware := d.announcedHardware(a, e)
 	dev := d.device(hardware)
 	if dev == nil {
@@ -161,7 +177,7 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 		set(&dev.Via, viaHardware(a.Device.Via), &changed)
 	}
 	r.changed(hardware)
-	one := &announcedEntity{hardware: hardware, commands: map[string]*hass.Command{}}
+	one := &announcedEntity{hardware: hardware, topic: m.Topic, id: e.ID, commands: map[string]*hass.Command{}}
 	name := clip(e.UniqueID)
 	if name == "" {
 		name = clip(strings.TrimSpace(a.Address.ID() + " " + e.ID))
@@ -170,6 +186,7 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 		}
 	}
 	for _, p := range e.Points {
+		p.Unit = unitFor(kindOf(e, p), p.Unit)
 		key := name
 		if p.Name != "" {
 			key += "." + p.Name
@@ -182,7 +199,11 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 			key = native
 		}
 		d.describe(dev, one, key, e, p, m.Retained)
-		if !own && p.NeedsMapping == "" {
+		switch {
+		case own:
+		case p.NeedsMapping != "":
+			d.silence(one, p.Topic, needsMapping)
+		default:
 			d.listen(r, m, p.Topic, binding{owner: one, hardware: hardware, key: key, kind: kindOf(e, p), point: p})
 		}
 	}
@@ -194,7 +215,13 @@ func (d *Decoder) bind(r *Result, m Message, a hass.Announcement, e hass.Entity)
 	if len(e.Points) == 0 {
 		d.describe(dev, one, name, e, hass.Point{}, m.Retained)
 	}
-	d.bindReach(r, m, one, e.Availability)
+	standing := d.relieve(one, hardware, one.keys)
+	if before != nil && before.hardware == hardware {
+		standing = before.reach
+	}
+	d.bindReach(r, m, one, e.Availability, standing)
+	d.bindBeside(r, m, one, name, e)
+	d.esphomeAnnounced(r, one)
 	return one
 }
 
@@ -213,7 +240,7 @@ func (d *Decoder) describe(dev *Device, one *announcedEntity, key string, e hass
 		entity.Kind = kindOf(e, p)
 	}
 	if p.Unit != "" {
-		entity.Unit = clip(p.Unit)
+		entity.Unit = p.Unit
 	}
 	entity.Point, entity.Stateless, entity.Category = p.Name, p.Topic == "", e.Category
 	one.commands[key] = e.Command
@@ -235,25 +262,7 @@ func (d *Decoder) listen(r *Result, m Message, topic string, b binding) {
 	}
 	d.bindings[topic] = append(d.bindings[topic], b)
 	b.owner.topics = append(b.owner.topics, topic)
-}
-
-// bindReach listens to what tells whether the device is there, unless its gateway's or
-// firmware's own rules do.
-func (d *Decoder) bindReach(r *Result, m Message, one *announcedEntity, a hass.Availability) {
-	known := &reach{availability: a, states: make([]bool, len(a.Sources))}
-	one.reach = known
-	for i, s := range a.Sources {
-		if s.NeedsMapping != "" {
-			r.refuse(m, "availability", s.NeedsMapping)
-			continue
-		}
-		if !d.ownsTopic(s.Topic) {
-			if !slices.Contains(d.reaches[one.hardware], known) {
-				d.reaches[one.hardware] = append(d.reaches[one.hardware], known)
-			}
-			d.listen(r, m, s.Topic, binding{owner: one, hardware: one.hardware, key: "availability", reach: known, source: i})
-		}
-	}
+	d.held.announced(topic)
 }
 
 // announcedHardware names a device by what it has for ever: the address of its radio before
@@ -263,6 +272,11 @@ func (d *Decoder) announcedHardware(a hass.Announcement, e hass.Entity) string {
 		if ieee, ok := strings.CutPrefix(strings.ToLower(id), "zigbee2mqtt_"); ok && ieeeAddress.MatchString(ieee) {
 			d.nameByTopic(e, ieee)
 			return zigbeeHardware(ieee)
+		}
+	}
+	for _, id := range a.Device.Identifiers {
+		if base := d.bridgeOf(id, e); base != "" {
+			return bridgeHardware(base)
 		}
 	}
 	for _, p := range e.Points { // a group of a gateway has a name only
@@ -280,7 +294,7 @@ func (d *Decoder) announcedHardware(a hass.Announcement, e hass.Entity) string {
 		if mac, ok := macOf(id); ok {
 			return "mac:" + mac
 		}
-		if mac, ok := tailMAC(id); ok {
+		if mac, ok := tailMAC(id); ok && shellyOwn.MatchString(id) { // others number their devices so
 			return "mac:" + mac
 		}
 	}
@@ -288,6 +302,26 @@ func (d *Decoder) announcedHardware(a hass.Announcement, e hass.Entity) string {
 		return "hass:" + clip(a.Device.Identifiers[0])
 	}
 	return "hass:" + clip(a.Address.Component+"/"+a.Address.ID())
+}
+
+// bridgeOf is the base topic of the gateway that announces itself; empty for other devices.
+func (d *Decoder) bridgeOf(id string, e hass.Entity) string {
+	if !strings.HasPrefix(strings.ToLower(id), "zigbee2mqtt_bridge") {
+		return ""
+	}
+	topics := []string{}
+	for _, p := range e.Points {
+		topics = append(topics, p.Topic)
+	}
+	if e.Command != nil {
+		topics = append(topics, e.Command.Topic)
+	}
+	for _, topic := range topics {
+		if base, _ := d.gatewayOf(topic); base != "" {
+			return base
+		}
+	}
+	return ""
 }
 
 // viaHardware names the gateway of a device as it names itself.
@@ -344,48 +378,4 @@ func (d *Decoder) ownsTopic(topic string) bool {
 	}
 	_, _, _, tasmota := d.tasmotaAt(topic)
 	return tasmota || shellyTopic(topic)
-}
-
-// bound takes a message on a topic that was announced. ok is false where none was.
-func (d *Decoder) bound(r *Result, m Message) bool {
-	list := d.bindings[m.Topic]
-	if len(list) == 0 {
-		return false
-	}
-	payload := jinja.NewPayload(m.Payload)
-	d.reached(r, m, list, payload)
-	for _, b := range list {
-		if b.reach != nil {
-			continue
-		}
-		o := observed(m, b.hardware, "")
-		if dev := d.devices[b.hardware]; dev != nil {
-			o.Name = dev.Name
-		}
-		o.Key, o.Kind, o.Unit = b.key, b.kind, b.point.Unit
-		v, err := b.point.Read(payload, m.Arrival.In(d.zone))
-		switch {
-		case err == hass.ErrNoValue: //nolint:errorlint // never wrapped
-		case err != nil:
-			r.refuse(m, b.key, err.Error())
-		default:
-			o.Value = valueOf(v)
-			if !m.Retained {
-				d.speaks(r, b)
-			}
-			r.Observations = append(r.Observations, o)
-		}
-	}
-	return true
-}
-
-func valueOf(v hass.Value) Value {
-	switch v.Form {
-	case hass.Number:
-		return NumberValue(v.Number)
-	case hass.Switch:
-		return BoolValue(v.On)
-	default:
-		return Value{Type: Text, Text: clip(v.Text)}
-	}
 }

@@ -3,6 +3,7 @@ package decode
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -56,6 +57,26 @@ func (d *Decoder) esphomeDevice(r *Result, m Message, prefix string, availabilit
 	return o, d.formerly(r, m, &o, availability)
 }
 
+// esphomeAnnounced learns which hardware speaks under a prefix from an announcement: its values and
+// whether it is there are told as an ESPHome tells them.
+func (d *Decoder) esphomeAnnounced(r *Result, one *announcedEntity) {
+	for _, topic := range one.topics {
+		p := esphomeState.FindStringSubmatch(topic)
+		if p == nil || !slices.Contains(one.topics, p[1]+"/status") {
+			continue
+		}
+		if before, known := d.esphomeAt[one.hardware]; known && before != p[1] || !known && len(d.esphomeAt) >= devicesMax {
+			return
+		}
+		d.esphomeAt[one.hardware] = p[1]
+		if dev := d.devices[one.hardware]; dev != nil {
+			dev.Alias = esphomeKey(p[1])
+		}
+		d.name(r, esphomeKey(p[1]), one.hardware)
+		return
+	}
+}
+
 // esphomeTold reads a device's address. Its prefix is its name, unless somebody chose another.
 func (d *Decoder) esphomeTold(r *Result, m Message, name string) {
 	if len(m.Payload) == 0 {
@@ -86,6 +107,7 @@ func (d *Decoder) esphomeTold(r *Result, m Message, name string) {
 		set(&dev.Manufacturer, "ESPHome", &changed)
 		set(&dev.Model, told.Board, &changed)
 		set(&dev.Firmware, told.Version, &changed)
+		dev.Alias = esphomeKey(name)
 		r.changed(hardware)
 	}
 	d.esphomeAt[hardware] = name

@@ -230,6 +230,8 @@ type Result struct {
 	Removed []string
 	// Answers are what devices say of orders.
 	Answers []Answer
+	// Ask are questions to devices that tell all that they know only when asked.
+	Ask []Sending
 	// Building and Device are set for messages on a plain sensor's topics, so that it can
 	// be told what was refused.
 	Building, Device string

@@ -141,14 +141,22 @@ func shellyNumber(id string) uint64 {
 // shellyAnswered reads the answer to an order.
 func (d *Decoder) shellyAnswered(r *Result, m Message, prefix string) {
 	var a struct {
-		ID    *uint64 `json:"id"`
-		Error *struct {
+		ID     *uint64         `json:"id"`
+		Result json.RawMessage `json:"result"`
+		Error  *struct {
 			Code    int    `json:"code"`
 			Message string `json:"message"`
 		} `json:"error"`
 	}
 	if json.Unmarshal(m.Payload, &a) != nil || a.ID == nil {
 		r.refuse(m, "", "the answer is not a JSON object with the id of what was asked")
+		return
+	}
+	if *a.ID <= askedStatus {
+		if r.Nothing = "an answer without what was asked for"; len(a.Result) > 0 {
+			r.Nothing = ""
+			d.shellyTold(r, m, prefix, *a.ID, a.Result)
+		}
 		return
 	}
 	hardware := shellyKey(prefix)

@@ -141,10 +141,11 @@ func (e plainEntity) quantity(key string) (quantity, error) {
 	case own:
 		return q, nil
 	}
-	q = quantity{kind: components[e.Component], typ: Text, unit: clip(e.Unit), words: plainWords[e.Component]}
+	q = quantity{kind: components[e.Component], typ: Text, unit: unitOf(e.Unit), words: plainWords[e.Component]}
 	switch e.Component {
 	case "sensor":
 		q.kind, q.typ = classes[e.DeviceClass], Number
+		q.unit = unitFor(q.kind, q.unit)
 	case "binary_sensor":
 		q.kind, q.typ = binaryClasses[e.DeviceClass], Bool
 	case "switch", "siren":

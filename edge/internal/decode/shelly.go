@@ -75,6 +75,7 @@ func (d *Decoder) shelly(r *Result, m Message, prefix, tail string) {
 	switch {
 	case tail == "online":
 		d.shellyReach(r, m, o)
+		d.askShelly(r, m, prefix, gone)
 	case tail == "events/rpc":
 		d.shellyNotice(r, m, o, prefix)
 	case status && component == "rpc":
@@ -181,7 +182,7 @@ var shellyWords = map[string]quantity{
 	"percent": of(Battery, Number, "%"), "V": of(Voltage, Number, "V"), "flood": of(Leak, Bool, ""), "rssi": {kind: Signal, typ: Number, unit: "dBm"},
 	"uptime": {kind: Duration, typ: Number, unit: "s"}, "current_pos": {kind: Position, typ: Number, unit: "%", max: 100}, "output": {kind: Switched, typ: Bool},
 	"brightness": {kind: Other, typ: Number, unit: "%"}, "target_C": {kind: Setpoint, typ: Number, unit: "°C"}, "current_C": of(Temperature, Number, "°C"),
-	"mute": {typ: Bool}, "connected": of(Connectivity, Bool, ""), "battery": of(Battery, Number, "%"), "ct": {kind: Other, typ: Number, unit: "K"}, "slat_pos": {kind: Position, typ: Number, unit: "%", max: 100},
+	"mute": {typ: Bool}, "connected": of(Connectivity, Bool, ""), "battery": of(Battery, Number, "%"), "ct": {kind: Other, typ: Number, unit: "K"}, "target_pos": {kind: Other, typ: Number, unit: "%"}, "target_humidity": {kind: Setpoint, typ: Number, unit: "%"}, "slat_pos": {kind: Position, typ: Number, unit: "%", max: 100},
 }
 
 // shellyNot are parts of a status that tell of the firmware rather than the building.
@@ -195,7 +196,10 @@ func shellyNot(l leaf) bool {
 		return l.name() != "rssi"
 	}
 	switch l.name() {
-	case "id", "source", "minute_ts", "packet_id", "last_updated_ts", "last_update_ts", "fw_ver":
+	case "id", "source", "minute_ts", "packet_id", "last_updated_ts", "last_update_ts", "fw_ver", "move_started_at", "timer_started_at", "timer_duration", "started_at", "calibration", "rpc", "paired":
+		return true
+	}
+	if len(l.path) > 1 && (l.path[1] == "schedules" || l.path[1] == "transition") {
 		return true
 	}
 	return strings.HasPrefix(l.path[0], "script:") || len(l.path) > 2 && l.path[len(l.path)-2] == "by_minute"
@@ -260,6 +264,10 @@ func shellyQuantity(path []string) quantity {
 		return quantity{typ: Number, unit: "%"}
 	case (kind == "bthomedevice" || kind == "blutrv") && last == "battery":
 		return of(Battery, Number, "%")
+	case kind == "thermostat" && last == "humidity":
+		return of(Humidity, Number, "%")
+	case (kind == "trv" || kind == "blutrv") && last == "pos":
+		return quantity{kind: Position, typ: Number, unit: "%", max: 100}
 	case kind == "input" && last == "state":
 		return quantity{kind: Input}
 	case kind == "cover" && last == "state":

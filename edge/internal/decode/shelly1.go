@@ -12,6 +12,8 @@ var shelly1Words = map[string]quantity{
 	"temperature": of(Temperature, Number, "°C"), "temperature_f": {kind: Temperature, typ: Number, unit: "°F", min: -130, max: 1832}, "humidity": of(Humidity, Number, "%"), "lux": of(Illuminance, Number, "lx"),
 	"battery": of(Battery, Number, "%"), "flood": of(Leak, Bool, ""), "smoke": of(Smoke, Bool, ""), "concentration": {kind: Other, typ: Number, unit: "ppm"}, "motion": of(Motion, Bool, ""), "vibration": of(Vibration, Bool, ""),
 	"pos": {kind: Position, typ: Number, unit: "%"}, "overtemperature": of(Problem, Bool, ""), "overpower": of(Problem, Bool, ""),
+	"returned_energy": {kind: Energy, typ: Number, unit: "Wmin"}, "total_returned": {kind: Energy, typ: Number, unit: "Wh"}, "reactive_power": {kind: ReactivePower, typ: Number, unit: "var"},
+	"target_t": {kind: Setpoint, typ: Number, unit: "°C"}, "overpower_value": {kind: Other, typ: Number, unit: "W"}, "total_work_time": {kind: Duration, typ: Number, unit: "s"}, "stop_reason": {kind: Other, typ: Text},
 	"total": {kind: Energy, typ: Number, unit: "Wh"}, "pf": {kind: PowerFactor, typ: Number}, "tilt": {kind: Other, typ: Number, unit: "°"},
 }
 
@@ -65,37 +67,69 @@ func (d *Decoder) shelly1(r *Result, m Message, device, tail string) {
 		r.Nothing = "a command, or all values again in one message"
 		return
 	}
-	raw, err := json.Marshal(text)
-	if err != nil {
+	if last == "act_reasons" {
+		r.Nothing = "why a device woke"
 		return
 	}
+	if path[0] == "relay" && len(path) == 2 {
+		text = d.shelly1Relay(r, m, o, path, text)
+	}
+	q, text := shelly1Value(path, last, text)
+	d.observe(r, m, o, leaf{path, json.RawMessage(quoted(text))}, q)
+}
+
+// shelly1Relay tells that a relay switched itself off, and that this is over once it says again
+// that it is on or off. What remains is what the relay is.
+func (d *Decoder) shelly1Relay(r *Result, m Message, o Observation, path []string, text string) string {
+	cause := leaf{append(path[:len(path):len(path)], "overpower"), json.RawMessage("true")}
+	dev := d.devices[o.Hardware]
+	switch {
+	case text == "overpower":
+		text = "off"
+	case dev == nil || dev.Entities[cause.key()] == nil:
+		return text
+	default:
+		cause.raw = json.RawMessage("false")
+	}
+	d.observe(r, m, o, cause, of(Problem, Bool, ""))
+	return text
+}
+
+// shelly1Value says how the text of a topic is read, and in what words where they are its own.
+func shelly1Value(path []string, last, text string) (quantity, string) {
 	q, ok := shelly1Words[last]
 	if q.kind == Temperature && path[0] != "sensor" && path[0] != "thermostat" {
 		q.kind = DeviceTemperature // of the relay itself
 	}
-	outside, probe := shelly1Outside[path[0]]
-	switch {
-	case probe:
-		q = outside
-	case ok:
-	case path[0] == "sensor" && last == "gas":
-		q = of(Gas, Bool, "")
-		if level, known := map[string]string{"none": "false", "mild": "true", "heavy": "true", "test": "false"}[text]; known {
-			raw = json.RawMessage(level)
-		}
-	case path[0] == "relay" || path[0] == "light":
-		q = quantity{kind: Switched}
-	case path[0] == "roller":
-		q = quantity{kind: Cover, typ: Text}
-	case path[0] == "input" || path[0] == "longpush":
-		q = quantity{kind: Input, typ: Bool}
-	case path[0] == "sensor" && last == "state":
-		q = quantity{kind: Opening}
-		if text == "open" || text == "close" {
-			raw = json.RawMessage(map[string]string{"open": "true", "close": "false"}[text])
-		}
+	if outside, probe := shelly1Outside[path[0]]; probe {
+		return outside, text
 	}
-	d.observe(r, m, o, leaf{path, raw}, q)
+	if ok {
+		return q, text
+	}
+	switch {
+	case path[0] == "sensor" && last == "gas":
+		if level, known := map[string]string{"none": "false", "mild": "true", "heavy": "true", "test": "false"}[text]; known {
+			text = level
+		}
+		return of(Gas, Bool, ""), text
+	case path[0] == "relay" || path[0] == "light" || path[0] == "white" || path[0] == "color":
+		return quantity{kind: Switched}, text
+	case path[0] == "adc":
+		return of(Voltage, Number, "V"), text
+	case path[0] == "valve" && last == "state":
+		return quantity{kind: Valve, typ: Text}, text
+	case path[0] == "roller":
+		return quantity{kind: Cover, typ: Text}, text
+	case path[0] == "input" || path[0] == "longpush" || path[0] == "ext_switch":
+		return quantity{kind: Input, typ: Bool}, text
+	case path[0] == "sensor" && last == "state":
+		if open, known := map[string]string{"open": "true", "close": "false"}[text]; known {
+			return quantity{kind: Opening, typ: Bool}, open
+		}
+		return quantity{kind: Opening}, text
+	}
+	return q, text
 }
 
 // shelly1All reads the message in which a motion sensor tells all of its values.

@@ -95,3 +95,20 @@ func TestShellyRemembers(t *testing.T) {
 		t.Errorf("%s, remembered %+v", got, r.Remember)
 	}
 }
+
+// TestShelly1Overpower: a relay that switched itself off says so once; that it is well again shows in
+// that it says what it is.
+func TestShelly1Overpower(t *testing.T) {
+	t.Parallel()
+	d := decode.New(decode.Config{Building: "oak"})
+	got := talk(d, `shellies/shelly1-AABBCC/relay/0 on
+shellies/shelly1-AABBCC/relay/0 overpower
+shellies/shelly1-AABBCC/relay/0 on`)
+	if want := `shelly:topic:shelly1-AABBCC relay.0=true
+shelly:topic:shelly1-AABBCC relay.0.overpower=true
+shelly:topic:shelly1-AABBCC relay.0=false
+shelly:topic:shelly1-AABBCC relay.0.overpower=false
+shelly:topic:shelly1-AABBCC relay.0=true`; got != want {
+		t.Errorf("got\n%s", got)
+	}
+}

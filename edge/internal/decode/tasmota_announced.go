@@ -92,6 +92,9 @@ func (d *Decoder) tasmotaNamed(r *Result, m Message, name string, known tasmotaD
 			d.renamed(r, tasmotaKey(before), known.hardware)
 		}
 	}
+	if dev := d.devices[known.hardware]; dev != nil {
+		dev.Alias = tasmotaKey(name)
+	}
 	if len(d.tasmotas) < devicesMax {
 		d.tasmotas[name] = known
 		d.again(r, tasmotaKey(name))

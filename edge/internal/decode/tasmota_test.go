@@ -208,7 +208,7 @@ func TestTasmotaKinds(t *testing.T) {
 		`tele/p/SENSOR {"ZbReceived":{"0x1":{"Water":1}}}`:   decode.Leak,
 		`tele/p/SENSOR {"ZbReceived":{"0x1":{"Fire":1}}}`:    decode.Smoke,
 		`tele/p/SENSOR {"ZbReceived":{"0x1":{"CO":1}}}`:      decode.CarbonMonoxide,
-		`tele/p/SENSOR {"ZbReceived":{"0x1":{"Contact":0}}}`: decode.Contact,
+		`tele/p/SENSOR {"ZbReceived":{"0x1":{"Contact":0}}}`: decode.Opening,
 		`stat/p/RESULT {"Button1":{"Action":"SINGLE"}}`:      decode.Event,
 	} {
 		topic, payload, _ := strings.Cut(line, " ")

@@ -15,7 +15,7 @@ var tasmotaMeanings = map[string]quantity{
 	"Humidity": of(Humidity, Number, "%"), "Hum": of(Humidity, Number, "%"), "Pressure": of(Pressure, Number, "hPa"), "SeaPressure": of(Pressure, Number, "hPa"),
 	"Illuminance": of(Illuminance, Number, "lx"), "Ambient": of(Illuminance, Number, "lx"), "CCT": {kind: Other, typ: Number, unit: "K"},
 	"CarbonDioxide": of(CO2, Number, "ppm"), "eCO2": of(CO2, Number, "ppm"), "TVOC": {kind: VOC, typ: Number, unit: "ppb"},
-	"PM1": {kind: Other, typ: Number, unit: "µg/m³"}, "PM2.5": {kind: PM25, typ: Number, unit: "µg/m³"}, "PM10": {kind: PM10, typ: Number, unit: "µg/m³"}, "CF1": {kind: Other, typ: Number, unit: "µg/m³"},
+	"PM1": {kind: Other, typ: Number, unit: "µg/m³"}, "PM2.5": {kind: PM25, typ: Number, unit: "µg/m³"}, "PM10": {kind: PM10, typ: Number, unit: "µg/m³"}, "PM4": {kind: Other, typ: Number, unit: "µg/m³"}, "CF1": {kind: Other, typ: Number, unit: "µg/m³"},
 	"CF2.5": {kind: Other, typ: Number, unit: "µg/m³"}, "CF10": {kind: Other, typ: Number, unit: "µg/m³"}, "PB0.3": particles, "PB0.5": particles, "PB1": particles, "PB2.5": particles, "PB5": particles, "PB10": particles,
 	"Moisture": {kind: Moisture, typ: Number, unit: "%"}, "Fertility": {kind: Other, typ: Number, unit: "µS/cm"}, "Conductivity": {kind: Other, typ: Number, unit: "µS/cm"},
 	"ApparentPower": {kind: ApparentPower, typ: Number, unit: "VA"}, "ReactivePower": {kind: ReactivePower, typ: Number, unit: "var"}, "ActivePower": of(Power, Number, "W"),
@@ -35,7 +35,7 @@ var tasmotaMeanings = map[string]quantity{
 	"LEAK": of(Leak, Bool, ""), "WATER": of(Leak, Bool, ""), "FLOOD": of(Leak, Bool, ""), "SMOKE": of(Smoke, Bool, ""), "MOTI": of(Motion, Bool, ""), "PIR": of(Motion, Bool, ""), "DOOR": of(Opening, Bool, ""), "WINDOW": of(Opening, Bool, ""),
 	"POWER_LOW": margin, "POWER_HIGH": margin, "VOLTAGE_LOW": margin, "VOLTAGE_HIGH": margin, "CURRENT_LOW": margin, "CURRENT_HIGH": margin, "MAX_POWER": margin,
 	"PowerLow": margin, "PowerHigh": margin, "VoltageLow": margin, "VoltageHigh": margin, "CurrentLow": margin, "CurrentHigh": margin,
-	"Dimmer": {kind: Other, typ: Number, unit: "%"}, "DIMMER": {kind: Other, typ: Number, unit: "%"}, "White": {kind: Other, typ: Number, unit: "%"}, "Channel": {kind: Other, typ: Number, unit: "%"},
+	"SHUTTER": {kind: Position, typ: Number, unit: "%", max: 100}, "Dimmer": {kind: Other, typ: Number, unit: "%"}, "DIMMER": {kind: Other, typ: Number, unit: "%"}, "White": {kind: Other, typ: Number, unit: "%"}, "Channel": {kind: Other, typ: Number, unit: "%"},
 	"ot_tboiler": {kind: Setpoint, typ: Number, unit: "°C"}, "ot_twater": {kind: Setpoint, typ: Number, unit: "°C"}, "ot_ch": {kind: Running, typ: Bool},
 	"CT": {kind: Other, typ: Number, unit: "mired"}, "Color": {kind: Other, typ: Text}, "HSBColor": {kind: Other, typ: Text},
 }
@@ -49,12 +49,15 @@ var tasmotaSensors = map[string]map[string]quantity{
 	"Wifi":    {"RSSI": {kind: Signal, typ: Number, unit: "%"}},
 	"ESP":     {"Temperature": of(DeviceTemperature, Number, "°C")},
 	"Shutter": {"Position": {kind: Position, typ: Number, unit: "%", max: 100}, "Target": {kind: Other, typ: Number, unit: "%"}, "Direction": {kind: Other, typ: Number}, "Tilt": {kind: Other, typ: Number, unit: "°"}},
+	"LD":      {"Energy": {kind: Other, typ: Number}}, // how strongly a radar hears something move
+	"VEML":    {"White": {kind: Other, typ: Number}},
 	"VLX":     {"Distance": {kind: Distance, typ: Number, unit: "mm"}},
 	"AS":      {"Distance": {kind: Distance, typ: Number, unit: "km"}, "Energy": {kind: Other, typ: Number}, "Event": {kind: Other, typ: Number}},
 	"BME":     {"Gas": {kind: Other, typ: Number, unit: "kΩ"}},
 	"MICS":    {"CO": {kind: CarbonMonoxide, typ: Number, unit: "ppm"}},
 	"Lw":      {"Battery": of(Voltage, Number, "V")},
-	"Zb": {"Power": {kind: Switched, typ: Bool}, "CO": of(CarbonMonoxide, Bool, ""), "Dimmer": {kind: Other, typ: Number}, "Hue": {kind: Other, typ: Number}, "Sat": {kind: Other, typ: Number},
+	// Its contact is the bit of an alarm: 1 is open.
+	"Zb": {"Power": {kind: Switched, typ: Bool}, "Contact": of(Opening, Bool, ""), "CO": of(CarbonMonoxide, Bool, ""), "Dimmer": {kind: Other, typ: Number}, "Hue": {kind: Other, typ: Number}, "Sat": {kind: Other, typ: Number},
 		"Color": {kind: Other}, "RGB": {kind: Other, typ: Text}, "X": {kind: Other, typ: Number}, "Y": {kind: Other, typ: Number}},
 	"Matter":  {"Power": {kind: Switched, typ: Bool}},
 	"TIC":     teleinfo,
@@ -131,7 +134,7 @@ func tasmotaQuantity(path []string, units map[string]string) quantity {
 		case word == "RSSI":
 			return quantity{kind: Signal, typ: Number, unit: "dBm"}
 		case word == "Speed" && len(path) > 1: // of wind; beside lights it is a setting
-			return quantity{kind: Speed, typ: Number, unit: clip(units["SpeedUnit"])}
+			return quantity{kind: Speed, typ: Number, unit: unitOf(units["SpeedUnit"])}
 		}
 	}
 	return quantity{}
@@ -145,8 +148,8 @@ func (q quantity) in(units map[string]string) quantity {
 			q.unit, q.min, q.max = "°F", -130, 1832
 		}
 	case Pressure:
-		if u := units["PressureUnit"]; u != "" && u != q.unit {
-			q.unit, q.min, q.max = clip(u), 0, 0
+		if u := unitOf(units["PressureUnit"]); u != "" && u != q.unit {
+			q.unit, q.min, q.max = u, 0, 0
 		}
 	default: // its unit is always the same
 	}
@@ -156,7 +159,7 @@ func (q quantity) in(units map[string]string) quantity {
 // tasmotaNot are parts of messages that tell of settings, of the firmware or of raw signals.
 var tasmotaNot = map[string]bool{"Time": true, "TempUnit": true, "PressureUnit": true, "SpeedUnit": true, "Epoch": true, "Id": true,
 	"TotalStartTime": true, "Heap": true, "SleepMode": true, "Sleep": true, "LoadAvg": true, "MqttCount": true, "Uptime": true, "UptimeSec": true,
-	"Endpoint": true, "Device": true, "Name": true, "Group": true, "Ep": true, "END": true, "MAC": true}
+	"Endpoint": true, "Device": true, "Name": true, "Group": true, "Ep": true, "END": true, "MAC": true, "mac": true, "Hostname": true, "IPAddress": true}
 
 // tasmotaSettings are words that stand beside the state of lights and say how it is shown.
 var tasmotaSettings = []string{"Fade", "Speed", "LedTable", "Scheme", "Width"}

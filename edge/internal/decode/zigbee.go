@@ -187,10 +187,11 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 			r.refuse(m, one.Name, "device without a usable ieee_address and friendly_name")
 			continue
 		}
-		if one.Type == "Coordinator" {
-			g.coordinated(r, m, base, ieee)
-		}
 		next[one.Name] = ieee
+		if one.Type == "Coordinator" { // it is the gateway
+			g.coordinated(r, m, base, ieee)
+			continue
+		}
 		dev := d.device(zigbeeHardware(ieee))
 		if dev == nil {
 			continue
@@ -201,7 +202,7 @@ func (d *Decoder) learnZigbee(r *Result, m Message, base string, g *directory) {
 		if dev.Via == "" || !d.lists(dev.Via, ieee) {
 			set(&dev.Via, bridgeHardware(base), &changed)
 		}
-		dev.Battery = one.Power == "Battery"
+		dev.Battery, dev.Alias = one.Power == "Battery", NameKey(base, one.Name)
 		if one.Definition != nil {
 			set(&dev.Model, one.Definition.Model, &changed)
 			set(&dev.Manufacturer, one.Definition.Vendor, &changed)

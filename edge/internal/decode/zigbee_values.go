@@ -14,7 +14,7 @@ var zigbeeWords = map[string]quantity{
 	"illuminance_lux": of(Illuminance, Number, "lx"), "device_temperature": of(DeviceTemperature, Number, "°C"), "cpu_temperature": of(DeviceTemperature, Number, "°C"), "soil_moisture": {kind: Moisture, typ: Number, unit: "%"},
 	"pm1": {kind: Other, typ: Number, unit: "µg/m³"}, "pm25": {kind: PM25, typ: Number, unit: "µg/m³"}, "pm10": {kind: PM10, typ: Number, unit: "µg/m³"}, "voc": {kind: VOC, typ: Number, unit: "ppb"}, "eco2": of(CO2, Number, "ppm"), "presence": of(Occupancy, Bool, ""),
 	"co": {kind: CarbonMonoxide, typ: Number, unit: "ppm"}, "motion": of(Motion, Bool, ""), "moving": of(Motion, Bool, ""), "water_valve": {kind: Valve}, "position": {kind: Position, typ: Number, unit: "%", max: 100}, "tilt": {kind: Position, typ: Number, unit: "%", max: 100},
-	"action": {kind: Event, typ: Text}, "state": {kind: Switched}, "lock_state": {kind: Lock, typ: Text}, "local_temperature": of(Temperature, Number, "°C"), "soil_temperature": of(Temperature, Number, "°C"),
+	"action": {kind: Event, typ: Text}, "state": {kind: Switched}, "lock_state": {kind: Lock, typ: Text}, "local_temperature": of(Temperature, Number, "°C"), "soil_temperature": of(Temperature, Number, "°C"), "external_temperature": of(Temperature, Number, "°C"), "outdoor_temperature": of(Temperature, Number, "°C"), "total_power": of(Power, Number, "W"),
 	"occupied_heating_setpoint": {kind: Setpoint, typ: Number, unit: "°C"}, "occupied_cooling_setpoint": {kind: Setpoint, typ: Number, unit: "°C"}, "current_heating_setpoint": {kind: Setpoint, typ: Number, unit: "°C"},
 	"pi_heating_demand": {kind: Position, typ: Number, unit: "%", max: 100}, "valve_position": {kind: Position, typ: Number, unit: "%", max: 100}, "open_window": of(Opening, Bool, ""), "window_open": of(Opening, Bool, ""),
 	"system_mode": {kind: Mode, typ: Text}, "running_state": {kind: Mode, typ: Text}, "ac_frequency": {kind: Frequency, typ: Number, unit: "Hz"},
@@ -57,12 +57,13 @@ func expose(told map[string]quantity, parent, prefix string, list []zigbeeExpose
 			continue
 		}
 		q, _ := zigbeeWord(e.Property)
+		e.Unit = unitFor(q.kind, e.Unit)
 		switch e.Type {
 		case "numeric":
 			q.typ = Number
 			switch {
 			case e.Unit != "" && e.Unit != q.unit:
-				q.unit, q.min, q.max = clip(e.Unit), 0, 0
+				q.unit, q.min, q.max = e.Unit, 0, 0
 			case e.Unit == "" && q.kind == Illuminance: // what the chip counts
 				q = quantity{kind: Other, typ: Number}
 			}
@@ -141,6 +142,8 @@ func zigbeeGuess(l leaf, beside map[string]string) quantity {
 	switch {
 	case q.typ == Number && (string(l.raw) == "true" || string(l.raw) == "false"):
 		return quantity{}
+	case q.kind == Motion && slices.Contains([]string{"UP", "DOWN", "STOP"}, text): // of a shutter
+		return quantity{kind: Other, typ: Text}
 	case q.kind == Switched && slices.Contains([]string{"OPEN", "CLOSE", "STOP", "OPENING", "CLOSING"}, text):
 		return quantity{kind: Cover, typ: Text}
 	case q.kind == Switched && slices.Contains([]string{"LOCK", "UNLOCK"}, text):

@@ -1,6 +1,10 @@
 package hass
 
-import "estate/edge/internal/jinja"
+import (
+	"cmp"
+
+	"estate/edge/internal/jinja"
+)
 
 // Command is how an entity is told what to do.
 type Command struct {
@@ -15,6 +19,8 @@ type Command struct {
 	Min, Max string
 	// Number says that the order is a number within the bounds, whatever the component is.
 	Number bool
+	// Scale turns a number of percent into the device's own; nil where the number is none of percent.
+	Scale  *Scale
 	QoS    byte
 	Retain bool
 }
@@ -38,7 +44,7 @@ func command(component string, c config) *Command {
 		return nil
 	}
 	if component == "valve" && c.yes("reports_position") {
-		out.Number, out.Min, out.Max = true, c.textOr("position_closed", "0"), c.textOr("position_open", "100")
+		out.Number, out.Min, out.Max, out.Scale = true, "0", "100", cmp.Or(positions(c), &Scale{0, 100})
 	}
 	out.read(c, "command_template")
 	for _, o := range orders[component] {
@@ -58,10 +64,12 @@ type setting struct {
 	options   string
 	otherwise []string
 	min, max  [2]string
+	// scale is that of a number of percent.
+	scale *Scale
 }
 
 // settings are the values that components take beside their state.
-func settings(component string) []setting {
+func settings(component string, c config) []setting {
 	degrees := func(point, low, high string) setting {
 		return setting{point: point, stem: point, min: [2]string{"min_temp", low}, max: [2]string{"max_temp", high}}
 	}
@@ -75,7 +83,7 @@ func settings(component string) []setting {
 		return []setting{{point: "mode", stem: "mode", options: "modes"},
 			{point: "target_humidity", stem: "target_humidity", min: [2]string{"min_humidity", "0"}, max: [2]string{"max_humidity", "100"}}}
 	case "cover":
-		return []setting{{point: "position", stem: "set_position", min: [2]string{"position_closed", "0"}, max: [2]string{"position_open", "100"}}}
+		return []setting{{point: "position", stem: "set_position", scale: cmp.Or(positions(c), &Scale{0, 100})}}
 	}
 	return nil
 }
@@ -83,7 +91,7 @@ func settings(component string) []setting {
 // commands reads how the values of a component beside its state are set.
 func commands(component string, c config) map[string]*Command {
 	out := map[string]*Command{}
-	for _, s := range settings(component) {
+	for _, s := range settings(component, c) {
 		topic, template := s.stem+"_command_topic", s.stem+"_command_template"
 		if s.stem == "set_position" {
 			topic, template = "set_position_topic", "set_position_template"
@@ -93,7 +101,9 @@ func commands(component string, c config) map[string]*Command {
 			continue
 		}
 		one.read(c, template)
-		if s.min[0] != "" {
+		if s.point == "position" {
+			one.Number, one.Min, one.Max, one.Scale = true, "0", "100", s.scale
+		} else if s.min[0] != "" {
 			one.Number, one.Min, one.Max = true, c.textOr(s.min[0], s.min[1]), c.textOr(s.max[0], s.max[1])
 		} else if one.Options = c.texts(s.options); len(one.Options) == 0 {
 			one.Options = s.otherwise

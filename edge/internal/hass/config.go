@@ -3,6 +3,7 @@ package hass
 import (
 	_ "embed"
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
@@ -168,13 +169,13 @@ func (c config) yes(key string) bool {
 	return false
 }
 
-// seconds reads a whole number of seconds.
+// seconds reads a number of seconds, of which a begun one counts.
 func (c config) seconds(key string) int {
-	n, err := strconv.Atoi(c.text(key))
-	if err != nil || n < 0 {
+	n, err := strconv.ParseFloat(c.text(key), 64)
+	if err != nil || !(n > 0) || n > secondsMax {
 		return 0
 	}
-	return n
+	return int(math.Ceil(n))
 }
 
 // texts reads a list of texts, or a single one.

@@ -40,7 +40,16 @@ type Point struct {
 	Form         Form
 	On, Off      string
 	// Words are what some texts stand for, as "UNLOCKED" for "unlocked".
-	Words       map[string]string
+	Words map[string]string
+	// Part is what holds the value where the rendered payload is a JSON object, as a valve's
+	// "position"; without a Part an object is read as any text.
+	Part string
+	// Only says that a text which is none of Words is no value of this point: a valve tells its
+	// position and what it does on one topic.
+	Only bool
+	// Scale is what stands for nothing and for all of it, where that is not 0 and 100 percent.
+	Scale       *Scale
+	Encoding    Encoding
 	Unit        string
 	DeviceClass string
 }
@@ -51,7 +60,6 @@ type Entity struct {
 	ID                                      string
 	Component, UniqueID, ObjectID, Name     string
 	DeviceClass, Unit, StateClass, Category string
-	Disabled                                bool
 	// ExpireAfter is after how many seconds without a value it is not known any more; zero
 	// where the device does not say.
 	ExpireAfter  int
@@ -61,6 +69,10 @@ type Entity struct {
 	// Commands are how values beside the state are set, by the name of their point: a climate's
 	// "mode" and "temperature", a cover's "position".
 	Commands map[string]*Command
+	// Attributes is where more is told of it than its values; nil where nowhere.
+	Attributes *Attributes
+	// Quiet are its topics that give no value, with what they hold.
+	Quiet map[string]string
 }
 
 // Availability tells whether an entity's device is there.
@@ -75,6 +87,7 @@ type Source struct {
 	Topic                   string
 	Template                *jinja.Template
 	Available, NotAvailable string
+	Encoding                Encoding
 	NeedsMapping            string
 }
 
@@ -82,16 +95,14 @@ type Source struct {
 func (a *Announcement) entity(id, component string, c config) {
 	e := Entity{ID: id, Component: component, UniqueID: c.text("unique_id"), ObjectID: c.text("object_id"), Name: c.text("name"),
 		DeviceClass: c.text("device_class"), Unit: c.text("unit_of_measurement"), StateClass: c.text("state_class"), Category: c.text("entity_category"),
-		ExpireAfter: c.seconds("expire_after")}
-	if _, told := c["enabled_by_default"]; told {
-		e.Disabled = !c.yes("enabled_by_default")
-	}
+		ExpireAfter: c.seconds("expire_after"), Quiet: quiet(component, c)}
 	if e.ObjectID == "" {
 		_, e.ObjectID, _ = strings.Cut(c.text("default_entity_id"), ".")
 	}
 	e.Points = points(component, c)
 	e.Availability = availability(c)
 	e.Command, e.Commands = command(component, c), commands(component, c)
+	e.Attributes = attributesOf(c)
 	for _, p := range e.Points {
 		if p.NeedsMapping != "" {
 			a.problem(id, p.Name, p.NeedsMapping)
@@ -163,8 +174,13 @@ func points(component string, c config) []Point {
 			text = "{{ value_json.state }}"
 		}
 		p.Template, p.NeedsMapping = template(text)
+		p.Encoding = encodingOf(c)
+		if p.NeedsMapping == "" {
+			p.NeedsMapping = p.Encoding.unknown()
+		}
 		p.form(component, c)
 		out = append(out, p)
+		out = append(out, p.beside(component, c)...)
 	}
 	return out
 }
@@ -184,6 +200,9 @@ func trigger(component string, c config) (Point, bool) {
 		return p, false
 	}
 	p.Template, p.NeedsMapping = template(c.text("value_template"))
+	if p.Encoding = encodingOf(c); p.NeedsMapping == "" {
+		p.NeedsMapping = p.Encoding.unknown()
+	}
 	switch component {
 	case "device_automation":
 		p.On, p.Off = c.text("payload"), strings.TrimSpace(c.text("type")+" "+c.text("subtype"))
@@ -215,15 +234,27 @@ func (p *Point) form(component string, c config) {
 		p.Form, p.On, p.Off = Switch, c.textOr("payload_on", "ON"), c.textOr("payload_off", "OFF")
 	case "switch", "siren", "light", "fan", "humidifier":
 		p.Form = Switch
+		if component == "siren" {
+			p.Part = "state"
+		}
 		p.On, p.Off = c.textOr("state_on", c.textOr("payload_on", "ON")), c.textOr("state_off", c.textOr("payload_off", "OFF"))
 	case "lock":
 		p.words(c, "locked", "LOCKED", "unlocked", "UNLOCKED", "locking", "LOCKING", "unlocking", "UNLOCKING", "jammed", "JAMMED")
 	case "cover", "valve":
 		if component == "valve" && c.yes("reports_position") {
-			p.Form, p.Unit = Number, "%"
+			p.valveWords(c)
+			p.Form, p.Unit, p.Part, p.Scale = Number, "%", "position", positions(c)
 			return
 		}
+		if component == "valve" {
+			p.Part = "state"
+		}
 		p.words(c, "open", "open", "closed", "closed", "opening", "opening", "closing", "closing", "stopped", "stopped")
+	case "vacuum":
+		p.Form, p.Part = Text, "state"
+	case "device_tracker":
+		p.Form = Text
+		p.Words = map[string]string{c.textOr("payload_home", "home"): "home", c.textOr("payload_not_home", "not_home"): "not_home"}
 	case "event":
 		p.Form = Event
 	case "update":
@@ -253,11 +284,15 @@ func (p *Point) attribute(c config) {
 		}
 	case "current_humidity", "target_humidity":
 		p.Form, p.DeviceClass, p.Unit = Number, "humidity", "%"
-	case "position", "tilt", "percentage":
-		p.Form, p.Unit = Number, "%"
+	case "position":
+		p.Form, p.Unit, p.Scale = Number, "%", positions(c)
+	case "tilt":
+		p.Form, p.Unit, p.Scale = Number, "%", scaled(c.textOr("tilt_min", "0"), c.textOr("tilt_max", "100"))
+	case "percentage":
+		p.Form, p.Unit, p.Scale = Number, "%", speeds(c)
 	case "battery_level":
 		p.Form, p.DeviceClass, p.Unit = Number, "battery", "%"
-	case "mode", "action", "fan_mode", "preset_mode", "swing_mode", "swing_horizontal_mode", "effect", "color_mode", "direction":
+	case "mode", "action", "fan_mode", "preset_mode", "swing_mode", "swing_horizontal_mode", "effect", "color_mode", "direction", "activity":
 		p.Form = Text
 	case "latest_version":
 		p.Form = Version
@@ -285,6 +320,9 @@ func availability(c config) Availability {
 			continue
 		}
 		s.Template, s.NeedsMapping = template(one.text("value_template"))
+		if s.Encoding = encodingOf(c); s.NeedsMapping == "" {
+			s.NeedsMapping = s.Encoding.unknown()
+		}
 		out.Sources = append(out.Sources, s)
 	}
 	return out

@@ -26,6 +26,8 @@ const (
 	availabilityMax = 16
 	// identifiersMax bounds a device's identifiers and its connections.
 	identifiersMax = 32
+	// secondsMax is ten years: what is to hold longer is as good as for ever.
+	secondsMax = 315_360_000
 )
 
 // Components lists the components whose entities are taken.
@@ -130,6 +132,20 @@ func shared() []string {
 		"message_expiry_interval", "payload_available", "payload_not_available", "qos", "state_topic"}
 }
 
+// inherit takes what the component does not say itself. One that says in either way when it is
+// there takes neither of the device's.
+func (c config) inherit(device config) {
+	_, list := c["availability"]
+	_, topic := c["availability_topic"]
+	for _, key := range shared() {
+		_, own := c[key]
+		if own || device[key] == nil || (list || topic) && strings.HasPrefix(key, "availability") && key != "availability_mode" {
+			continue
+		}
+		c[key] = device[key]
+	}
+}
+
 func (a Announcement) components(raw config) (Announcement, error) {
 	var all map[string]json.RawMessage
 	if err := json.Unmarshal(raw["components"], &all); err != nil || len(all) == 0 {
@@ -163,11 +179,7 @@ func (a Announcement) components(raw config) (Announcement, error) {
 			a.Gone = append(a.Gone, id)
 			continue
 		}
-		for _, key := range shared() {
-			if _, own := one[key]; !own && raw[key] != nil {
-				one[key] = raw[key]
-			}
-		}
+		one.inherit(raw)
 		one.base(cmp.Or(one.text("~"), base))
 		a.entity(id, platform, one)
 	}

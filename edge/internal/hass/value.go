@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"estate/edge/internal/jinja"
 )
@@ -28,7 +29,11 @@ var ErrNoValue = errors.New("no value")
 // Read gives the value of a point. Its error is ErrNoValue, or says what is wrong with the
 // payload.
 func (p Point) Read(payload *jinja.Payload, now time.Time) (Value, error) {
+	payload = p.Encoding.text(payload)
 	text := strings.TrimSpace(payload.Text())
+	if !utf8.ValidString(text) {
+		return Value{}, errNotText
+	}
 	if p.Template != nil {
 		var err error
 		text, err = p.Template.Render(jinja.Vars{Payload: payload, Now: now})
@@ -40,12 +45,13 @@ func (p Point) Read(payload *jinja.Payload, now time.Time) (Value, error) {
 			return Value{}, fmt.Errorf("template: %w", err)
 		}
 	}
-	if slices.Contains([]string{"", "None", "unknown", "unavailable", "null"}, text) && p.Form != Switch {
+	text, ok := p.part(text)
+	if !ok || slices.Contains([]string{"", "None", "unknown", "unavailable", "null"}, text) && p.Form != Switch {
 		return Value{}, ErrNoValue
 	}
 	switch p.Form {
 	case Number:
-		return number(text)
+		return p.number(text)
 	case Switch:
 		return p.switched(text)
 	case Event:
@@ -53,8 +59,11 @@ func (p Point) Read(payload *jinja.Payload, now time.Time) (Value, error) {
 	case Version:
 		return version(text)
 	case Text:
-		if word, ok := p.Words[text]; ok {
+		word, ok := p.Words[text]
+		if ok {
 			text = word
+		} else if p.Only {
+			return Value{}, ErrNoValue
 		}
 		return Value{Form: Text, Text: text}, nil
 	default:
@@ -63,6 +72,37 @@ func (p Point) Read(payload *jinja.Payload, now time.Time) (Value, error) {
 		}
 		return Value{Form: Text, Text: text}, nil
 	}
+}
+
+// errNotText is for payloads that no encoding makes a text of.
+var errNotText = errors.New("the payload is not UTF-8")
+
+// part takes the point's part of a JSON object; ok is false where the object holds none. What is no
+// object is told of the point that has the topic to itself, or by words or a number of its own.
+func (p Point) part(text string) (part string, ok bool) {
+	if p.Part == "" || !strings.HasPrefix(text, "{") {
+		return text, !p.Only || p.Form == Text
+	}
+	var body config
+	if json.Unmarshal([]byte(text), &body) != nil {
+		return text, true
+	}
+	_, ok = body[p.Part]
+	return body.text(p.Part), ok
+}
+
+// number reads a number; where the point has a scale, as percent. A valve that tells its position
+// may say what it does instead.
+func (p Point) number(text string) (Value, error) {
+	v, err := number(text)
+	_, word := p.Words[text]
+	switch {
+	case err != nil && word:
+		return Value{}, ErrNoValue
+	case err == nil && p.Scale != nil:
+		v.Number = p.Scale.percent(v.Number)
+	}
+	return v, err
 }
 
 func number(text string) (Value, error) {
@@ -120,7 +160,7 @@ func version(text string) (Value, error) {
 // Read tells whether the source says that it is there. Its error is ErrNoValue, or says what
 // is wrong with the payload: what is neither is not known, which is not offline.
 func (s Source) Read(payload *jinja.Payload, now time.Time) (bool, error) {
-	p := Point{Template: s.Template, Form: Switch, On: s.Available, Off: s.NotAvailable}
+	p := Point{Template: s.Template, Encoding: s.Encoding, Form: Switch, On: s.Available, Off: s.NotAvailable}
 	v, err := p.Read(payload, now)
 	return v.On, err
 }

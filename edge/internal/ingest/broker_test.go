@@ -187,7 +187,11 @@ func run(t *testing.T, s server, sink ingest.Sink) *running {
 // runBlind does not wait for the broker.
 func runBlind(t *testing.T, s server, sink ingest.Sink) (*ingest.Ingest, func()) {
 	t.Helper()
-	in, err := ingest.New(ingest.Config{Building: "oak", Link: s.link(), Now: time.Now, OnSubscribed: s.onSubscribed(),
+	box := ""
+	if _, is := sink.Known("box:1"); is {
+		box = "box:1"
+	}
+	in, err := ingest.New(ingest.Config{Building: "oak", Box: box, Link: s.link(), Now: time.Now, OnSubscribed: s.onSubscribed(),
 		Tick: 5 * time.Millisecond, Rules: quickRules(t),
 	}, sink, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -251,16 +255,21 @@ func mosquittoPub(t *testing.T, s server, gateway bool, topic, payload string) {
 	}
 }
 
-// quickRules are the shipped ones, with a leak that ends soon.
+// quickRules are the shipped ones, with a leak that ends soon and a gateway that is missed at once.
 func quickRules(t *testing.T) []rules.Rule {
 	t.Helper()
-	list := rules.Shipped()
+	list, found := rules.Shipped(), 0
 	for i := range list {
-		if list[i].Cause == "leak" {
+		if list[i].Cause == "leak" || list[i].Cause == "gateway_away" {
 			list[i].ClearAfter = rules.Duration(50 * time.Millisecond)
-			return list
+			found++
+		}
+		if list[i].Cause == "gateway_away" {
+			list[i].When.Is.For = 0
 		}
 	}
-	t.Fatal("no rule about leaks is shipped")
-	return nil
+	if found != 2 {
+		t.Fatalf("%d of the two rules are shipped", found)
+	}
+	return list
 }

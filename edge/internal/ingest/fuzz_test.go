@@ -20,6 +20,7 @@ type last struct {
 
 func (l *last) Restore(context.Context) (Snapshot, error) { return Snapshot{}, nil }
 func (l *last) Known(hardware string) (Place, bool)       { return Place{}, hardware == adopted }
+func (l *last) OutOfService(hardware string) bool         { return hardware != adopted }
 func (l *last) Save(context.Context, []rules.Saved, []decode.Message) error {
 	return nil
 }

@@ -5,30 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"estate/edge/internal/decode"
-	"estate/internal/problem"
 	"estate/internal/rules"
 )
 
 const (
 	// tickDefault is how often rules look at the time.
 	tickDefault = time.Second
-	// storeRetryMin and storeRetryMax bound the wait while the store fails.
-	storeRetryMin = 100 * time.Millisecond
-	storeRetryMax = 10 * time.Second
-	// birthTopic is where a Home Assistant says that it has started.
-	birthTopic = "homeassistant/status"
+	// birthTopic is where, below a prefix of discovery, a Home Assistant says that it has started.
+	birthTopic = "/status"
 )
 
 // Config says what to listen to.
 type Config struct {
 	Building string
-	Link     Link
+	// Box is the hardware id under which the box itself is a device.
+	Box  string
+	Link Link
 	// Gateways, Discovery and Zone are as decode.Config has them.
 	Gateways, Discovery []string
 	Zone                *time.Location
@@ -38,6 +37,9 @@ type Config struct {
 	Changed <-chan []rules.Rule
 	// Follow is told what devices can be told to do. May be nil.
 	Follow Follower
+	// FloodDevice and FloodGateway are messages per second that a device, and a gateway, never needs,
+	// where the broker does not watch for them; zero for no such limit.
+	FloodDevice, FloodGateway int
 	// Tick is how often rules look at the time; 1 s where zero.
 	Tick time.Duration
 	Now  func() time.Time
@@ -86,11 +88,13 @@ type Ingest struct {
 	recent  *recent
 	engine  *rules.Engine
 	follows follows
+	service service
 
 	quarantine quarantine
 	gateways   gateways
 	refusals   refusals
 	drops      drops
+	floods     floods
 
 	messages, observations, duplicates, quarantined, unrecognised atomic.Int64
 	raised, cleared, refused                                      atomic.Int64
@@ -116,10 +120,12 @@ func New(cfg Config, sink Sink, log *slog.Logger) (*Ingest, error) {
 	d := decode.New(decode.Config{Building: cfg.Building, Gateways: cfg.Gateways, Discovery: cfg.Discovery, Zone: cfg.Zone})
 	return &Ingest{cfg: cfg, sink: sink, log: log, decoder: d, recent: newRecent(), engine: rules.New(cfg.Rules, cfg.Zone),
 		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, log),
+		service:    service{watched: map[string]bool{}, strays: map[string]time.Time{}},
 		follows:    follows{told: map[string]bool{}, aliases: map[string]string{}},
 		quarantine: quarantine{list: map[string]*Candidate{}},
 		gateways:   gateways{list: map[string]Gateway{}},
 		refusals:   newRefusals(),
+		floods:     floods{on: cfg.FloodDevice > 0, came: map[*topic]int{}},
 	}, nil
 }
 
@@ -138,6 +144,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 	i.decoder.Seed(i.follows.recall(saved.Announced))
 	i.told.Unlock()
 	i.tellAll()
+	i.met(decode.Result{Changed: i.decoder.Devices()}, i.cfg.Now())
 	if err := i.resume(ctx, saved); err != nil {
 		return err
 	}
@@ -186,7 +193,9 @@ func (i *Ingest) read(ctx context.Context, jobs chan<- job, pace *pace, ended <-
 			pace.open = true
 		case <-tick.C:
 			since, _ := i.link.blind()
-			j, err = i.jobOf(i.engine.Tick(i.cfg.Now(), since.IsZero()))
+			now := i.cfg.Now()
+			i.lookForFloods(now)
+			j, err = i.jobOf(slices.Concat(i.letGo(now), i.reaches(now, since.IsZero()), i.engine.Tick(now, since.IsZero())))
 		case list := <-i.cfg.Changed:
 			j, err = i.useRules(list)
 		case <-i.link.queue.ready:
@@ -208,6 +217,11 @@ func (i *Ingest) resume(ctx context.Context, saved Snapshot) error {
 	effects, err := i.engine.Restore(saved.States, now)
 	if err != nil {
 		return err
+	}
+	for _, hardware := range i.engine.Devices() {
+		if hardware != i.cfg.Box {
+			i.service.watch(hardware)
+		}
 	}
 	held := map[[3]string]bool{}
 	id := func(a rules.Alarm) [3]string { return [3]string{a.Device, a.Cause, fmt.Sprint(a.Since.UnixMilli())} }
@@ -252,13 +266,18 @@ func (i *Ingest) look(messages []message) (job, error) {
 			continue
 		}
 		i.messages.Add(1)
-		if message.Topic == birthTopic && !message.Retained && string(message.Payload) == "online" {
+		i.floods.count(&messages[n])
+		if prefix, ok := strings.CutSuffix(message.Topic, birthTopic); ok && !message.Retained && string(message.Payload) == "online" && i.decoder.Discovers(prefix) {
 			offer(i.link.asked)
 		}
 		i.told.Lock()
 		r := i.decoder.Decode(message)
 		i.told.Unlock()
 		i.report(r)
+		i.met(r, message.Arrival)
+		for _, q := range r.Ask {
+			i.link.send(q.Topic, q.Payload)
+		}
 		i.follow(&f, r)
 		if r.Configures {
 			announced = append(announced, message)
@@ -268,8 +287,11 @@ func (i *Ingest) look(messages []message) (job, error) {
 			o, place, ok := i.admit(o, &announced)
 			if ok {
 				observations = append(observations, o)
+				i.service.watch(o.Hardware)
 				effects = append(effects, i.engine.Observe(i.fact(o, place))...)
+				continue
 			}
+			effects = append(effects, i.gatewaySays(o)...)
 		}
 	}
 	j, err := i.jobOf(effects)
@@ -353,59 +375,6 @@ func (i *Ingest) fact(o decode.Observation, place Place) rules.Observation {
 		}
 	}
 	return out
-}
-
-// store tries until it passes, is refused, or ctx ends; the error is then ErrRefused or
-// ctx's.
-func (i *Ingest) store(ctx context.Context, what string, try func() error) error {
-	wait := storeRetryMin
-	for {
-		err := try()
-		if err == nil || errors.Is(err, ErrRefused) {
-			i.storeWorks(what)
-			return err
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		i.storeFails(what, err)
-		pause := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
-		case <-pause.C:
-		}
-		wait = min(2*wait, storeRetryMax)
-	}
-}
-
-func (i *Ingest) storeFails(what string, err error) {
-	i.mu.Lock()
-	first := i.storeFailing.IsZero()
-	if first {
-		i.storeFailing = i.cfg.Now()
-	}
-	i.mu.Unlock()
-	if first {
-		i.log.Error("device data waits: the store fails, trying again", "attempted", what, "cause", err)
-	}
-}
-
-func (i *Ingest) storeWorks(what string) {
-	i.mu.Lock()
-	since := i.storeFailing
-	i.storeFailing = time.Time{}
-	i.mu.Unlock()
-	if !since.IsZero() {
-		i.log.Info("the store takes device data again", "attempted", what, "failed_since", since)
-	}
-}
-
-func (i *Ingest) setAside(hardware, key string, err error) {
-	i.refused.Add(1)
-	i.refusals.add(Refusal{Login: hardware, Key: key, Code: problem.MQTTPayloadRefused, Reason: err.Error()}, i.cfg.Now())
-	i.log.Error("device data set aside: the store will never take it", "hardware", hardware, "key", key, "cause", err)
 }
 
 // Publish returns when the broker has acknowledged a message, at QoS 0 when it was sent. It waits

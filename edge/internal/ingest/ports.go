@@ -31,6 +31,9 @@ type Sink interface {
 	// Known says whether the hardware was adopted as a device of this building. It must
 	// answer from memory: it is asked for every observation.
 	Known(hardware string) (Place, bool)
+	// OutOfService says that the hardware is for certain no device in service: it is false where
+	// that cannot be looked up.
+	OutOfService(hardware string) bool
 	// Save stores what rules know of devices, each in place of what was saved of the same rule
 	// and device, and messages in which devices told of themselves, each in place of what was
 	// saved of its topic; one without a payload takes it away.

@@ -13,13 +13,14 @@ import (
 // misbehaving sender must not fill the memory.
 const candidatesMax = 1000
 
-// Candidate is a device that sends but was not adopted. Its observations are not stored
-// and raise nothing.
+// Candidate is a device that sends, or was announced, but was not adopted. Its observations are
+// not stored and raise nothing.
 type Candidate struct {
 	Hardware, Name string
 	// Model is what the device or its gateway says that it is.
-	Model        string
-	First, Last  time.Time
+	Model       string
+	First, Last time.Time
+	// Observations is zero for a device of which only an announcement is known.
 	Observations int
 	Values       map[decode.Kind]decode.Value // the latest of each kind
 }
@@ -44,6 +45,35 @@ func (q *quarantine) add(o decode.Observation, name, model string) {
 	}
 	c.Name, c.Model, c.Last, c.Observations = name, model, o.ArrivalTime, c.Observations+1
 	c.Values[o.Kind] = o.Value
+	if before, ok := q.list[o.Alias]; ok && o.Alias != o.Hardware { // how it was called until it said what it is
+		c.First, c.Observations = before.First, c.Observations+before.Observations
+		delete(q.list, o.Alias)
+	}
+}
+
+// meet notes a device that was announced: a sensor that speaks once a day, or a valve that says
+// nothing by itself, can be adopted before it does.
+func (q *quarantine) meet(hardware, name, model string, at time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	c, ok := q.list[hardware]
+	if !ok {
+		if len(q.list) >= candidatesMax {
+			return // who speaks comes before who is only spoken of
+		}
+		c = &Candidate{Hardware: hardware, First: at, Last: at, Values: map[decode.Kind]decode.Value{}}
+		q.list[hardware] = c
+	}
+	c.Name, c.Model = name, model
+}
+
+// left notes a device that is announced no more. One that never spoke is of no use to anybody.
+func (q *quarantine) left(hardware string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if c, ok := q.list[hardware]; ok && c.Observations == 0 {
+		delete(q.list, hardware)
+	}
 }
 
 // evict drops the candidate that was silent for longest.
@@ -75,6 +105,33 @@ func (q *quarantine) all(known func(string) bool) []Candidate {
 	}
 	slices.SortFunc(out, func(a, b Candidate) int { return cmp.Compare(a.Hardware, b.Hardware) })
 	return out
+}
+
+// met enters devices that were announced and not adopted, whether or not they say a value.
+func (i *Ingest) met(r decode.Result, at time.Time) {
+	for _, hardware := range r.Changed {
+		dev, ok := i.decoder.Device(hardware)
+		if !ok || !decode.Lasting(hardware) || i.adopted(hardware, dev.Alias) {
+			continue
+		}
+		i.quarantine.meet(hardware, i.called(decode.Observation{Hardware: hardware}), i.modelOf(hardware), at)
+	}
+	for _, hardware := range r.Removed {
+		i.quarantine.left(hardware)
+	}
+}
+
+// adopted says that a device was adopted under one of its names.
+func (i *Ingest) adopted(hardware, alias string) bool {
+	for _, name := range []string{hardware, i.follows.aliases[hardware], alias} {
+		if name == "" {
+			continue
+		}
+		if _, known := i.sink.Known(name); known {
+			return true
+		}
+	}
+	return false
 }
 
 // Device gives what a piece of hardware told of itself. Safe for concurrent use.

@@ -58,6 +58,11 @@ func (s *store) Known(hardware string) (ingest.Place, bool) {
 	return ingest.Place{}, s.adopted[hardware]
 }
 
+func (s *store) OutOfService(hardware string) bool {
+	_, known := s.Known(hardware)
+	return !known
+}
+
 func (s *store) Save(_ context.Context, states []rules.Saved, announced []decode.Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

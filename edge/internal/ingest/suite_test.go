@@ -12,6 +12,7 @@ import (
 
 	"estate/edge/internal/broker"
 	"estate/edge/internal/ingest"
+	"estate/internal/problem"
 )
 
 const (
@@ -46,6 +47,9 @@ func TestSuite(t *testing.T) {
 		"BrokerRestartIsSeenAndHealed":  brokerRestartIsSeenAndHealed,
 		"BurstIsStoredInBatchesWithAll": burstIsStoredInBatchesWithAll,
 		"FloodIsCounted":                floodIsCounted,
+		"GatewayAway":                   gatewayAway,
+		"KeptIsReadOnceAnnounced":       keptIsReadOnceAnnounced,
+		"AnnouncedIsWaiting":            announcedIsWaiting,
 	}
 	for kind, start := range servers {
 		for name, rule := range rules {
@@ -204,6 +208,31 @@ func badInputIsIsolated(t *testing.T, s server) {
 		}
 	case <-time.After(patience):
 		t.Error("the device was not told")
+	}
+}
+
+// gatewayAway: the last will of a gateway is an alarm of the box, and its return the end of it.
+func gatewayAway(t *testing.T, s server) {
+	sink := newStore("box:1")
+	in := run(t, s, sink)
+	p := connect(t, s, true)
+	p.send("zigbee2mqtt/bridge/state", "online", true)
+	eventually(t, "the gateway", func() bool { return len(in.Gateways()) == 1 })
+	p.send("zigbee2mqtt/bridge/state", `{"state":"offline"}`, true)
+	eventually(t, "an alarm", sink.alarms(1, 0))
+	if a := sink.raised[0]; a.Device != "box:1" || a.Cause != "gateway_away" || !strings.Contains(a.Detail, "zigbee2mqtt is offline") {
+		t.Errorf("%+v", a)
+	}
+	p.send("zigbee2mqtt/bridge/state", "online", true)
+	eventually(t, "its end", sink.alarms(1, 1))
+	for range 4 {
+		p.send("zigbee2mqtt/bridge/state", "offline", true)
+		p.send("zigbee2mqtt/bridge/state", "online", true)
+	}
+	if _, others := s.(*mosquitto); others {
+		eventually(t, "that it comes and goes", func() bool {
+			return slices.ContainsFunc(in.Refusals(), func(r ingest.Refusal) bool { return r.Code == problem.MQTTClientIDTwice && r.Login == "zigbee2mqtt" })
+		})
 	}
 }
 

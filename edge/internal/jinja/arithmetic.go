@@ -9,6 +9,9 @@ func compute(s *scope, op string, a, b any) (any, *Error) {
 			return nil, fail(Undefined, "%s is not defined", u.what)
 		}
 	}
+	if v, ok, err := dates(op, a, b); ok {
+		return v, err
+	}
 	if op == "+" {
 		switch x := a.(type) {
 		case string:

@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"strings"
@@ -421,6 +422,14 @@ func order(a, b any) (int, *Error) {
 	t, ok2 := b.(string)
 	if ok1 && ok2 {
 		return strings.Compare(s, t), nil
+	}
+	if x, y := timeOf(a), timeOf(b); x != nil && y != nil && sameKind(a, b) {
+		return x.Compare(*y), nil
+	}
+	d, ok1 := a.(span)
+	e, ok2 := b.(span)
+	if ok1 && ok2 {
+		return cmp.Compare(d, e), nil
 	}
 	for _, v := range []any{a, b} {
 		if u, ok := v.(undefined); ok {

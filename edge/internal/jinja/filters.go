@@ -290,11 +290,19 @@ func replace(s *scope, v any, a args) (any, *Error) {
 	if !ok1 || !ok2 {
 		return nil, fail(Failed, "replace wants two texts")
 	}
+	times := -1
+	if given, ok := a.get(2, "count"); ok && given != nil {
+		n, whole := whole(given)
+		if !whole || n > 1<<20 {
+			return nil, fail(Failed, "%s is no number of times", repr(given))
+		}
+		times = int(n)
+	}
 	text, old, by := show(v), show(from), show(to)
 	if n := strings.Count(text, old); n*len(by) > outputBytesMax {
 		return nil, fail(Exceeded, "a text is longer than %d bytes", outputBytesMax)
 	}
-	return strings.ReplaceAll(text, old, by), s.step(1 + len(text)/64)
+	return strings.Replace(text, old, by, times), s.step(1 + len(text)/64)
 }
 
 func length(_ *scope, v any, _ args) (any, *Error) {
@@ -324,7 +332,7 @@ var filters = map[string]function{
 	"iif":        iif,
 	"bool":       toBool,
 	"string":     onText(func(s string) string { return s }),
-	"lower":      onText(strings.ToLower), "upper": onText(strings.ToUpper), "trim": onText(strings.TrimSpace),
+	"lower":      onText(strings.ToLower), "upper": onText(strings.ToUpper), "trim": cutset(strings.TrimSpace, strings.Trim),
 	"capitalize": onText(capitalize), "title": onText(titled),
 	"replace": replace,
 	"length":  length, "count": length,
@@ -336,6 +344,7 @@ var filters = map[string]function{
 	"regex_match": matches(true), "regex_search": matches(false), "regex_replace": regexReplace,
 	"regex_findall": findAll, "regex_findall_index": findAllIndex,
 	"timestamp_local": timestampLocal, "timestamp_utc": timestampUTC, "timestamp_custom": timestampCustom, "as_timestamp": asTimestamp,
+	"as_datetime": asDatetime, "as_local": asLocal, "slugify": slugify,
 }
 
 func abs(f float64, v any) any {
@@ -378,23 +387,14 @@ var methods = map[string]function{
 		}
 		return list{items: out}, defined(v)
 	},
-	"lower": onText(strings.ToLower), "upper": onText(strings.ToUpper), "strip": onText(strings.TrimSpace),
+	"lower": onText(strings.ToLower), "upper": onText(strings.ToUpper), "strip": cutset(strings.TrimSpace, strings.Trim),
+	"lstrip": cutset(leftSpace, strings.TrimLeft), "rstrip": cutset(rightSpace, strings.TrimRight),
+	"find": found(strings.Index, false), "rfind": found(strings.LastIndex, false), "index": found(strings.Index, true), "count": counted, "zfill": zeroed,
+	"removeprefix": without(strings.TrimPrefix), "removesuffix": without(strings.TrimSuffix),
+	"isdigit": each(unicode.IsDigit), "isnumeric": each(unicode.IsNumber), "isalpha": each(unicode.IsLetter),
+	"strftime": strftime, "total_seconds": totalSeconds, "weekday": weekday(0), "isoweekday": weekday(1),
 	"title": onText(titled), "capitalize": onText(capitalize), "replace": replace,
-	"split": func(s *scope, v any, a args) (any, *Error) {
-		text := show(v)
-		parts := strings.Fields(text)
-		if sep, ok := a.get(0, "sep"); ok && show(sep) != "" {
-			parts = strings.Split(text, show(sep))
-		}
-		out := make([]any, len(parts))
-		for i, p := range parts {
-			out[i] = p
-		}
-		if err := s.step(len(parts)); err != nil {
-			return nil, err
-		}
-		return list{items: out}, defined(v)
-	},
+	"split":      split,
 	"startswith": affix(strings.HasPrefix), "endswith": affix(strings.HasSuffix),
 	"timestamp": asTimestamp, "isoformat": isoFormat,
 }
@@ -434,6 +434,8 @@ var functions = map[string]function{
 	"now":            func(s *scope, _ any, _ args) (any, *Error) { return moment(s.now), nil },
 	"utcnow":         func(s *scope, _ any, _ args) (any, *Error) { return moment(s.now.UTC()), nil },
 	"as_timestamp":   asFilter(asTimestamp),
+	"as_datetime":    asFilter(asDatetime), "as_local": asFilter(asLocal), "strptime": asFilter(strptime), "timedelta": timedelta,
+	"slugify": asFilter(slugify), "range": counting, "dict": named,
 }
 
 // asFilter makes a function of a filter: its first argument is what the filter is applied to.

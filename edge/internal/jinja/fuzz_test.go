@@ -14,6 +14,7 @@ func FuzzRender(f *testing.F) {
 	f.Add("{{ value_json.a.b | round(1) }}", `{"a":{"b":21.37}}`)
 	f.Add("{% set ns = namespace(r=[]) %}{% for k, v in value_json.items() if v is not none %}{% set ns.r = ns.r + [(k, v)] %}{% endfor %}{{ dict.from_keys(ns.r) | to_json }}", `{"a":1,"b":null}`)
 	f.Add("{%- if value | regex_search('^o(n)$') -%}{{ 'x' if 1 }}{%- elif value in [1, 'a'] -%}{{ -1 ** 2 }}{% endif %}", "on")
+	f.Add("{{ (now() - timedelta(seconds=value_json.up)).isoformat() }}{{ strptime(value_json.at, '%H:%M').hour * 2 }}{{ value_json.name | slugify }}", `{"up":7,"at":"07:05","name":"Küche"}`)
 	f.Add("{{ now() | as_timestamp | timestamp_custom('%H%f') }}{# x #}", "")
 	const perByte, base = 4096, 8 << 20 // the work of stepsMax, each with a small value
 	f.Fuzz(func(t *testing.T, template, payload string) {

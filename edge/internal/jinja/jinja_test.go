@@ -20,7 +20,7 @@ func TestAsJinja(t *testing.T) {
 	if err := json.Unmarshal(b, &vectors); err != nil {
 		t.Fatal(err)
 	}
-	reasons := map[string]Reason{"unsupported": Unsupported, "undefined": Undefined, "failed": Failed}
+	reasons := map[string]Reason{"unsupported": Unsupported, "undefined": Undefined, "failed": Failed, "exceeded": Exceeded}
 	for _, v := range vectors {
 		tpl, err := Parse(v.Template)
 		got := ""

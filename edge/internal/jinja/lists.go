@@ -38,17 +38,36 @@ func reversed(s *scope, v any, _ args) (any, *Error) {
 	return list{items: parts}, err
 }
 
-func sorted(s *scope, v any, _ args) (any, *Error) {
+// sorted sorts texts without regard to their case, as Jinja does.
+func sorted(s *scope, v any, a args) (any, *Error) {
 	parts, err := partsOf(s, v)
 	parts = slices.Clone(parts)
+	sign := 1
+	for name := range a.named {
+		if name != "reverse" {
+			return nil, fail(Unsupported, "sort by %s is not supported", name)
+		}
+	}
+	if down, ok := a.get(0, "reverse"); ok && truth(down) {
+		sign = -1
+	}
 	slices.SortStableFunc(parts, func(a, b any) int {
-		c, wrong := order(a, b)
+		c, wrong := order(folded(a), folded(b))
+		c *= sign
 		if wrong != nil && err == nil {
 			err = wrong
 		}
 		return c
 	})
 	return list{items: parts}, err
+}
+
+// folded is a text in small letters.
+func folded(v any) any {
+	if text, ok := v.(string); ok {
+		return strings.ToLower(text)
+	}
+	return v
 }
 
 func uniques(s *scope, v any, _ args) (any, *Error) {
@@ -58,7 +77,7 @@ func uniques(s *scope, v any, _ args) (any, *Error) {
 		if err = s.step(len(out)); err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(out, func(o any) bool { return equal(o, p) }) {
+		if !slices.ContainsFunc(out, func(o any) bool { return equal(folded(o), folded(p)) }) {
 			out = append(out, p)
 		}
 	}
@@ -74,7 +93,7 @@ func extreme(sign int) function {
 		}
 		best := parts[0]
 		for _, p := range parts[1:] {
-			c, err := order(p, best)
+			c, err := order(folded(p), folded(best))
 			if err != nil {
 				return nil, err
 			}

@@ -133,6 +133,9 @@ func (p *parser) postfix(n node) (node, *Error) {
 				if _, ok := methods[t.s]; !ok {
 					return nil, failAt(t.at, "the method %q is not supported", t.s)
 				}
+				if why := fits(t.s, args); why != "" {
+					return nil, failAt(t.at, "the method %s", why)
+				}
 				n = call{method: true, name: t.s, of: n, args: args}
 			default:
 				n = member{of: n, name: literal{t.s}}
@@ -208,6 +211,9 @@ func (p *parser) filters(n node) (node, *Error) {
 			args, err := p.arguments()
 			if err != nil {
 				return nil, err
+			}
+			if why := fits(t.s, args); why != "" {
+				return nil, failAt(t.at, "the filter %s", why)
 			}
 			n = filter{name: t.s, of: n, args: args}
 		case p.skip("is"):

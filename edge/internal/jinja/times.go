@@ -21,14 +21,21 @@ func iso(t time.Time, between string) string {
 }
 
 func isoFormat(_ *scope, v any, _ args) (any, *Error) {
-	if m, ok := v.(moment); ok {
+	switch m := v.(type) {
+	case moment:
 		return iso(time.Time(m), "T"), nil
+	case naive:
+		text := iso(time.Time(m), "T")
+		return text[:len(text)-len("+00:00")], nil
 	}
 	return nil, fail(Failed, "%s is no time", repr(v))
 }
 
 // asTimestamp gives seconds since 1970.
-func asTimestamp(_ *scope, v any, a args) (any, *Error) {
+func asTimestamp(s *scope, v any, a args) (any, *Error) {
+	if _, ok := v.(naive); ok {
+		v, _ = asLocal(s, v, args{})
+	}
 	if m, ok := v.(moment); ok {
 		return float64(time.Time(m).UnixMicro()) / 1e6, nil
 	}
@@ -87,8 +94,13 @@ func timestampCustom(s *scope, v any, a args) (any, *Error) {
 		zone = time.UTC
 	}
 	format, _ := a.get(0, "format_string")
+	return formatTime(t.In(zone), show(format))
+}
+
+// formatTime writes a time by a format of strftime.
+func formatTime(t time.Time, text string) (any, *Error) {
 	var b strings.Builder
-	for text := show(format); text != ""; {
+	for text != "" {
 		n := strings.IndexByte(text, '%')
 		if n < 0 {
 			n = len(text)
@@ -110,7 +122,7 @@ func timestampCustom(s *scope, v any, a args) (any, *Error) {
 		case layout == text[:n]:
 			return nil, fail(Unsupported, "the time format %q is not supported", text[:n])
 		default:
-			b.WriteString(t.In(zone).Format(layout))
+			b.WriteString(t.Format(layout))
 		}
 		text = text[n:]
 	}

@@ -165,6 +165,8 @@ func toJSON(v any) (string, *Error) {
 				}
 			}
 			return out, nil
+		case moment, naive, span:
+			return nil, fail(Failed, "JSON has no %s", show(v))
 		case float64:
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				return nil, fail(Failed, "JSON has no %s", show(v))
@@ -192,7 +194,7 @@ func show(v any) string {
 		return ""
 	case string:
 		return v
-	case nil, bool, int64, float64, moment:
+	case nil, bool, int64, float64, moment, naive, span:
 		return repr(v)
 	}
 	var b strings.Builder
@@ -221,8 +223,14 @@ func repr(v any) string {
 		v = strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`, "\t", `\t`, quote, `\`+quote).Replace(v)
 		return quote + v + quote
 	}
-	if m, ok := v.(moment); ok {
-		return iso(time.Time(m), " ")
+	switch v := v.(type) {
+	case moment:
+		return iso(time.Time(v), " ")
+	case naive:
+		text := iso(time.Time(v), " ")
+		return text[:len(text)-len("+00:00")]
+	case span:
+		return showSpan(v)
 	}
 	return show(v)
 }
@@ -309,6 +317,8 @@ func keysOf(v any) []any {
 // look finds what an object, a dict or a list holds at a key.
 func look(of, key any) (any, bool) {
 	switch of := of.(type) {
+	case moment, naive, span:
+		return timePart(of, key)
 	case object:
 		k, ok := key.(string)
 		if !ok {
@@ -383,6 +393,8 @@ func truth(v any) bool {
 		return len(v.keys) > 0
 	case object:
 		return len(v) > 0
+	case span:
+		return v != 0
 	}
 	return true
 }
@@ -407,6 +419,12 @@ func equalTo(a, b any, depth int) bool {
 	case undefined:
 		_, ok := b.(undefined)
 		return ok
+	case moment, naive:
+		x, y := timeOf(a), timeOf(b)
+		return y != nil && sameKind(a, b) && x.Equal(*y)
+	case span:
+		d, ok := b.(span)
+		return ok && a == d
 	case list:
 		l, ok := b.(list)
 		return ok && a.tuple == l.tuple && slices.EqualFunc(a.items, l.items, func(x, y any) bool { return equalTo(x, y, depth+1) })

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"estate/edge/internal/broker"
 	"estate/edge/internal/decode"
 )
 
@@ -83,7 +82,7 @@ func (o *Outbound) wanted(ctx context.Context) (map[string][]byte, error) {
 		err = put(out, o.topic("state/box"), state)
 	}
 	if err == nil {
-		err = put(out, broker.DiscoveryPrefix+"/device/estate_"+o.cfg.Box+"/config", o.announcement())
+		err = put(out, o.cfg.Prefixes[0]+"/device/estate_"+o.cfg.Box+"/config", o.announcement())
 	}
 	return out, err
 }
@@ -107,7 +106,9 @@ type State struct {
 	// ReceiptAt is when the cloud last confirmed something, in RFC 3339.
 	ReceiptAt string `json:"receipt_at,omitempty"`
 	Blind     bool   `json:"blind"`
-	Version   string `json:"version"`
+	// Trouble is the code of what is wrong with the box; empty where nothing is.
+	Trouble string `json:"trouble"`
+	Version string `json:"version"`
 }
 
 // count counts the building's open work, but takes no more than a hundredth of the time: it costs
@@ -132,7 +133,7 @@ func (o *Outbound) state(ctx context.Context) (State, error) {
 	}
 	work := o.work
 	link := o.cfg.Link(ctx)
-	s := State{Emergencies: work.Urgent, Open: work.Open, Overdue: work.Overdue, Cloud: link.State, Waiting: link.Waiting, Blind: !o.cfg.Blind().IsZero(), Version: o.cfg.Version}
+	s := State{Emergencies: work.Urgent, Open: work.Open, Overdue: work.Overdue, Cloud: link.State, Waiting: link.Waiting, Blind: !o.cfg.Blind().IsZero(), Trouble: o.cfg.Trouble(ctx), Version: o.cfg.Version}
 	if link.ReceiptAt != nil {
 		s.ReceiptAt = link.ReceiptAt.UTC().Format("2006-01-02T15:04:05Z")
 	}
@@ -192,9 +193,12 @@ func (o *Outbound) announcement() announcement {
 		"cloud": {Platform: "binary_sensor", Name: "In step with the cloud", DeviceClass: "connectivity", Category: "diagnostic",
 			Template: "{{ 'ON' if value_json.cloud == 'synced' else 'OFF' }}", PayloadOn: "ON", PayloadOff: "OFF"},
 		"waiting": {Platform: "sensor", Name: "Changes waiting for the cloud", StateClass: "measurement", Category: "diagnostic", Template: "{{ value_json.waiting }}"},
-		"receipt": {Platform: "sensor", Name: "Last confirmed by the cloud", DeviceClass: "timestamp", Category: "diagnostic", Template: "{{ value_json.receipt_at | default('') }}"},
+		"receipt": {Platform: "sensor", Name: "Last confirmed by the cloud", DeviceClass: "timestamp", Category: "diagnostic", Template: "{{ value_json.receipt_at | default(none) }}"},
 		"blind": {Platform: "binary_sensor", Name: "Does not hear devices", DeviceClass: "problem", Category: "diagnostic",
 			Template: "{{ 'ON' if value_json.blind else 'OFF' }}", PayloadOn: "ON", PayloadOff: "OFF"},
+		"trouble": {Platform: "binary_sensor", Name: "Box needs attention", DeviceClass: "problem", Category: "diagnostic",
+			Template: "{{ 'ON' if value_json.trouble else 'OFF' }}", PayloadOn: "ON", PayloadOff: "OFF"},
+		"cause": {Platform: "sensor", Name: "What is wrong with the box", Category: "diagnostic", Icon: "mdi:wrench-clock", Template: "{{ value_json.trouble or 'nothing' }}"},
 	}
 	for name, c := range a.Components {
 		c.UniqueID = id(name)

@@ -13,7 +13,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"estate/edge/internal/broker"
 	"estate/internal/desk"
 	"estate/internal/httpapi"
 	"estate/sync/record"
@@ -92,6 +91,10 @@ type Config struct {
 	// Birth says that this box plays Home Assistant's part: devices announce themselves anew
 	// when it starts.
 	Birth bool
+	// Prefixes are where devices announce themselves; the box does so under the first.
+	Prefixes []string
+	// Trouble is the code of what is wrong with the box; empty where nothing is.
+	Trouble func(ctx context.Context) string
 	// Lost is told of a person who has no rights here any more and still has an inbox.
 	Lost func(person record.ID)
 	Log  *slog.Logger
@@ -146,12 +149,19 @@ func (o *Outbound) Run(ctx context.Context) error {
 	}
 }
 
+// shellyAnnounce is the topic on which Shellies are asked to say who they are.
+const shellyAnnounce = "shellies/command"
+
 // birth asks devices to announce themselves.
 func (o *Outbound) birth(ctx context.Context) error {
+	err := o.publish(ctx, Message{Topic: shellyAnnounce, Payload: []byte("announce")})
 	if !o.cfg.Birth {
-		return nil
+		return err
 	}
-	return o.publish(ctx, Message{Topic: broker.DiscoveryPrefix + "/status", Payload: []byte("online"), QoS: 1})
+	for _, prefix := range o.cfg.Prefixes {
+		err = errors.Join(err, o.publish(ctx, Message{Topic: prefix + "/status", Payload: []byte("online"), QoS: 1}))
+	}
+	return err
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Time is the beacon: the building's time, for devices without a clock.
@@ -15,12 +16,9 @@ type Time struct {
 	UncertaintyMillis *int64 `json:"uncertainty_ms,omitempty"`
 }
 
-// tellTime tells the time; who missed it hears the next one.
-func (o *Outbound) tellTime(ctx context.Context) error {
-	at, off, err := o.cfg.Time(ctx)
-	if err != nil {
-		return err
-	}
+// TimeMessage is the message that tells the time of a building: at, and what it may be off by, 0
+// where that is not known.
+func TimeMessage(code string, at time.Time, off time.Duration) (Message, error) {
 	t := Time{UnixMillis: at.UnixMilli(), Source: "box"}
 	if off > 0 {
 		ms := off.Milliseconds()
@@ -28,7 +26,20 @@ func (o *Outbound) tellTime(ctx context.Context) error {
 	}
 	text, err := json.Marshal(t)
 	if err != nil {
-		return fmt.Errorf("write the time: %w", err)
+		return Message{}, fmt.Errorf("write the time: %w", err)
 	}
-	return o.publish(ctx, Message{Topic: o.topic("time"), Payload: text})
+	return Message{Topic: "estate/v1/" + code + "/time", Payload: text}, nil
+}
+
+// tellTime tells the time; who missed it hears the next one.
+func (o *Outbound) tellTime(ctx context.Context) error {
+	at, off, err := o.cfg.Time(ctx)
+	if err != nil {
+		return err
+	}
+	m, err := TimeMessage(o.cfg.Code, at, off)
+	if err != nil {
+		return err
+	}
+	return o.publish(ctx, m)
 }

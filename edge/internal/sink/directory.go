@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,7 +39,8 @@ type known struct {
 
 func newDirectory(cfg Config) *directory { return &directory{cfg: cfg, known: map[string]known{}} }
 
-func (d *directory) adopted(hardware string) (ingest.Place, bool) {
+// lookUp says whether hardware was adopted. sure is false where the store could not be asked.
+func (d *directory) lookUp(hardware string) (_ known, sure bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before, had := d.known[hardware]
@@ -47,7 +49,7 @@ func (d *directory) adopted(hardware string) (ingest.Place, bool) {
 		clear(d.known)
 	default:
 		if had {
-			return before.place, before.adopted
+			return before, true
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookUpWait)
@@ -56,7 +58,7 @@ func (d *directory) adopted(hardware string) (ingest.Place, bool) {
 	if err != nil && !problem.HasCode(err, problem.NotFound) {
 		// What was true a moment ago is the best that is known; it is asked again.
 		d.cfg.Log.Error("look up a device", slog.String("hardware", hardware), slog.Any("error", err))
-		return before.place, before.adopted
+		return before, false
 	}
 	if len(d.known) >= rememberedMax {
 		clear(d.known)
@@ -69,12 +71,14 @@ func (d *directory) adopted(hardware string) (ingest.Place, bool) {
 		}
 	}
 	d.known[hardware] = now
-	return now.place, now.adopted
+	return now, true
 }
 
 // Register makes records of devices that send and were not adopted, so that a manager can
 // adopt them. known are those that have one; it grows.
 func (s *Sink) Register(ctx context.Context, candidates []ingest.Candidate, known map[string]bool) error {
+	// Who speaks comes first: what a broker kept may announce devices that are long gone.
+	slices.SortStableFunc(candidates, func(a, b ingest.Candidate) int { return min(b.Observations, 1) - min(a.Observations, 1) })
 	for _, c := range candidates {
 		if known[c.Hardware] {
 			continue

@@ -38,6 +38,7 @@ type Desk interface {
 	RaiseAlarm(ctx context.Context, building record.ID, in desk.AlarmInput) (desk.Alarm, desk.Ticket, error)
 	ClearAlarm(ctx context.Context, building record.ID, in desk.AlarmEnd) (desk.Alarm, error)
 	OpenAlarms(ctx context.Context, building record.ID) ([]desk.Alarm, error)
+	SeeBox(ctx context.Context, building, node record.ID) error
 }
 
 var _ Desk = (*desk.Desk)(nil)
@@ -58,6 +59,8 @@ type Readings interface {
 // Config is what a Sink is made of; all of it is needed.
 type Config struct {
 	Building record.ID
+	// Node is the box's own: as a device it has alarms, too.
+	Node     record.ID
 	Desk     Desk
 	Local    Local
 	Readings Readings
@@ -96,8 +99,8 @@ func (s *Sink) Restore(ctx context.Context) (out ingest.Snapshot, err error) {
 		return out, fmt.Errorf("list open alarms: %w", err)
 	}
 	for _, a := range open {
-		if desk.IsBox(a.Hardware) {
-			continue // the cloud's, which says when it is over
+		if desk.IsBox(a.Hardware) && (a.Cause == desk.CauseBoxSilent || a.Hardware != desk.BoxHardware(s.cfg.Node)) {
+			continue // the cloud's, which says when it is over, or another box's
 		}
 		one := rules.Alarm{Device: a.Hardware, Cause: a.Cause}
 		if a.RaisedAt != nil {
@@ -109,7 +112,16 @@ func (s *Sink) Restore(ctx context.Context) (out ingest.Snapshot, err error) {
 }
 
 // Known implements ingest.Sink.
-func (s *Sink) Known(hardware string) (ingest.Place, bool) { return s.devices.adopted(hardware) }
+func (s *Sink) Known(hardware string) (ingest.Place, bool) {
+	now, _ := s.devices.lookUp(hardware)
+	return now.place, now.adopted
+}
+
+// OutOfService implements ingest.Sink.
+func (s *Sink) OutOfService(hardware string) bool {
+	now, sure := s.devices.lookUp(hardware)
+	return sure && !now.adopted
+}
 
 // Save implements ingest.Sink.
 func (s *Sink) Save(ctx context.Context, states []rules.Saved, announced []decode.Message) error {
@@ -196,6 +208,11 @@ func (s *Sink) report(ctx context.Context, o decode.Observation) error {
 func (s *Sink) RaiseAlarm(ctx context.Context, a rules.Alarm) error {
 	in := desk.AlarmInput{Hardware: a.Device, Cause: a.Cause, Onset: a.Since, Detail: a.Detail, Flapping: a.Flapping, Title: a.Title,
 		Priority: a.Severity.Priority(), Category: a.Category, Quiet: !a.Ticket, Storm: a.Storm}
+	if a.Device == desk.BoxHardware(s.cfg.Node) {
+		if err := s.cfg.Desk.SeeBox(ctx, s.cfg.Building, s.cfg.Node); err != nil {
+			return fmt.Errorf("enter the box as a device: %w", err)
+		}
+	}
 	_, ticket, err := s.cfg.Desk.RaiseAlarm(ctx, s.cfg.Building, in)
 	if err := refusal(err); err != nil {
 		return fmt.Errorf("raise alarm: %w", err)

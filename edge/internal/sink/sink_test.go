@@ -62,7 +62,7 @@ func build(t *testing.T) *house {
 	node := &replica.Node{Key: key, Tier: record.TierCloud, Rules: schema.Default(), Store: store, Boot: func() record.ID { return record.DerivedID("boot") },
 		Now: func() int64 { return t0.UnixMilli() }, Random: rand.Reader, Schema: schema.Version}
 	h := &house{t: t, store: store, local: local.New(store), readings: readings}
-	h.Desk = desk.New(desk.Config{Node: node, Table: schema.Default(), Query: sqlitestore.NewQueries(store, schema.Kinds()), Now: func() time.Time { return t0 }, Random: rand.Reader})
+	h.Desk = desk.New(desk.Config{Node: node, Table: schema.Default(), Query: sqlitestore.NewQueries(store, schema.Kinds()), Readings: oneBuilding{readings}, Now: func() time.Time { return t0 }, Random: rand.Reader})
 	person, err := record.NewID(1, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func (h *house) adopt() {
 	h.t.Helper()
 	d, err := h.SeeDevice(h.t.Context(), h.building, hardware, "cellar", "")
 	if err == nil {
-		_, err = h.AdoptDevice(h.t.Context(), h.manager, h.building, d.ID, "Cellar", record.ID{})
+		_, err = h.AdoptDevice(h.t.Context(), h.manager, h.building, d.ID, desk.Adoption{Name: "Cellar"})
 	}
 	if err != nil {
 		h.t.Fatal(err)
@@ -188,6 +188,28 @@ func TestAdoptionCountsAtOnce(t *testing.T) {
 	}
 	if _, ok := s.Known(hardware); ok {
 		t.Error("still known after it was let go")
+	}
+}
+
+// unreadable is a desk whose store cannot be read.
+type unreadable struct{ *desk.Desk }
+
+func (unreadable) DeviceByHardware(context.Context, record.ID, string) (desk.Device, error) {
+	return desk.Device{}, errPower
+}
+
+// TestUnreadableIsNotOutOfService: a device that cannot be looked up has not left; its alarms
+// would end, and what rules learnt of it be gone.
+func TestUnreadableIsNotOutOfService(t *testing.T) {
+	t.Parallel()
+	h := build(t)
+	h.adopt()
+	if h.sink(unreadable{h.Desk}).OutOfService(hardware) {
+		t.Error("a store that cannot be read takes devices out of service")
+	}
+	s := h.sink(h.Desk)
+	if s.OutOfService(hardware) || !s.OutOfService("mac:000000000000") {
+		t.Error("an adopted device is in service, and one that nobody adopted is not")
 	}
 }
 

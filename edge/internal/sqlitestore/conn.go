@@ -188,8 +188,9 @@ func (t *session) begins() error {
 var errAnew = errors.New("sqlitestore: a call of the batch failed")
 
 // commit runs a batch in one transaction and makes it durable. Calls that write and then fail
-// are rare, and a savepoint for each has SQLite copy every page that it changes: so the first
-// time goes without, and where one failed the batch runs anew, each call in a savepoint.
+// are rare, and a savepoint for each has SQLite copy every page that it changes, into memory: so
+// the first time goes without, and where one of several failed the batch runs anew, each call in
+// a savepoint.
 func (s *Store) commit(batch []*groupcommit.Call[*session]) error {
 	err := s.attempt(batch, false)
 	if errors.Is(err, errAnew) {
@@ -209,12 +210,15 @@ func (s *Store) attempt(batch []*groupcommit.Call[*session], careful bool) error
 	if err != nil {
 		return fmt.Errorf("%w: begin: %w", replica.ErrBusy, errors.Join(err, s.writer.discard()))
 	}
-	t := &session{conn: s.writer, tx: tx, hot: &s.hot, changes: newChanges(), own: newChanges(), careful: careful || len(batch) == 1}
+	t := &session{conn: s.writer, tx: tx, hot: &s.hot, changes: newChanges(), own: newChanges(), careful: careful}
 	for _, call := range batch {
 		err := t.try(call)
 		if errors.Is(err, errAnew) {
 			if err := tx.Rollback(); err != nil {
 				return s.abandon(tx, err)
+			}
+			if len(batch) == 1 {
+				return nil // nobody else's work is gone, and the call has its own error
 			}
 			return errAnew
 		}

@@ -128,6 +128,10 @@ func (s *Store) add(ctx context.Context, batch []reading.Reading, repeats bool) 
 				return err
 			}
 		}
+		rows, err := s.withoutOld(ctx, rows, &out)
+		if err != nil {
+			return err
+		}
 		return s.insert(ctx, rows, repeats, &out)
 	})
 	if err != nil {

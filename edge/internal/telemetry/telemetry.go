@@ -50,6 +50,8 @@ type Store struct {
 	path    string
 	options Options
 	read    atomic.Pointer[sql.DB]
+	// over says that the budget is used up, and that nothing more may be taken away.
+	over atomic.Bool
 
 	mu     sync.Mutex // guards what follows and the writing connection
 	write  *sql.DB
@@ -59,6 +61,11 @@ type Store struct {
 	words  map[string]int64
 	// keptTo is up to when readings of a device are kept for an alarm, in milliseconds.
 	keptTo map[string]int64
+	// thinned is up to when the oldest was taken away: milliseconds of readings, seconds of rollups.
+	thinned map[string]int64
+	// opened are rollups of a time that is gone otherwise, and that late readings began since then:
+	// those readings are there by themselves until the next of that time is taken away.
+	opened map[bucket]bool
 	// thinning says that the budget was used up and a tenth of it is not free yet.
 	thinning bool
 }
@@ -96,6 +103,7 @@ func Open(ctx context.Context, path string, options Options) (*Store, error) {
 // open opens the file and reads what is remembered of it.
 func (s *Store) open(ctx context.Context) error {
 	s.stmts, s.series, s.keptTo, s.words = map[string]statement{}, map[seriesKey]int64{}, map[string]int64{}, map[string]int64{}
+	s.thinned, s.opened = map[string]int64{}, map[bucket]bool{}
 	var err error
 	if s.write, err = sql.Open("sqlite", dsn(s.path, "_txlock=immediate&_pragma=synchronous(FULL)")); err != nil {
 		return err
@@ -217,6 +225,15 @@ func (s *Store) load(ctx context.Context) error {
 			var to int64
 			err := rows.Scan(&hardware, &to)
 			s.keptTo[hardware] = to
+			return err
+		})
+	}
+	if err == nil {
+		err = each(ctx, s.conn, `SELECT what, to_at FROM thinned`, func(rows *sql.Rows) error {
+			var what string
+			var to int64
+			err := rows.Scan(&what, &to)
+			s.thinned[what] = to
 			return err
 		})
 	}

@@ -307,7 +307,7 @@ func TestBudget(t *testing.T) {
 		}
 	}
 	after, err := s.Usage(t.Context(), now)
-	if err != nil || float64(after.Bytes) > thinTo*budget {
+	if err != nil || float64(after.Bytes) > thinTo*budget || after.ThinnedTo.IsZero() || after.Over || !after.FullAt.IsZero() {
 		t.Fatalf("%+v, %v", after, err)
 	}
 	for name, c := range map[string]struct {

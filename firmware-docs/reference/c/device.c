@@ -17,6 +17,8 @@
 #define OLD_MS 5000        /* a reading that is older does not go without its time */
 #define STEP_MS 5000       /* the time is put back by no less */
 #define ORDERS 8           /* orders that are remembered, so that none is done twice */
+#define HELD 2             /* orders that wait until the time is known */
+#define HELD_MAX 320       /* the longest of them */
 #define READING_ID 100     /* ids of messages: readings from here on */
 
 struct reading {
@@ -37,6 +39,8 @@ static int time_known, valve_open = 1;
 static char orders[ORDERS][72];
 static const char *results[ORDERS];
 static size_t next_order;
+static char held[HELD][HELD_MAX];
+static size_t waiting; /* how many of them */
 
 static const char *topic(const char *tail)
 {
@@ -152,7 +156,7 @@ static void order(const char *json)
     }
     if (!field(json, "entity", entity, sizeof entity) || !field(json, "value", value, sizeof value))
         return;
-    if (field(json, "expires", expires, sizeof expires) && time_known && port_millis() + offset > atoll(expires))
+    if (field(json, "expires", expires, sizeof expires) && port_millis() + offset > atoll(expires))
         result = "expired";
     else if (strcmp(entity, "valve") == 0 && (strcmp(value, "open") == 0 || strcmp(value, "close") == 0)) {
         valve_open = strcmp(value, "open") == 0; /* here a relay would be switched */
@@ -165,10 +169,26 @@ static void order(const char *json)
     fprintf(stderr, "order %s: valve %s: %s\n", id, value, result);
 }
 
+/* hold keeps an order that came before the time was known: it may have waited at the broker for
+ * long, and only the time tells whether it is too late. */
+static void hold(const char *json)
+{
+    char id[72] = "";
+
+    field(json, "id", id, sizeof id);
+    if (waiting == HELD || strlen(json) >= HELD_MAX) {
+        answer(id, "refused");
+        return;
+    }
+    strcpy(held[waiting++], json);
+    fprintf(stderr, "order %s waits for the time\n", id);
+}
+
 static void on_message(const char *heard, const char *payload)
 {
     const char *tail = strrchr(heard, '/');
     char number[32];
+    size_t i;
 
     if (strcmp(tail, "/time") == 0 && field(payload, "unix_ms", number, sizeof number)) {
         /* A message can only be late: the one that was least late is the truest. */
@@ -179,6 +199,11 @@ static void on_message(const char *heard, const char *payload)
         if (!time_known || told > offset || offset - told > STEP_MS)
             offset = told;
         time_known = 1;
+        for (i = 0; i < waiting; i++)
+            order(held[i]);
+        waiting = 0;
+    } else if (strcmp(tail, "/set") == 0 && !time_known && field(payload, "expires", number, sizeof number)) {
+        hold(payload);
     } else if (strcmp(tail, "/set") == 0) {
         order(payload);
     } else if (strcmp(tail, "/error") == 0) {

@@ -21,6 +21,7 @@ RETRY_MIN, RETRY_MAX = 0.25, 30.0  # seconds between attempts to connect
 TIME_WAIT = 35.0  # the time is told every 30 s: kept readings wait for it once
 OLD = 5.0  # a reading that is older does not go without its time
 STEP = 5.0  # seconds; the time is put back by no less
+HELD = 4  # orders that wait until the time is known
 KEEPALIVE = 60  # seconds
 PACKET_MAX = 64 << 10  # a longer one ends the connection
 
@@ -118,6 +119,7 @@ class Device:
         self.offset = None  # the building's time minus time.monotonic
         self.valve = "open"
         self.orders = collections.OrderedDict()  # id → result, so that none is done twice
+        self.held = collections.deque(maxlen=HELD)  # orders that came before the time was known
         self.under_way = None  # the count of the reading that was sent and not acknowledged
         self.sent = None  # the count of the last that was sent
 
@@ -218,6 +220,12 @@ class Device:
                 print("the building's time is known", file=sys.stderr, flush=True)
             if self.offset is None or told > self.offset or self.offset - told > STEP:
                 self.offset = told
+            while self.held:
+                self.order(c, self.held.popleft())
+        elif tail == "set" and self.offset is None and "expires" in said:
+            # It may have waited at the broker for long: whether it is too late, the time tells.
+            print(f"order {said.get('id', '')} waits for the time", file=sys.stderr, flush=True)
+            self.held.append(said)
         elif tail == "set":
             self.order(c, said)
         elif tail == "error":
@@ -229,7 +237,7 @@ class Device:
         result = self.orders.get(ident) if ident else None
         if result is None:
             result = "refused"
-            if self.offset is not None and "expires" in said and (time.monotonic() + self.offset) * 1000 > said["expires"]:
+            if "expires" in said and (time.monotonic() + self.offset) * 1000 > said["expires"]:
                 result = "expired"
             elif said.get("entity") == "valve" and value in ("open", "close"):
                 self.valve = {"open": "open", "close": "closed"}[value]  # here a relay would be switched

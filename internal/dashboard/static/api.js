@@ -74,6 +74,11 @@ export class Api {
     return this.#json(await this.request('POST', path, { body, headers }));
   }
 
+  /** A change of what was shown under a token. @param {string} path @param {string} seen @param {unknown} body */
+  async #change(path, seen, body) {
+    return this.#json(await this.request('PATCH', path, { body, headers: { 'If-Match': `"${seen}"` } }));
+  }
+
   /** @param {Response} answer */
   async #json(answer) {
     if (answer.status === 204) return null;
@@ -101,9 +106,8 @@ export class Api {
   }
 
   /** @param {string} b @param {string} id @param {string} seen @param {Record<string, unknown>} change */
-  async changeTicket(b, id, seen, change) {
-    const answer = await this.request('PATCH', `/buildings/${b}/tickets/${id}`, { body: change, headers: { 'If-Match': `"${seen}"` } });
-    return this.#json(answer);
+  changeTicket(b, id, seen, change) {
+    return this.#change(`/buildings/${b}/tickets/${id}`, seen, change);
   }
 
   /**
@@ -163,9 +167,14 @@ export class Api {
     return this.#post(`/buildings/${b}/alarms/${alarm}/acknowledge`, undefined);
   }
 
-  /** @param {string} b @param {string} device */
-  alarmsOf(b, device) {
-    return this.#get(`/buildings/${b}/alarms`, { device, per_page: 50 });
+  /** @param {string} b @param {{device: string}|{asset: string}} of */
+  alarmsOf(b, of) {
+    return this.#get(`/buildings/${b}/alarms`, { ...of, per_page: 50 });
+  }
+
+  /** @param {string} b @param {{asset: string}} of */
+  ticketsOf(b, of) {
+    return this.#get(`/buildings/${b}/tickets`, { ...of, per_page: 50 });
   }
 
   /** @param {string} b @param {string} alarm */
@@ -201,15 +210,34 @@ export class Api {
     return this.#get(`/buildings/${b}/devices/${id}`);
   }
 
-  /** @param {string} b @param {string} id @param {{name?: string, unit?: string}} as */
+  /** @param {string} b @param {string} id @param {{name?: string, unit?: string, asset?: string}} as */
   adopt(b, id, as) {
     return this.#post(`/buildings/${b}/devices/${id}/adopt`, as);
   }
 
   /** @param {string} b @param {string} id @param {string} seen @param {Record<string, unknown>} change */
-  async changeDevice(b, id, seen, change) {
-    const answer = await this.request('PATCH', `/buildings/${b}/devices/${id}`, { body: change, headers: { 'If-Match': `"${seen}"` } });
-    return this.#json(answer);
+  changeDevice(b, id, seen, change) {
+    return this.#change(`/buildings/${b}/devices/${id}`, seen, change);
+  }
+
+  /** @param {string} b @param {string} id */
+  asset(b, id) {
+    return this.#get(`/buildings/${b}/assets/${id}`);
+  }
+
+  /** @param {string} b @param {Record<string, string>} asset */
+  enterAsset(b, asset) {
+    return this.#post(`/buildings/${b}/assets`, asset);
+  }
+
+  /** @param {string} b @param {string} id @param {string} seen @param {Record<string, unknown>} change */
+  changeAsset(b, id, seen, change) {
+    return this.#change(`/buildings/${b}/assets/${id}`, seen, change);
+  }
+
+  /** @param {string} b */
+  assets(b) {
+    return this.#all(`/buildings/${b}/assets`, 10);
   }
 
   /** @param {string} b @param {string} id */
@@ -271,6 +299,11 @@ export class Api {
   /** Whether devices are heard; null where that is not known. @param {string} b */
   hearing(b) {
     return this.#local(`/buildings/${b}/hearing`);
+  }
+
+  /** How much room readings take, and have; null where that is not known. @param {string} b */
+  readingsDisk(b) {
+    return this.#local(`/buildings/${b}/readings/disk`);
   }
 
   /** What devices sent and was not taken; null where that is not known. @param {string} b */

@@ -37,6 +37,8 @@ export class App {
   hasEdges = false;
   /** Whether devices are heard; null where only the box knows. @type {any} */
   hearing = null;
+  /** How much room readings take, and have; null where only the box knows. @type {any} */
+  disk = null;
   /** @type {{id: string, name: string, floor?: string}[]} */
   units = [];
   /** @type {import('./line.js').Line} */
@@ -72,6 +74,7 @@ export class App {
     this.members = [];
     this.units = [];
     this.hearing = null;
+    this.disk = null;
     this.hasEdges = this.manages;
     this.state = begin(building.id);
     this.downSince = null;
@@ -117,6 +120,7 @@ export class App {
     void this.loadEdges();
     void this.#loadMembers();
     void this.loadDevices();
+    void this.loadAssets();
     void this.loadRefusals();
     void this.loadRules();
     void this.#loadUnits();
@@ -228,12 +232,17 @@ export class App {
     await this.#load('devices', async () => ({ type: 'loaded', list: 'devices', kind: 'devices', items: await this.api.devices(this.state.building), whole: true }));
   }
 
+  async loadAssets() {
+    if (!this.staff) return;
+    await this.#load('assets', async () => ({ type: 'loaded', list: 'assets', kind: 'assets', items: await this.api.assets(this.state.building), whole: true }));
+  }
+
   async loadRefusals() {
     if (!this.staff) return;
     await this.#load('refusals', async () => {
       const b = this.state.building;
-      const [hearing, got] = await Promise.all([this.api.hearing(b), this.api.refusals(b)]);
-      this.hearing = hearing;
+      const [hearing, disk, got] = await Promise.all([this.api.hearing(b), this.api.readingsDisk(b), this.api.refusals(b)]);
+      Object.assign(this, { hearing, disk });
       return { type: 'loaded', list: 'refusals', kind: 'refusals', items: got?.items ?? [], whole: true };
     });
   }
@@ -252,12 +261,27 @@ export class App {
 
   /** Takes in a device as an answer gave it; the push follows. @param {any} item */
   takeDevice(item) {
-    this.dispatch({ type: 'change', kind: 'device', id: item.id, position: this.state.positions.get(`device ${item.id}`) ?? 0, item });
+    this.#takeItem('device', item.id, item);
   }
 
   /** @param {string} id */
   dropDevice(id) {
-    this.dispatch({ type: 'change', kind: 'device', id, position: this.state.positions.get(`device ${id}`) ?? 0, item: null });
+    this.#takeItem('device', id, null);
+  }
+
+  /** Takes in equipment as an answer gave it; the push follows. @param {any} item */
+  takeAsset(item) {
+    this.#takeItem('asset', item.id, item);
+  }
+
+  /** @param {string} id */
+  dropAsset(id) {
+    this.#takeItem('asset', id, null);
+  }
+
+  /** An answer has no position: it is as new as what is shown. @param {string} kind @param {string} id @param {any} item */
+  #takeItem(kind, id, item) {
+    this.dispatch({ type: 'change', kind, id, position: this.state.positions.get(`${kind} ${id}`) ?? 0, item });
   }
 
   async loadRules() {

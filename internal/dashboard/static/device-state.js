@@ -42,7 +42,7 @@ export function shownDevices(state, choice, now) {
   return [...state.devices.values()].filter((d) => d.adopted)
     .map((device) => ({ device, state: deviceState(device, alarms, now), alarms: openAlarms(device, alarms) }))
     .filter((x) => choice.state === '' || (choice.state === 'alarm' ? x.alarms.length > 0 : x.state === choice.state))
-    .filter((x) => query === '' || [x.device.name, x.device.model, x.device.unit_name, x.device.hardware].some((text) => text?.toLowerCase().includes(query)))
+    .filter((x) => query === '' || [x.device.name, x.device.model, x.device.unit_name, x.device.asset_name, x.device.hardware].some((text) => text?.toLowerCase().includes(query)))
     .sort((a, b) => Number(b.alarms.length > 0) - Number(a.alarms.length > 0) || order.indexOf(a.state) - order.indexOf(b.state) || (name(a.device) < name(b.device) ? -1 : 1));
 }
 

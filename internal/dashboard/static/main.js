@@ -9,6 +9,8 @@ import { Session } from './session.js';
 import { Socket } from './socket.js';
 import { label, t } from './strings.js';
 import { makeAlarms, placeOf } from './views/alarms.js';
+import { makeAsset } from './views/asset.js';
+import { makeAssets } from './views/assets.js';
 import { makeConflicts } from './views/conflicts.js';
 import { makeDevice } from './views/device.js';
 import { makeDevices } from './views/devices.js';
@@ -18,7 +20,7 @@ import { Announcer, showDone } from './views/notices.js';
 import { tick } from './views/parts.js';
 import { makeRule } from './views/rule.js';
 import { makeRules } from './views/rules.js';
-import { isWide, mainSections, makeShell, sections } from './views/shell.js';
+import { isWide, mainSections, makeShell, sections, wide } from './views/shell.js';
 import { drawNoBuildings, drawSignIn, drawWaiting } from './views/sign-in.js';
 import { makeTickets } from './views/tickets.js';
 
@@ -36,6 +38,8 @@ let views = [];
 let drawer = null;
 /** @type {ReturnType<typeof makeDevice>|null} */
 let device = null;
+/** @type {ReturnType<typeof makeAsset>|null} */
+let asset = null;
 /** @type {ReturnType<typeof makeRule>|null} */
 let rule = null;
 /** @type {import('./app.js').Building[]} */
@@ -69,6 +73,7 @@ function draw() {
     for (const view of views) view.draw();
     drawer?.draw();
     device?.draw();
+    asset?.draw();
   });
 }
 
@@ -98,6 +103,7 @@ function onMessage(message) {
 function onChange(before, message) {
   drawer?.take(message);
   device?.take(message);
+  asset?.take(message);
   const { kind, id = '', record } = message;
   if (message.type !== 'change' || !record) return;
   if (kind === 'ticket') {
@@ -136,10 +142,11 @@ async function start() {
   const shell = makeShell(root, { app, buildings, pick, signOut: () => void session.signOut(), filter: (filter) => tickets.choose({ filter }), show, now });
   const deps = { app, now };
   const tickets = makeTickets(shell.places.tickets, deps);
-  views = [shell, tickets, makeDevices(shell.places.devices, deps), makeRules(shell.places.rules, deps), makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
+  views = [shell, tickets, makeDevices(shell.places.devices, deps), makeAssets(shell.places.assets, deps), makeRules(shell.places.rules, deps), makeAlarms(shell.places.alarms, deps), makeConflicts(shell.places.conflicts, deps), makeEdges(shell.places.edges, deps)];
   const closed = (/** @type {string} */ name) => () => location.hash.startsWith(`#${name}/`) && history.replaceState(null, '', `#${document.body.dataset.section}`);
   drawer ??= makeDrawer({ app, now, closed: closed('ticket') });
   device ??= makeDevice({ app, now, closed: closed('device') });
+  asset ??= makeAsset({ app, now, closed: closed('asset') });
   rule ??= makeRule({ app, now, closed: closed('rule') });
   const last = sessionStorage.getItem(buildingKey);
   pick((buildings.find((b) => b.id === last) ?? buildings[0]).id);
@@ -160,7 +167,7 @@ function pick(id) {
 
 /** What opens over a section, by the name in the address. */
 function panels() {
-  return /** @type {const} */ ({ ticket: drawer, device, rule });
+  return /** @type {const} */ ({ ticket: drawer, device, asset, rule });
 }
 
 function closePanels() {
@@ -206,6 +213,7 @@ async function resume() {
 }
 
 window.addEventListener('hashchange', route);
+matchMedia(wide).addEventListener('change', draw);
 window.addEventListener('online', () => socket.online());
 window.addEventListener('offline', () => socket.offline());
 document.addEventListener('visibilitychange', () => document.visibilityState === 'visible' && socket.online());

@@ -9,10 +9,10 @@ export const fieldsOf = {
   below: ['kind', 'limit', 'unit', 'clear', 'for'],
   yes: ['kind', 'for'],
   no: ['kind', 'for'],
-  rises: ['kind', 'by', 'within'],
-  falls: ['kind', 'by', 'within'],
+  rises: ['kind', 'by', 'unit', 'within'],
+  falls: ['kind', 'by', 'unit', 'within'],
   count: ['kind', 'more_than', 'within'],
-  unusual: ['kind', 'times_spread', 'floor', 'for', 'memory'],
+  unusual: ['kind', 'times_spread', 'floor', 'unit', 'for', 'memory'],
   silence: ['after'],
 };
 
@@ -37,9 +37,9 @@ function rowOf(leaf) {
   const row = (/** @type {string} */ type, /** @type {Record<string, any>} */ values) => ({ type, values: Object.fromEntries(Object.entries(values).map(([name, v]) => [name, v === undefined || v === '0s' ? '' : String(v)])) });
   if (threshold) return row(threshold.above === undefined ? 'below' : 'above', { kind: threshold.kind, limit: threshold.above ?? threshold.below, unit: threshold.unit, clear: threshold.clear, for: threshold.for });
   if (is) return row(is.value ? 'yes' : 'no', { kind: is.kind, for: is.for });
-  if (rate) return row(rate.rises ? 'rises' : 'falls', { kind: rate.kind, by: rate.rises || rate.falls, within: rate.within });
+  if (rate) return row(rate.rises ? 'rises' : 'falls', { kind: rate.kind, by: rate.rises || rate.falls, unit: rate.unit, within: rate.within });
   if (count?.value) return row('count', { kind: count.kind, more_than: count.more_than, within: count.within });
-  if (unusual) return row('unusual', { kind: unusual.kind, times_spread: unusual.times, floor: unusual.floor, for: unusual.for, memory: unusual.memory });
+  if (unusual) return row('unusual', { kind: unusual.kind, times_spread: unusual.times, floor: unusual.floor, unit: unusual.unit, for: unusual.for, memory: unusual.memory });
   if (silence) return row('silence', { after: silence.after });
   return { type: 'kept', values: {}, kept: leaf };
 }
@@ -65,11 +65,11 @@ function leafOf(row) {
       return { is: set({ kind: v.kind, value: row.type === 'yes', for: v.for?.trim() }) };
     case 'rises':
     case 'falls':
-      return { rate: set({ kind: v.kind, [row.type]: n('by'), within: v.within?.trim() }) };
+      return { rate: set({ kind: v.kind, unit: v.unit?.trim(), [row.type]: n('by'), within: v.within?.trim() }) };
     case 'count':
       return { count: set({ kind: v.kind, value: true, more_than: n('more_than'), within: v.within?.trim() }) };
     case 'unusual':
-      return { unusual: set({ kind: v.kind, times: n('times_spread'), floor: n('floor'), for: v.for?.trim(), memory: v.memory?.trim() }) };
+      return { unusual: set({ kind: v.kind, unit: v.unit?.trim(), times: n('times_spread'), floor: n('floor'), for: v.for?.trim(), memory: v.memory?.trim() }) };
     default:
       return { silence: set({ after: v.after?.trim() }) };
   }

@@ -74,6 +74,6 @@ export function duration(text) {
 
 /** A rule without what the server adds to it. @param {any} rule */
 export function definitionOf(rule) {
-  const names = ['name', 'cause', 'severity', 'category', 'ticket', 'disabled', 'devices', 'units', 'not_devices', 'when', 'clear_after', 'times'];
+  const names = ['name', 'cause', 'severity', 'category', 'ticket', 'disabled', 'devices', 'units', 'not_devices', 'across', 'when', 'clear_after', 'times'];
   return Object.fromEntries(names.filter((name) => rule[name] !== undefined).map((name) => [name, rule[name]]));
 }

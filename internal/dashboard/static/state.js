@@ -8,20 +8,23 @@
  * @typedef {{id: string, name?: string}} Person
  * @typedef {{id: string, code: string, title: string, status: string, priority?: string, category?: string, ai_priority?: string,
  *   description?: string, unit?: string, unit_name?: string, reporter?: Person, assignee?: Person, reports?: Person[],
- *   device?: string, alarm?: string, tags?: string[], reported_at?: string, started_at?: string, resolved_at?: string,
+ *   device?: string, asset?: string, asset_name?: string, alarm?: string, tags?: string[], reported_at?: string, started_at?: string, resolved_at?: string,
  *   resolution?: string, conflicts?: string[], seen: string, position: number}} Ticket
  * @typedef {{id: string, cause: string, state: string, device: string, hardware?: string, device_name?: string, unit_name?: string,
- *   raised_at?: string, cleared_at?: string, flapping?: boolean, ticket?: string, detail?: string, seen: string}} Alarm
+ *   asset?: string, asset_name?: string, raised_at?: string, cleared_at?: string, flapping?: boolean, ticket?: string, detail?: string, seen: string}} Alarm
  * @typedef {{value: any, author?: Person, where?: string, stamp: string, event_time?: string, shown: boolean}} Sibling
  * @typedef {{kind: string, id: string, field: string, label?: string, ticket?: string, shown: any, siblings: Sibling[], seen: string}} Conflict
- * @typedef {{id: string, hardware: string, name?: string, model?: string, unit?: string, unit_name?: string, adopted: boolean, availability?: string,
- *   battery?: number, heard_at?: string, suggested_unit?: string, suggested_unit_name?: string, seen: string}} Device
+ * @typedef {{id: string, hardware: string, name?: string, model?: string, unit?: string, unit_name?: string, asset?: string, asset_name?: string,
+ *   adopted: boolean, availability?: string, battery?: number, heard_at?: string, suggested_unit?: string, suggested_unit_name?: string,
+ *   suggested_asset?: string, suggested_asset_name?: string, seen: string}} Device
+ * @typedef {{id: string, name: string, category?: string, unit?: string, unit_name?: string, manufacturer?: string, model?: string, serial?: string,
+ *   conflicts?: string[], seen: string}} Asset
  * @typedef {'loading'|'ready'|'failed'} ListStatus
  * @typedef {{status: ListStatus, next: string, total: number, known: boolean, reach: number, problem: any}} List
  * @typedef {{filter: 'open'|'urgent'|'all', query: string}} Choice
  * @typedef {{building: string, tickets: ReadonlyMap<string, Ticket>, alarms: ReadonlyMap<string, Alarm>,
  *   conflicts: ReadonlyMap<string, Conflict>, edges: ReadonlyMap<string, any>,
- *   devices: ReadonlyMap<string, Device>, rules: ReadonlyMap<string, any>, refusals: ReadonlyMap<string, any>, lists: Readonly<Record<string, List>>,
+ *   devices: ReadonlyMap<string, Device>, assets: ReadonlyMap<string, Asset>, rules: ReadonlyMap<string, any>, refusals: ReadonlyMap<string, any>, lists: Readonly<Record<string, List>>,
  *   positions: ReadonlyMap<string, number>, choice: Choice}} State
  */
 
@@ -31,8 +34,8 @@ const done = new Set(['resolved', 'closed', 'cancelled']);
 /** Alarms in order of how much they need somebody. */
 const alarmOrder = ['active', 'acknowledged', 'cleared'];
 
-/** The collections that changes are pushed for, by kind. @type {Record<string, 'tickets'|'alarms'|'devices'|undefined>} */
-const pushed = { ticket: 'tickets', alarm: 'alarms', device: 'devices' };
+/** The collections that changes are pushed for, by kind. @type {Record<string, 'tickets'|'alarms'|'devices'|'assets'|undefined>} */
+const pushed = { ticket: 'tickets', alarm: 'alarms', device: 'devices', asset: 'assets' };
 
 /** @type {List} */
 const unread = Object.freeze({ status: 'loading', next: '', total: 0, known: false, reach: Infinity, problem: null });
@@ -41,7 +44,7 @@ const unread = Object.freeze({ status: 'loading', next: '', total: 0, known: fal
 export function begin(building) {
   return {
     building, tickets: new Map(), alarms: new Map(), conflicts: new Map(), edges: new Map(),
-    devices: new Map(), rules: new Map(), refusals: new Map(),
+    devices: new Map(), assets: new Map(), rules: new Map(), refusals: new Map(),
     lists: {}, positions: new Map(), choice: { filter: 'open', query: '' },
   };
 }
@@ -65,7 +68,7 @@ export function keyOf(kind, item) {
 
 /**
  * @typedef {{type: 'loading', list: string}
- *   | {type: 'loaded', list: string, kind: 'tickets'|'alarms'|'conflicts'|'edges'|'devices'|'rules'|'refusals', items: any[], next?: string, total?: number, whole?: boolean}
+ *   | {type: 'loaded', list: string, kind: 'tickets'|'alarms'|'conflicts'|'edges'|'devices'|'assets'|'rules'|'refusals', items: any[], next?: string, total?: number, whole?: boolean}
  *   | {type: 'failed', list: string, problem: any}
  *   | {type: 'total', list: string, total: number}
  *   | {type: 'change', kind: string, id: string, position: number, item: any}

@@ -1,13 +1,15 @@
 // @ts-check
-// The catalogue: every text of the page, in one place with strings-devices.js and
-// strings-rules.js. A key that ends in .one and .other
+// The catalogue: every text of the page, in one place with strings-devices.js,
+// strings-assets.js and strings-rules.js. A key that ends in .one and .other
 // is a plural; {name} stands for a value.
 
+import { assetStrings } from './strings-assets.js';
 import { deviceStrings } from './strings-devices.js';
 import { ruleStrings } from './strings-rules.js';
 
 /** @type {Readonly<Record<string, string>>} */
 export const strings = Object.freeze({
+  ...assetStrings,
   ...deviceStrings,
   ...ruleStrings,
   'app.name': 'Smart Estate',
@@ -289,6 +291,11 @@ export function t(key, values = {}) {
  */
 export function plural(key, count, values = {}) {
   return t(`${key}.${count === 1 ? 'one' : 'other'}`, { count: count.toLocaleString(), ...values });
+}
+
+/** The values of a group of the catalogue. @param {string} group */
+export function valuesOf(group) {
+  return Object.keys(strings).filter((key) => key.startsWith(`${group}.`)).map((key) => key.slice(group.length + 1));
 }
 
 /**

@@ -67,9 +67,9 @@ func testPlaces(t *testing.T, open Opener) {
 	}
 	seen := must(w.SeeDevice(ctx(), w.home, "z2m:0x01", "", "SNZB-05"))(t)
 	equal(t, "adopted", seen.Adopted, false)
-	_, err := w.AdoptDevice(ctx(), w.ann, w.home, seen.ID, "Mine", w.unitA)
+	_, err := w.AdoptDevice(ctx(), w.ann, w.home, seen.ID, desk.Adoption{Name: "Mine", Unit: &w.unitA})
 	wantCode(t, err, problem.NotFound)
-	sensor := must(w.AdoptDevice(ctx(), w.tess, w.home, seen.ID, "Kitchen", w.unitA))(t)
+	sensor := must(w.AdoptDevice(ctx(), w.tess, w.home, seen.ID, desk.Adoption{Name: "Kitchen", Unit: &w.unitA}))(t)
 	equal(t, "unit", sensor.UnitName, "A 1")
 	equal(t, "name, once a person gave it", must(w.SeeDevice(ctx(), w.home, "z2m:0x01", "0x01", "SNZB-05"))(t).Name, "Kitchen")
 	must(w.CreateDevice(ctx(), w.boss, w.home, desk.NewDevice{Hardware: "plain:1", Name: "Cellar"}))(t)

@@ -18,7 +18,7 @@ import (
 func Run(t *testing.T, open Opener) {
 	for name, test := range map[string]func(*testing.T, Opener){
 		"Isolation": testIsolation, "Lifecycle": testLifecycle, "TenantMoves": testTenantMoves, "Joining": testJoining, "SameID": testSameID,
-		"Lists": testLists, "Workload": testWorkload, "Cursors": testCursors, "Children": testChildren, "Places": testPlaces, "Alarms": testAlarms, "Rules": testRules,
+		"Lists": testLists, "Workload": testWorkload, "Cursors": testCursors, "Children": testChildren, "Places": testPlaces, "Alarms": testAlarms, "Assets": testAssets, "AssetDevices": testAssetDevices, "AssetAlarms": testAssetAlarms, "AssetRace": testAssetRace, "AssetMoved": testAssetMoved, "Rules": testRules,
 		"People": testPeople, "Deletion": testDeletion, "Audit": testAudit, "Export": testExport, "Changes": testChanges, "Rights": testRights,
 		"Conflict": testConflict, "SyncState": testSyncState, "Codes": testCodes, "LateWrite": testLateWrite, "OddTimes": testOddTimes, "ManyApps": testManyApps,
 		"Erasure": testErasure, "ErasureOfMuch": testErasureOfMuch, "Answers": testAnswers, "RightsChange": testRightsChange, "Foreseen": testForeseen,

@@ -14,6 +14,7 @@ import (
 	"estate/cmd/estate/internal/gateway"
 	"estate/internal/apiclient"
 	"estate/internal/lab/stack"
+	"estate/sync/record"
 )
 
 const (
@@ -95,9 +96,45 @@ func signInSoon(ctx context.Context, s *stack.Stack, edge *stack.Edge, key strin
 // signInEvery is below the rate at which an edge lets one address try passwords.
 const signInEvery = 500 * time.Millisecond
 
-// adopt enters the sensors that count for alarms, each in its unit. Doors and windows are
-// left for somebody to adopt.
+// equip enters a building's equipment and gives it by name.
+func equip(ctx context.Context, manager *apiclient.Client, place *stack.Place) (map[string]record.ID, error) {
+	have := map[string]record.ID{}
+	known, err := manager.Assets(ctx, place.ID)
+	if err != nil {
+		return nil, fmt.Errorf("list the equipment of %s: %w", place.Name, err)
+	}
+	for _, a := range known {
+		have[a.Name] = a.ID
+	}
+	for _, a := range []apiclient.NewAsset{
+		{Name: "Lift", Category: "lift", Manufacturer: "Kone", Model: "MonoSpace 500", Serial: "40 217 " + place.Code},
+		{Name: "Gas boiler", Category: "boiler", Manufacturer: "Viessmann", Model: "Vitodens 200-W", Serial: "7571 " + place.Code},
+		{Name: "Sump pump", Category: "pump", Manufacturer: "Grundfos", Model: "Unilift AP12", Unit: place.Units[cellarOf(place)]},
+	} {
+		if _, ok := have[a.Name]; ok {
+			continue
+		}
+		made, err := manager.CreateAsset(ctx, place.ID, a)
+		if err != nil {
+			return nil, fmt.Errorf("enter the %s of %s: %w", a.Name, place.Name, err)
+		}
+		have[a.Name] = made.ID
+	}
+	return have, nil
+}
+
+// cellarOf is the unit where a building's water would stand.
+func cellarOf(place *stack.Place) string {
+	return sensorUnit(place, gateway.Sensor{Name: "cellar-leak"})
+}
+
+// adopt enters the sensors that count for alarms, each in its unit. Doors, windows and the lift's
+// are left for somebody to adopt.
 func adopt(ctx context.Context, manager *apiclient.Client, edge *stack.Edge, b *gateway.Gateway) error {
+	assets, err := equip(ctx, manager, edge.Place)
+	if err != nil {
+		return err
+	}
 	known, err := manager.Devices(ctx, edge.Place.ID)
 	if err != nil {
 		return fmt.Errorf("list the devices of %s: %w", edge.Place.Name, err)
@@ -107,12 +144,15 @@ func adopt(ctx context.Context, manager *apiclient.Client, edge *stack.Edge, b *
 		have[d.Hardware] = true
 	}
 	for _, sensor := range b.Sensors {
-		if sensor.Kind == gateway.Contact || have[sensor.Hardware()] {
+		if sensor.Kind == gateway.Contact || sensor.Kind == gateway.Shaking || have[sensor.Hardware()] {
 			continue
 		}
 		in := apiclient.NewDevice{Hardware: sensor.Hardware(), Name: sensor.Name, Model: "Aqara " + sensor.Model}
 		if id, ok := edge.Place.Units[sensorUnit(edge.Place, sensor)]; ok {
 			in.Unit = &id
+		}
+		if sensor.Name == "cellar-leak" {
+			in.Asset = assets["Sump pump"]
 		}
 		if _, err := manager.CreateDevice(ctx, edge.Place.ID, in); err != nil {
 			return fmt.Errorf("enter sensor %s of %s: %w", sensor.Name, edge.Place.Name, err)

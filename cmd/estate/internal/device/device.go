@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"estate/cmd/estate/internal/signin"
+	"estate/cmd/estate/internal/term"
 	"estate/internal/apiclient"
 	"estate/internal/desk"
 	"estate/sync/record"
@@ -29,44 +30,14 @@ func Command() *cobra.Command {
 	return cmd
 }
 
-// target is which building a command is about.
-type target struct {
-	server   signin.Flags
-	building string
-}
-
-func (t *target) add(cmd *cobra.Command) {
-	t.server.Add(cmd)
-	cmd.Flags().StringVar(&t.building, "building", "", "the building's code, name or id; needed where there are several")
-}
-
-// open signs in and finds the building.
-func (t *target) open(ctx context.Context) (*apiclient.Client, record.ID, error) {
-	client, err := t.server.SignIn(ctx)
-	if err != nil {
-		return nil, record.ID{}, err
-	}
-	if t.building == "" {
-		all, err := client.Buildings(ctx)
-		if err != nil {
-			return nil, record.ID{}, fmt.Errorf("list the buildings: %w", err)
-		}
-		if len(all) != 1 {
-			return nil, record.ID{}, fmt.Errorf("there are %d buildings: say which with --building", len(all))
-		}
-		return client, all[0].ID, nil
-	}
-	b, err := signin.Building(ctx, client, t.building)
-	return client, b.ID, err
-}
-
-// find gives the device that a person means: by hardware id, id or name.
+// find gives the device that a person means: by hardware id, id or name, or by the end of the
+// hardware id, which is the name of a login or an address.
 func find(ctx context.Context, client *apiclient.Client, building record.ID, name string) (desk.Device, error) {
 	all, err := client.Devices(ctx, building)
 	if err != nil {
 		return desk.Device{}, fmt.Errorf("list devices: %w", err)
 	}
-	var named []desk.Device
+	var named, ending []desk.Device
 	for _, d := range all {
 		if strings.EqualFold(d.Hardware, name) || d.ID.String() == name {
 			return d, nil
@@ -74,6 +45,12 @@ func find(ctx context.Context, client *apiclient.Client, building record.ID, nam
 		if strings.EqualFold(d.Name, name) {
 			named = append(named, d)
 		}
+		if strings.EqualFold(d.Hardware[strings.LastIndexAny(d.Hardware, "/:")+1:], name) {
+			ending = append(ending, d)
+		}
+	}
+	if len(named) == 0 {
+		named = ending
 	}
 	switch len(named) {
 	case 0:
@@ -85,12 +62,12 @@ func find(ctx context.Context, client *apiclient.Client, building record.ID, nam
 }
 
 func list() *cobra.Command {
-	var t target
+	var t signin.Target
 	var waiting, asJSON bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List devices, those that wait to be adopted first", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, building, err := t.open(cmd.Context())
+			client, building, err := t.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -115,7 +92,7 @@ func list() *cobra.Command {
 			return table(cmd.OutOrStdout(), shown, time.Now())
 		},
 	}
-	t.add(cmd)
+	t.Add(cmd)
 	cmd.Flags().BoolVar(&waiting, "waiting", false, "only those that nobody adopted")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -123,13 +100,16 @@ func list() *cobra.Command {
 
 func table(w io.Writer, devices []desk.Device, now time.Time) error {
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "STATE\tHARDWARE\tNAME\tMODEL\tUNIT\tBATTERY\tIS\tHEARD")
+	fmt.Fprintln(out, "STATE\tHARDWARE\tNAME\tMODEL\tUNIT\tASSET\tBATTERY\tIS\tHEARD")
 	for _, d := range devices {
-		state, unit, battery := "adopted", d.UnitName, ""
+		state, unit, asset, battery := "adopted", d.UnitName, d.AssetName, ""
 		if !d.Adopted {
 			state = "waits"
 			if d.SuggestedUnitName != "" {
 				unit = d.SuggestedUnitName + "?"
+			}
+			if d.SuggestedAssetName != "" {
+				asset = d.SuggestedAssetName + "?"
 			}
 		}
 		if d.Battery != nil {
@@ -139,30 +119,22 @@ func table(w io.Writer, devices []desk.Device, now time.Time) error {
 		if d.HeardAt != nil {
 			heard = now.Sub(*d.HeardAt).Round(time.Second).String() + " ago"
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, clean(d.Hardware), clean(d.Name), clean(d.Model), clean(unit), battery, d.Availability, heard)
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", state, term.Clean(d.Hardware), term.Clean(d.Name), term.Clean(d.Model), term.Clean(unit), term.Clean(asset), battery, d.Availability, heard)
 	}
 	return out.Flush()
 }
 
-// clean keeps what a device calls itself from steering the terminal.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, text)
-}
-
 func adopt() *cobra.Command {
-	var t target
-	var name, unit string
+	var t signin.Target
+	var name, unit, asset string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "adopt DEVICE", Short: "Adopt a device: from then on its alarms count", Args: cobra.ExactArgs(1),
-		Long: "Adopts a device, by its hardware id or name. Without --unit it goes where its name suggests; with --unit none it belongs to no unit.",
+		Long: "Adopts a device, by its hardware id or name. Without --unit it goes where its name suggests, without --asset it watches the equipment that\n" +
+			"its name suggests; with none it belongs to no unit, or watches none. One that is adopted keeps what is not said. Alarms of all devices of an asset make one ticket a cause.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			client, building, err := t.open(ctx)
+			client, building, err := t.Open(ctx)
 			if err != nil {
 				return err
 			}
@@ -170,46 +142,71 @@ func adopt() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			place, err := unitOf(ctx, client, building, d, unit)
+			place, err := meant(unit, d.SuggestedUnit, func() (record.ID, error) { return signin.Unit(ctx, client, building, unit) })
 			if err != nil {
 				return err
 			}
-			got, err := client.AdoptDevice(ctx, building, d.ID, name, place)
+			equipment, err := meant(asset, d.SuggestedAsset, func() (record.ID, error) { return assetCalled(ctx, client, building, asset) })
+			if err != nil {
+				return err
+			}
+			got, err := client.AdoptDevice(ctx, building, d.ID, desk.Adoption{Name: name, Unit: place, Asset: equipment})
 			if err != nil {
 				return fmt.Errorf("adopt %s: %w", d.Hardware, err)
+			}
+			if asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(got)
 			}
 			where := "no unit"
 			if got.UnitName != "" {
 				where = got.UnitName
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is adopted as %q in %s\n", clean(got.Hardware), clean(got.Name), clean(where))
+			if got.AssetName != "" {
+				where += ", for " + got.AssetName
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is adopted as %q in %s\n", term.Clean(got.Hardware), term.Clean(got.Name), term.Clean(where))
 			return nil
 		},
 	}
-	t.add(cmd)
+	t.Add(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringVar(&name, "name", "", "what people call it")
 	cmd.Flags().StringVar(&unit, "unit", "", "the unit's name or id, or none")
+	cmd.Flags().StringVar(&asset, "asset", "", "name or id of the equipment that it watches, or none: see estate asset list")
 	return cmd
 }
 
-// unitOf finds the unit that is meant.
-func unitOf(ctx context.Context, client *apiclient.Client, building record.ID, d desk.Device, name string) (record.ID, error) {
-	switch name {
+// meant is the unit or the asset that a person means: the one that the device's name suggests
+// where they say nothing, none where they say so. Nil leaves it as it is.
+func meant(said string, suggested record.ID, find func() (record.ID, error)) (*record.ID, error) {
+	switch said {
 	case "":
-		return d.SuggestedUnit, nil
-	case "none":
-		return record.ID{}, nil
-	}
-	units, err := client.Units(ctx, building)
-	if err != nil {
-		return record.ID{}, fmt.Errorf("list units: %w", err)
-	}
-	for _, u := range units {
-		if strings.EqualFold(u.Name, name) || u.ID.String() == name {
-			return u.ID, nil
+		if suggested.IsZero() {
+			return nil, nil
 		}
+		return &suggested, nil
+	case "none":
+		return &record.ID{}, nil
 	}
-	return record.ID{}, fmt.Errorf("no unit is called %q", name)
+	id, err := find()
+	return &id, err
+}
+
+// assetCalled finds an asset by its name or id.
+func assetCalled(ctx context.Context, client *apiclient.Client, building record.ID, name string) (record.ID, error) {
+	assets, err := client.Assets(ctx, building)
+	if err != nil {
+		return record.ID{}, fmt.Errorf("list assets: %w", err)
+	}
+	all := make([]signin.Named, 0, len(assets))
+	for _, a := range assets {
+		all = append(all, signin.Named{ID: a.ID, Name: a.Name})
+	}
+	id, err := signin.Find("asset", name, all)
+	if err != nil {
+		return id, fmt.Errorf("%w: enter it with estate asset add", err)
+	}
+	return id, nil
 }
 
 // errSilent says that nothing was heard of a device.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"estate/cmd/estate/internal/signin"
+	"estate/cmd/estate/internal/term"
 	"estate/internal/apiclient"
 	"estate/internal/desk"
 	"estate/sync/record"
@@ -27,14 +29,14 @@ const (
 var errNotConfirmed = errors.New("not confirmed: nothing was ordered")
 
 func order() *cobra.Command {
-	var t target
+	var t signin.Target
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "order DEVICE [CONTROL VALUE]", Short: "Tell a device what to do, and wait for its answer", Args: cobra.MatchAll(cobra.RangeArgs(1, 3), both),
 		Long: "Shows the device's state, how old it is and what is dangerous, asks, gives the order and waits until the device says that it is done. Without CONTROL and VALUE it lists what the device can be told.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			client, building, err := t.open(ctx)
+			client, building, err := t.Open(ctx)
 			if err != nil {
 				return err
 			}
@@ -47,7 +49,7 @@ func order() *cobra.Command {
 			}
 			plan, err := client.PlanAction(ctx, building, d.ID, args[1], args[2])
 			if err != nil {
-				return remedied("plan the order", err)
+				return fmt.Errorf("plan the order: %w", err)
 			}
 			show(cmd.OutOrStdout(), plan)
 			if (!yes || len(plan.Dangers) > 0) && !confirmed(cmd) {
@@ -55,12 +57,12 @@ func order() *cobra.Command {
 			}
 			a, err := client.OrderAction(ctx, building, d.ID, plan.Token)
 			if err != nil {
-				return remedied("give the order", err)
+				return fmt.Errorf("give the order: %w", err)
 			}
 			return awaitEnd(ctx, cmd.OutOrStdout(), client, building, a)
 		},
 	}
-	t.add(cmd)
+	t.Add(cmd)
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask, unless it is dangerous")
 	return cmd
 }
@@ -71,15 +73,6 @@ func both(_ *cobra.Command, args []string) error {
 		return errors.New("say which state is wanted: order DEVICE CONTROL VALUE")
 	}
 	return nil
-}
-
-// remedied adds what can be done to a server's refusal.
-func remedied(what string, err error) error {
-	var refused *apiclient.Error
-	if errors.As(err, &refused) && refused.Remedy != "" {
-		return fmt.Errorf("%s: %w. %s", what, err, refused.Remedy)
-	}
-	return fmt.Errorf("%s: %w", what, err)
 }
 
 func controls(ctx context.Context, w io.Writer, client *apiclient.Client, building record.ID, d desk.Device) error {
@@ -95,9 +88,9 @@ func controls(ctx context.Context, w io.Writer, client *apiclient.Client, buildi
 		if c.Min != nil && c.Max != nil {
 			takes = fmt.Sprintf("%g to %g", *c.Min, *c.Max)
 		}
-		fmt.Fprintf(w, "%s is %s; takes %s", clean(c.Control), clean(c.State), clean(takes))
+		fmt.Fprintf(w, "%s is %s; takes %s", term.Clean(c.Control), term.Clean(c.State), term.Clean(takes))
 		if c.Refused != nil {
-			fmt.Fprintf(w, ", but not now: %s", clean(c.Refused.Message))
+			fmt.Fprintf(w, ", but not now: %s", term.Clean(c.Refused.Message))
 		}
 		fmt.Fprintln(w)
 	}
@@ -109,10 +102,10 @@ func show(w io.Writer, p desk.ActionPlan) {
 	if p.UnitName != "" {
 		where = " in " + p.UnitName
 	}
-	fmt.Fprintf(w, "%s%s: %s is %s, as of %s ago; it shall be %s.\n", clean(p.DeviceName), clean(where), clean(p.Control), clean(p.State),
-		time.Duration(p.AgeSeconds)*time.Second, clean(p.Value))
+	fmt.Fprintf(w, "%s%s: %s is %s, as of %s ago; it shall be %s.\n", term.Clean(p.DeviceName), term.Clean(where), term.Clean(p.Control), term.Clean(p.State),
+		time.Duration(p.AgeSeconds)*time.Second, term.Clean(p.Value))
 	for _, d := range p.Dangers {
-		fmt.Fprintf(w, "DANGER: %s.\n", clean(d.Message))
+		fmt.Fprintf(w, "DANGER: %s.\n", term.Clean(d.Message))
 	}
 }
 
@@ -151,7 +144,7 @@ func awaitEnd(ctx context.Context, w io.Writer, client *apiclient.Client, buildi
 
 func ended(w io.Writer, a desk.Action) error {
 	if a.Answer != "" {
-		fmt.Fprintf(w, "The device says: %s\n", clean(a.Answer))
+		fmt.Fprintf(w, "The device says: %s\n", term.Clean(a.Answer))
 	}
 	if a.State == "answered" {
 		return nil

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"estate/cmd/estate/internal/signin"
+	"estate/cmd/estate/internal/term"
 	"estate/internal/apiclient"
 	"estate/internal/desk"
 	"estate/internal/problem"
@@ -21,12 +23,12 @@ import (
 var errCloud = errors.New("only the building's own box can tell: give its address with --api")
 
 func refused() *cobra.Command {
-	var t target
+	var t signin.Target
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use: "refused", Short: "List what devices sent and what was not taken, and what to do", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, building, err := t.open(cmd.Context())
+			client, building, err := t.Open(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -45,7 +47,7 @@ func refused() *cobra.Command {
 			return say(out, list)
 		},
 	}
-	t.add(cmd)
+	t.Add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -61,16 +63,16 @@ func local(err error) error {
 
 func say(w io.Writer, list []apiclient.Refusal) error {
 	for _, r := range list {
-		where := clean(r.Topic)
+		where := term.Clean(r.Topic)
 		if r.Key != "" {
-			where += " " + clean(r.Key)
+			where += " " + term.Clean(r.Key)
 		}
-		_, err := fmt.Fprintf(w, "%s  %s  %d times  %s\n", r.LastAt.Local().Format("15:04:05"), clean(r.Login), r.Count, where)
+		_, err := fmt.Fprintf(w, "%s  %s  %d times  %s\n", r.LastAt.Local().Format("15:04:05"), term.Clean(r.Login), r.Count, where)
 		if err == nil {
 			_, err = fmt.Fprintf(w, "          %s (%s)", r.Message, r.Code)
 		}
 		if err == nil && r.Detail != "" {
-			_, err = fmt.Fprintf(w, ": %s", clean(r.Detail))
+			_, err = fmt.Fprintf(w, ": %s", term.Clean(r.Detail))
 		}
 		if err == nil {
 			_, err = fmt.Fprintf(w, "\n          What to do: %s\n", r.Remedy)
@@ -93,9 +95,9 @@ func blind(ctx context.Context, client *apiclient.Client, building record.ID, w 
 	}
 	switch {
 	case h.BlindSince != nil:
-		_, err = fmt.Fprintf(w, "Devices have not been heard since %s (%s): %s\nWhat to do: %s\n", h.BlindSince.Local().Format(time.DateTime), h.Code, clean(h.Detail), h.Remedy)
+		_, err = fmt.Fprintf(w, "Devices have not been heard since %s (%s): %s\nWhat to do: %s\n", h.BlindSince.Local().Format(time.DateTime), h.Code, term.Clean(h.Detail), h.Remedy)
 	case h.Code != "":
-		_, err = fmt.Fprintf(w, "Something is wrong with the broker (%s): %s\nWhat to do: %s\n", h.Code, clean(h.Detail), h.Remedy)
+		_, err = fmt.Fprintf(w, "Something is wrong with the broker (%s): %s\nWhat to do: %s\n", h.Code, term.Clean(h.Detail), h.Remedy)
 	}
 	return err
 }

@@ -38,6 +38,7 @@ const (
 	Loose   = "loose" // a leak sensor with a loose contact
 	Climate = "climate"
 	Contact = "contact"
+	Shaking = "vibration"
 )
 
 // Sensor is one simulated Zigbee device.
@@ -63,6 +64,7 @@ func Household(code string) []Sensor {
 		{"front-door", prefix + "05", "MCCGQ11LM", Contact},
 		{"main-valve", prefix + "06", "TRV-SHUTOFF", Valve},
 		{window, prefix + "07", "MCCGQ11LM", Contact},
+		{"lift-motor", prefix + "08", "DJT11LM", Shaking},
 	}
 }
 
@@ -170,6 +172,8 @@ func (g *Gateway) State(ctx context.Context, s Sensor, on, retained bool) error 
 		payload["battery_low"] = false
 	case Contact:
 		payload["contact"] = !on
+	case Shaking:
+		payload["vibration"] = on
 	case Climate:
 		payload = climate(time.Now())
 	case Valve:

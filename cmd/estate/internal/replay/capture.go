@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,11 +18,16 @@ import (
 
 // message is one that was captured.
 type message struct {
+	file    string
+	line    int
 	topic   string
 	payload []byte
 	retain  bool
 	at      time.Time // zero where the capture does not say
 }
+
+// String names the message for people.
+func (m message) String() string { return fmt.Sprintf("%s:%d %q", m.file, m.line, m.topic) }
 
 const (
 	// lineBytesMax is a gateway's whole device list, with JSON's quotes around it.
@@ -44,38 +50,69 @@ func read(path string, c column) ([]message, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	reader := readLines
 	if strings.EqualFold(filepath.Ext(path), ".csv") {
-		return readTable(f, c)
+		reader = func(r io.Reader) ([]message, error) { return readTable(r, c) }
 	}
-	return readLines(f)
+	list, err := reader(f)
+	for i := range list {
+		list[i].file = filepath.Base(path)
+	}
+	return list, err
 }
 
 func readLines(r io.Reader) ([]message, error) {
 	var out []message
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, lineBytesMax)
-	for n := 1; lines.Scan(); n++ {
+	n := 0
+	for lines.Scan() {
+		n++
 		if len(strings.TrimSpace(lines.Text())) == 0 {
 			continue
 		}
-		var l struct {
-			Topic   *string
-			Payload json.RawMessage
-			Retain  *bool
-			At      *time.Time `json:"at"`
+		m, err := readLine(lines.Bytes())
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		if err := json.Unmarshal(lines.Bytes(), &l); err != nil || l.Topic == nil || l.Payload == nil {
-			return nil, fmt.Errorf("line %d is not a JSON object with \"topic\" and \"payload\"", n)
-		}
-		m := message{topic: *l.Topic, payload: payloadOf(l.Payload), retain: l.Retain != nil && *l.Retain}
-		if l.At != nil {
-			m.at = *l.At
-		}
+		m.line = n
 		if out = append(out, m); len(out) > messagesMax {
 			return nil, fmt.Errorf("the capture holds more than %d messages: split it", messagesMax)
 		}
 	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, fmt.Errorf("line %d is longer than %d MiB", n+1, lineBytesMax>>20)
+	}
 	return out, lines.Err()
+}
+
+// readLine reads one message, in our words or in mosquitto_sub's.
+func readLine(text []byte) (message, error) {
+	var l struct {
+		Topic   *string
+		Payload json.RawMessage
+		Retain  json.RawMessage
+		At, Tst *string
+	}
+	if err := json.Unmarshal(text, &l); err != nil || l.Topic == nil || l.Payload == nil {
+		return message{}, errors.New("not a JSON object with \"topic\" and \"payload\"")
+	}
+	m := message{topic: *l.Topic, payload: payloadOf(l.Payload)}
+	switch string(l.Retain) {
+	case "", "null", "false", "0":
+	case "true", "1":
+		m.retain = true
+	default:
+		return message{}, fmt.Errorf("retain is true or false, not %s", l.Retain)
+	}
+	said, err := l.At, error(nil)
+	if said == nil {
+		said = l.Tst
+	}
+	if said != nil {
+		m.at, err = parseTime(*said)
+	}
+	return m, err
 }
 
 // payloadOf is the text of a payload; one that was captured as JSON is sent as that JSON.
@@ -120,7 +157,7 @@ func readTable(r io.Reader, c column) ([]message, error) {
 		if err != nil {
 			return nil, fmt.Errorf("row %d: %w", len(times)+2, err)
 		}
-		if _, err := strconv.ParseFloat(row[value+more], 64); err != nil {
+		if n, err := strconv.ParseFloat(row[value+more], 64); err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
 			return nil, fmt.Errorf("row %d: %q is no number", len(times)+2, row[value+more])
 		}
 		if times, values = append(times, at), append(values, row[value+more]); len(times) > messagesMax {
@@ -134,13 +171,19 @@ func readTable(r io.Reader, c column) ([]message, error) {
 	out := make([]message, len(times))
 	for i, at := range times {
 		stamp := at.Add(shift).UTC().Format(time.RFC3339)
-		out[i] = message{topic: c.topic, at: at, payload: fmt.Appendf(nil, `{"ts":%q,%q:%s}`, stamp, c.key, values[i])}
+		out[i] = message{line: i + 2, topic: c.topic, at: at, payload: fmt.Appendf(nil, `{"ts":%q,%q:%s}`, stamp, c.key, values[i])}
 	}
 	return out, nil
 }
 
+// The times of mosquitto_sub, of a version before 2.0.16 and now.
+const (
+	mosquittoTime    = "2006-01-02T15:04:05.999999Z-0700"
+	mosquittoTimeNow = "2006-01-02T15:04:05.999999-0700"
+)
+
 func parseTime(s string) (time.Time, error) {
-	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02T15:04:05"} {
+	for _, layout := range []string{time.RFC3339, time.DateTime, "2006-01-02T15:04:05", mosquittoTime, mosquittoTimeNow} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, nil
 		}

@@ -9,12 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"estate/internal/lab"
@@ -29,6 +29,13 @@ const (
 	quiesceMillis = 250
 	// inFlight is how many messages wait for their acknowledgement at once.
 	inFlight = 64
+	// topicMax is the longest topic of MQTT, in bytes.
+	topicMax = 65535
+	// hungUpMax is at how many messages in a row a broker may end the connection: one that does at
+	// each does not want this client.
+	hungUpMax = 10
+	// refusedShown bounds the list of what was not taken.
+	refusedShown = 20
 )
 
 type options struct {
@@ -48,8 +55,19 @@ func Command() *cobra.Command {
 		Long: `Send the messages of captures to a broker, in their order.
 
 A capture is JSON lines with "topic", "payload" (a text, or JSON that is sent as it is) and
-perhaps "retain" and "at" (RFC 3339), or a table (.csv) of one sensor's values. Messages with times keep their pauses, divided by
---speed; others follow each other after --every.`,
+perhaps "retain" and "at" (RFC 3339), such as this writes:
+
+  mosquitto_sub -h BROKER -t '#' -F %j > capture.jsonl
+
+or a table (.csv) of one sensor's values. Messages with times keep their pauses, divided by
+--speed, an hour at most; others follow each other after --every. A message at which the broker
+ends the connection is left out and named at the end.
+
+Replay to an edge needs a login that may publish there, such as estate-edge device add NAME --role
+zigbee2mqtt makes; what a login may not say the edge's broker acknowledges and drops. What became
+of the messages: estate device list, estate device refused.`,
+		Example: `  estate mqtt replay day.jsonl --speed 60 --user zigbee --password-file secret
+  estate mqtt replay pump.csv --topic estate/v1/oak/dev/pump/state --key machine_temperature --until-now --user pump --password-file secret`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return run(cmd.Context(), o, files, cmd.ErrOrStderr(), cmd.OutOrStdout())
 		},
@@ -72,7 +90,7 @@ perhaps "retain" and "at" (RFC 3339), or a table (.csv) of one sensor's values. 
 }
 
 func run(ctx context.Context, o options, files []string, progress, out io.Writer) error {
-	if o.qos > 1 || o.speed < 0 || o.every < 0 {
+	if o.qos > 1 || o.speed < 0 || math.IsNaN(o.speed) || o.every < 0 {
 		return errors.New("--qos is 0 or 1, --speed and --every are not negative")
 	}
 	var all []message
@@ -83,14 +101,32 @@ func run(ctx context.Context, o options, files []string, progress, out io.Writer
 		}
 		all = append(all, list...)
 	}
+	if len(all) == 0 {
+		return errors.New("the capture holds no message")
+	}
 	client, err := connect(ctx, o)
 	if err != nil {
 		return err
 	}
-	defer client.Disconnect(quiesceMillis)
+	s := &sender{options: o, client: client, bar: bar(len(all), progress)}
+	defer func() { s.client.Disconnect(quiesceMillis) }()
 	began := time.Now()
-	sent, err := send(ctx, o, client, all, progress)
-	_, _ = fmt.Fprintf(out, "%d of %d messages acknowledged in %s\n", sent, len(all), time.Since(began).Round(time.Millisecond))
+	err = s.send(ctx, all)
+	word := "acknowledged"
+	if o.qos == 0 {
+		word = "sent"
+	}
+	_, _ = fmt.Fprintf(out, "%d of %d messages %s in %s\n", s.acknowledged, len(all), word, time.Since(began).Round(time.Millisecond))
+	for i, r := range s.refused {
+		if i == refusedShown {
+			_, _ = fmt.Fprintf(out, "and %d more\n", len(s.refused)-i)
+			break
+		}
+		_, _ = fmt.Fprintf(out, "not taken: %s: %s\n", r.message, r.reason)
+	}
+	if err == nil && len(s.refused) > 0 {
+		return fmt.Errorf("%d of %d messages were not taken", len(s.refused), len(all))
+	}
 	return err
 }
 
@@ -115,59 +151,4 @@ func connect(ctx context.Context, o options) (mqtt.Client, error) {
 		return nil, fmt.Errorf("connect to %s: %w", o.broker, err)
 	}
 	return client, nil
-}
-
-// send sends messages in their order and waits for each to be acknowledged.
-func send(ctx context.Context, o options, client mqtt.Client, all []message, progress io.Writer) (acknowledged int, err error) {
-	bar := progressbar.NewOptions(len(all), progressbar.OptionSetWriter(progress), progressbar.OptionSetDescription("messages"),
-		progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionOnCompletion(func() { _, _ = fmt.Fprintln(progress) }))
-	var waiting []mqtt.Token
-	settle := func(most int) error {
-		for len(waiting) > most {
-			if t := waiting[0]; !t.WaitTimeout(publishTimeout) || t.Error() != nil {
-				return fmt.Errorf("message %d was not acknowledged: %w", acknowledged+1, errors.Join(t.Error(), ctx.Err()))
-			}
-			waiting = waiting[1:]
-			acknowledged++
-			_ = bar.Add(1) // a bar that cannot be drawn stops nothing
-		}
-		return nil
-	}
-	for i, m := range all {
-		if i > 0 {
-			if err := pause(ctx, o, all[i-1], m, func() error { return settle(0) }); err != nil {
-				return acknowledged, err
-			}
-		}
-		waiting = append(waiting, client.Publish(m.topic, o.qos, m.retain, m.payload))
-		if err := settle(inFlight - 1); err != nil {
-			return acknowledged, err
-		}
-	}
-	return acknowledged, settle(0)
-}
-
-// pause waits as long as the recording did, or as told; what was sent settles meanwhile.
-func pause(ctx context.Context, o options, before, next message, settle func() error) error {
-	wait := o.every
-	switch {
-	case o.speed == 0:
-		wait = 0
-	case !before.at.IsZero() && !next.at.IsZero():
-		wait = min(max(0, time.Duration(float64(next.at.Sub(before.at))/o.speed)), pauseMax)
-	}
-	if wait == 0 {
-		return ctx.Err()
-	}
-	if err := settle(); err != nil {
-		return err
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

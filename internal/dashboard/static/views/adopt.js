@@ -5,6 +5,7 @@
 import { h, keyed, replace } from '../dom.js';
 import { label, t } from '../strings.js';
 import { nameOf, press } from './parts.js';
+import { adopt, makePlace, proposed } from './place.js';
 import { showDone, showProblem } from './notices.js';
 
 /** Cards that are drawn: a neighbour's gateway may have hundreds. */
@@ -12,44 +13,39 @@ const cardsMax = 50;
 /** Values of a device that are shown here. */
 const valuesMax = 8;
 
-/** A list to choose a unit from. @param {import('../app.js').App} app @param {string} id @param {string} chosen */
-export function unitChoice(app, id, chosen) {
-  const select = h('select', { id }, h('option', { value: '' }, t('device.no_unit')), app.units.map((u) => h('option', { value: u.id }, u.name)));
-  select.value = chosen;
-  return select;
-}
-
 /** @param {{app: import('../app.js').App, now: () => number}} deps */
 export function makeWaiting(deps) {
   const { app } = deps;
   const element = h('ul', { class: 'cards' });
   /** What each device says, asked once. @type {Map<string, Promise<any>>} */
   const said = new Map();
+  /** What somebody typed or chose for each device: no news of it takes that away. @type {Map<string, {name?: string, unit?: string, asset?: string}>} */
+  const picked = new Map();
   return { element, draw };
 
   /** @param {import('../state.js').Device[]} items */
   function draw(items) {
-    keyed(element, items.slice(0, cardsMax), (d) => d.id, (d) => [d.name, d.model, d.suggested_unit, app.units], card);
+    keyed(element, items.slice(0, cardsMax), (d) => d.id, (d) => [d.name, d.model, d.unit, d.asset, d.suggested_unit, d.suggested_asset, app.units, app.state.assets], card);
   }
 
   /** @param {import('../state.js').Device} device */
   function card(device) {
     const name = nameOf(device);
-    const field = h('input', { type: 'text', id: `adopt-name-${device.id}`, maxlength: 200, value: device.name ?? '' });
-    const unit = unitChoice(app, `adopt-unit-${device.id}`, device.suggested_unit ?? '');
+    const mine = picked.get(device.id) ?? {};
+    const field = h('input', { type: 'text', id: `adopt-${device.id}-name`, maxlength: 200, data: { focus: 'name' }, value: mine.name ?? device.name ?? '' });
+    const place = makePlace(app, `adopt-${device.id}`);
+    place.fill(device, mine);
     const says = h('p', { class: 'small', hidden: true });
-    const button = h('button', { type: 'submit', class: 'button primary', 'aria-label': t('device.adopt_label', { name }) }, t('device.adopt'));
+    const button = h('button', { type: 'submit', class: 'button primary', data: { focus: 'adopt' }, 'aria-label': t('device.adopt_label', { name }) }, t('device.adopt'));
     void ask(device.id, says);
     return h('li', { class: 'card adopt' },
       h('h3', {}, h('a', { href: `#device/${device.id}`, data: { focus: 'open' } }, name)),
       h('p', { class: 'quiet small' }, device.model ? `${device.model} · ` : '', h('span', { class: 'code' }, device.hardware)), says,
-      h('form', { class: 'adopt-form', onsubmit: (/** @type {Event} */ event) => {
+      h('form', { class: 'adopt-form', oninput: () => pick(device, field.value, place.value()), onsubmit: (/** @type {Event} */ event) => {
         event.preventDefault();
-        void press(button, () => adopt(device, field.value.trim(), unit.value), showProblem);
+        void press(button, () => take(device, { name: field.value.trim(), ...place.value() }), showProblem);
       } },
-      h('div', { class: 'field' }, h('label', { for: field.id }, t('device.name')), field),
-      h('div', { class: 'field' }, h('label', { for: unit.id }, t('device.unit')), unit,
-        device.suggested_unit_name ? h('p', { class: 'quiet small' }, t('device.unit_suggested', { unit: device.suggested_unit_name })) : null),
+      h('div', { class: 'field' }, h('label', { for: field.id }, t('device.name')), field), place.elements,
       h('div', { class: 'actions' }, button)));
   }
 
@@ -67,9 +63,18 @@ export function makeWaiting(deps) {
     replace(place, `${t('device.says')}: ${parts.join(', ')}`);
   }
 
-  /** @param {import('../state.js').Device} device @param {string} name @param {string} unit */
-  async function adopt(device, name, unit) {
-    const got = await app.api.adopt(app.state.building, device.id, { ...(name ? { name } : {}), ...(unit ? { unit } : {}) });
+  /** Notes what differs from where the form began. @param {import('../state.js').Device} device @param {string} name @param {{unit: string, asset: string}} chosen */
+  function pick(device, name, chosen) {
+    const [begun, before] = [proposed(device), picked.get(device.id) ?? {}];
+    const differs = (/** @type {'unit'|'asset'} */ field) => field in before || chosen[field] !== begun[field];
+    picked.set(device.id, { ...('name' in before || name !== (device.name ?? '') ? { name } : {}),
+      ...(differs('unit') ? { unit: chosen.unit } : {}), ...(differs('asset') ? { asset: chosen.asset } : {}) });
+  }
+
+  /** @param {import('../state.js').Device} device @param {{name: string, unit: string, asset: string}} as */
+  async function take(device, as) {
+    const got = await adopt(app, device, as);
+    picked.delete(device.id);
     app.takeDevice(got);
     showDone(t('device.adopted', { name: nameOf(got) }));
   }

@@ -3,11 +3,12 @@ import { h, keyed, replace } from '../dom.js';
 import { listOf, shownAlarms } from '../state.js';
 import { label, t } from '../strings.js';
 import { badge, listNotice, press, time } from './parts.js';
+import { assetLink, assetName, assetVersion } from './place.js';
 import { showDone, showProblem } from './notices.js';
 
 /** Where an alarm is, for people. @param {import('../state.js').Alarm} alarm */
 export function placeOf(alarm) {
-  return alarm.unit_name || alarm.device_name || alarm.hardware || t('alarms.no_place');
+  return alarm.unit_name || alarm.asset_name || alarm.device_name || alarm.hardware || t('alarms.no_place');
 }
 
 /**
@@ -24,7 +25,7 @@ export function makeAlarms(place, deps) {
   function draw() {
     const current = listOf(app.state, 'alarms');
     const items = shownAlarms(app.state);
-    keyed(list, items, (a) => a.id, (a) => [a], card);
+    keyed(list, items, (a) => a.id, (a) => [a, assetVersion(app, a)], card);
     if (!current.known) list.keyed = null;
     const form = [current.status, current.known, items.length === 0].join();
     if (notice.dataset.form === form) return;
@@ -46,7 +47,8 @@ export function makeAlarms(place, deps) {
       h('div', { class: 'card-head' }, h('h3', {}, t('alarms.title_of', { cause, place: placeOf(alarm) })), badge('alarm', alarm.state),
         alarm.flapping ? h('span', { class: 'badge flapping' }, t('alarms.flapping')) : null),
       h('p', { class: 'quiet small' }, raised, time(alarm.raised_at, now), end, alarm.cleared_at ? [', ', cleared, time(alarm.cleared_at, now), clearedEnd] : null,
-        alarm.device_name && alarm.unit_name ? [' · ', app.staff ? h('a', { href: `#device/${alarm.device}`, data: { focus: 'device' } }, alarm.device_name) : alarm.device_name] : null),
+        assetName(app, alarm) ? [' · ', assetLink(app, alarm)] : null,
+        alarm.device_name && placeOf(alarm) !== alarm.device_name ? [' · ', app.staff ? h('a', { href: `#device/${alarm.device}`, data: { focus: 'device' } }, alarm.device_name) : alarm.device_name] : null),
       alarm.detail ? h('p', { class: 'small' }, alarm.detail) : null,
       button || alarm.ticket ? h('div', { class: 'actions' }, button, alarm.ticket ? h('a', { class: 'small', href: `#ticket/${alarm.ticket}`, data: { focus: 'ticket' } }, t('alarms.ticket')) : null) : null);
   }

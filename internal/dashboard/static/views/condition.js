@@ -4,13 +4,13 @@
 import { h, replace } from '../dom.js';
 import { beginnings, fieldsOf, numbers, rowsOf, whenOf } from '../rule-form.js';
 import { sentence } from '../rule-text.js';
-import { strings, t } from '../strings.js';
+import { strings, t, valuesOf } from '../strings.js';
 
 /** Conditions of one rule; the server has the same bound. */
 const rowsMax = 32;
 
 /** The kinds that have a name, as choices. */
-const kinds = Object.keys(strings).filter((key) => key.startsWith('kind.')).map((key) => key.slice(5));
+const kinds = valuesOf('kind');
 
 /** @param {string} text @param {any} control @param {string} [hint] */
 export function field(text, control, hint) {

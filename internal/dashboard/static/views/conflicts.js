@@ -2,7 +2,8 @@
 import { h, keyed, replace } from '../dom.js';
 import { keyOf, listOf } from '../state.js';
 import { label, t } from '../strings.js';
-import { listNotice, press, time, valueText } from './parts.js';
+import { named } from './named.js';
+import { listNotice, press, time } from './parts.js';
 import { showDone, showProblem } from './notices.js';
 
 /**
@@ -21,7 +22,7 @@ export function makeConflicts(place, deps) {
     const current = listOf(app.state, 'conflicts');
     const items = [...app.state.conflicts.values()];
     hint.hidden = items.length === 0;
-    keyed(list, items, (c) => keyOf('conflicts', c), (c) => [c.seen, app.members], (c) => h('li', {}, conflictCard(c, deps, true)));
+    keyed(list, items, (c) => keyOf('conflicts', c), (c) => [c.seen, app.members, app.units, app.state.assets], (c) => h('li', {}, conflictCard(c, deps, true)));
     if (!current.known) list.keyed = null;
     const form = [current.status, current.known, items.length === 0].join();
     if (notice.dataset.form === form) return;
@@ -42,13 +43,15 @@ export function conflictCard(conflict, deps, linked) {
   const what = conflict.label || t('app.unknown');
   const title = t('conflicts.of', { field, label: what });
   const ticket = conflict.ticket ?? (conflict.kind === 'ticket' ? conflict.id : '');
+  const thing = app.staff && (conflict.kind === 'asset' || conflict.kind === 'device') ? `#${conflict.kind}/${conflict.id}` : '';
+  const href = ticket ? `#ticket/${ticket}` : thing;
   return h('article', { class: 'card conflict-card', 'aria-label': title },
-    h('h3', {}, linked && ticket ? h('a', { href: `#ticket/${ticket}`, data: { focus: 'open' } }, title) : title),
+    h('h3', {}, linked && href ? h('a', { href, data: { focus: 'open' } }, title) : title),
     h('ul', { class: 'siblings' }, conflict.siblings.map((s, i) => sibling(s, i))));
 
   /** @param {import('../state.js').Sibling} s @param {number} i */
   function sibling(s, i) {
-    const value = named(conflict.field, s.value, app);
+    const value = named(app, conflict.kind, conflict.field, s.value);
     const who = s.author?.name || t('app.unnamed');
     const when = time(s.event_time ?? s.stamp, deps.now());
     const [before, after] = t(s.where ? 'conflicts.by' : 'conflicts.by_anywhere', { who, where: s.where ? label('where', s.where) : '' }).split('{when}');
@@ -68,10 +71,4 @@ export function conflictCard(conflict, deps, linked) {
     await app.resolve(conflict, value);
     showDone(t('conflicts.resolved', { field, label: what, value: shown }));
   }
-}
-
-/** A value as people call it: an id of a person is shown as the name. @param {string} field @param {any} value @param {import('../app.js').App} app */
-function named(field, value, app) {
-  const member = field === 'assignee' ? app.members.find((m) => m.person === value) : null;
-  return member?.name ?? valueText(field, value);
 }

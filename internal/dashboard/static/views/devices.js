@@ -7,7 +7,9 @@ import { listOf } from '../state.js';
 import { label, plural, t } from '../strings.js';
 import { clock } from '../time.js';
 import { makeWaiting } from './adopt.js';
+import { makeHearing } from './hearing.js';
 import { listNotice, nameOf, time } from './parts.js';
+import { assetName } from './place.js';
 
 /** Rows that are drawn at once; a button shows more. */
 const rowsStep = 100;
@@ -26,6 +28,7 @@ export function stateBadge(state) {
 export function makeDevices(place, deps) {
   const { app } = deps;
   let rows = rowsStep;
+  /** @type {typeof views[number]} */
   let view = views[0];
   const choice = { query: '', state: '' };
   const waiting = makeWaiting(deps);
@@ -33,7 +36,7 @@ export function makeDevices(place, deps) {
   const refused = h('ul', { class: 'cards' });
   const notice = h('div', { class: 'notice-place' });
   const hint = h('p', { class: 'quiet small hint' });
-  const blind = h('div', { class: 'heard', role: 'status' });
+  const hearing = makeHearing();
   const more = h('button', { type: 'button', class: 'button wide', hidden: true, onclick: () => {
     rows += rowsStep;
     draw();
@@ -56,7 +59,7 @@ export function makeDevices(place, deps) {
     h('label', { class: 'unseen', for: 'devices-search' }, t('devices.search')), search,
     h('label', { class: 'unseen', for: 'devices-state' }, t('devices.state')), state);
   replace(place,
-    h('div', { class: 'section-head' }, h('h2', { id: 'devices-title' }, t('devices.title'))), blind,
+    h('div', { class: 'section-head' }, h('h2', { id: 'devices-title' }, t('devices.title'))), hearing.element,
     h('div', { class: 'tools' }, h('fieldset', { class: 'segments' }, h('legend', { class: 'unseen' }, t('devices.views')), segments)),
     tools, hint, notice, list, waiting.element, refused, more);
   return { draw };
@@ -71,7 +74,7 @@ export function makeDevices(place, deps) {
       const text = counts[name] ? counts[name].toLocaleString() : '';
       if (count.textContent !== text) count.textContent = text;
     }
-    drawBlind(now);
+    hearing.draw(app.hearing, app.disk, now);
     tools.hidden = view !== 'adopted';
     list.hidden = view !== 'adopted';
     waiting.element.hidden = view !== 'waiting';
@@ -82,24 +85,10 @@ export function makeDevices(place, deps) {
   }
 
   /** @param {number} now */
-  function drawBlind(now) {
-    const heard = app.hearing;
-    const gateways = heard?.gateways ?? [];
-    const form = JSON.stringify([heard?.blind_since ? [heard.blind_since, heard.code, heard.detail] : null, gateways]);
-    if (blind.dataset.form === form) return;
-    blind.dataset.form = form;
-    replace(blind, !heard?.blind_since ? null : h('div', { class: 'problem' },
-      h('p', { class: 'problem-message' }, t('devices.blind', { time: clock(Date.parse(heard.blind_since), now) })),
-      heard.detail ? h('p', {}, heard.detail) : null, heard.remedy ? h('p', { class: 'problem-remedy' }, heard.remedy) : null),
-    gateways.map((/** @type {any} */ g) => h('p', { class: g.online ? 'quiet small' : 'notice' },
-      t(g.online ? 'devices.gateway' : 'devices.gateway_away', { base: g.base, time: clock(Date.parse(g.since), now) }))));
-  }
-
-  /** @param {number} now */
   function drawAdopted(now) {
     const current = listOf(app.state, 'devices');
     const found = shownDevices(app.state, choice, now);
-    keyed(list, found.slice(0, rows), (x) => x.device.id, (x) => [x.device, x.state, x.alarms.map((a) => a.cause).join()], (x) => row(x, now));
+    keyed(list, found.slice(0, rows), (x) => x.device.id, (x) => [x.device, x.state, x.alarms.map((a) => a.cause).join(), assetName(app, x.device)], (x) => row(x, assetName(app, x.device), now));
     if (!current.known) list.keyed = null;
     more.hidden = found.length <= rows;
     const searched = choice.query !== '' || choice.state !== '';
@@ -138,8 +127,8 @@ export function makeDevices(place, deps) {
   }
 }
 
-/** @param {{device: import('../state.js').Device, state: string, alarms: import('../state.js').Alarm[]}} x @param {number} now */
-function row(x, now) {
+/** @param {{device: import('../state.js').Device, state: string, alarms: import('../state.js').Alarm[]}} x @param {string} asset @param {number} now */
+function row(x, asset, now) {
   const { device, state, alarms } = x;
   return h('li', { class: `row device-row device-edge-${alarms.length > 0 ? 'alarm' : state}` },
     h('a', { href: `#device/${device.id}`, class: 'row-link', data: { focus: 'open' } },
@@ -149,6 +138,7 @@ function row(x, now) {
       alarms.map((a) => h('span', { class: `badge alarm-${a.state}` }, label('cause', a.cause))),
       (device.battery ?? 100) < batteryLow ? h('span', { class: 'badge conflict' }, t('device.battery', { value: Math.round(device.battery ?? 0) })) : null,
       h('span', { class: 'quiet' }, device.unit_name || t('device.no_unit')),
+      asset ? h('span', { class: 'quiet' }, asset) : null,
       device.model ? h('span', { class: 'quiet device-model' }, device.model) : null));
 }
 

@@ -9,6 +9,7 @@ import { conflictCard } from './conflicts.js';
 import { makeHistory } from './history.js';
 import { makeMedia } from './media.js';
 import { badge, problemBox, time } from './parts.js';
+import { assetLink } from './place.js';
 import { makeChange } from './ticket-change.js';
 import { makeThread } from './thread.js';
 
@@ -99,11 +100,13 @@ export function makeDrawer(deps) {
       shown.seen = seen;
       replace(shown.conflicts, conflicts.map((c) => conflictCard(c, deps, false)));
     }
-    if (shown.members !== app.members || shown.ticket !== ticket) {
+    const renamed = shown.assets !== app.state.assets;
+    if (shown.members !== app.members || renamed || shown.ticket !== ticket) {
       shown.members = app.members;
       if (ticket) shown.change?.draw(ticket);
     }
-    if (shown.ticket === ticket || (!ticket && !shown.ticket)) return;
+    if ((shown.ticket === ticket && !renamed) || (!ticket && !shown.ticket)) return;
+    shown.assets = app.state.assets;
     shown.ticket = ticket;
     if (!ticket) return replace(shown.text, t('ticket.gone'));
     const focused = head.contains(document.activeElement);
@@ -111,7 +114,7 @@ export function makeDrawer(deps) {
     if (focused) head.querySelector('button').focus();
     replace(shown.text, ticket.description || t('ticket.no_description'));
     shown.text.classList.toggle('quiet', !ticket.description);
-    replace(shown.facts, facts(ticket, app.state.devices.get(ticket.device ?? ''), deps.now()));
+    replace(shown.facts, facts(app, ticket, deps.now()));
     shown.history?.refresh();
   }
 
@@ -122,12 +125,13 @@ export function makeDrawer(deps) {
   }
 }
 
-/** @param {import('../state.js').Ticket} ticket @param {import('../state.js').Device|undefined} device @param {number} now */
-function facts(ticket, device, now) {
+/** @param {import('../app.js').App} app @param {import('../state.js').Ticket} ticket @param {number} now */
+function facts(app, ticket, now) {
+  const device = app.state.devices.get(ticket.device ?? '');
   const name = (/** @type {any} */ p) => p.name || t('app.unnamed');
   /** @type {[string, any][]} */
   const all = [
-    [t('ticket.unit'), ticket.unit_name], [t('ticket.device'), device && h('a', { href: `#device/${device.id}` }, device.name || device.hardware)], [t('ticket.category'), ticket.category && label('category', ticket.category)],
+    [t('ticket.unit'), ticket.unit_name], [t('ticket.asset'), assetLink(app, ticket)], [t('ticket.device'), device && h('a', { href: `#device/${device.id}` }, device.name || device.hardware)], [t('ticket.category'), ticket.category && label('category', ticket.category)],
     [t('ticket.reporter'), ticket.reporter && name(ticket.reporter)], [t('ticket.reports'), (ticket.reports ?? []).map(name).join(', ')],
     [t('ticket.reported'), ticket.reported_at && time(ticket.reported_at, now)], [t('ticket.started'), ticket.started_at && time(ticket.started_at, now)],
     [t('ticket.resolved'), ticket.resolved_at && time(ticket.resolved_at, now)], [t('ticket.resolution'), ticket.resolution],

@@ -4,7 +4,8 @@
 import { h, replace } from '../dom.js';
 import { fromThrown } from '../problem.js';
 import { label, t } from '../strings.js';
-import { problemBox, time, valueText } from './parts.js';
+import { named } from './named.js';
+import { problemBox, time } from './parts.js';
 
 /** @param {{app: import('../app.js').App, now: () => number, ticket: string}} deps */
 export function makeHistory(deps) {
@@ -39,8 +40,7 @@ export function makeHistory(deps) {
   function change(c) {
     const field = label('field', c.field);
     if (c.withheld) return t('ticket.withheld', { field });
-    const named = (/** @type {any} */ v) => app.members.find((m) => m.person === v)?.name ?? valueText(c.field, v);
-    const text = (/** @type {any[]|undefined} */ values) => (values ?? []).map(named).join(', ');
+    const text = (/** @type {any[]|undefined} */ values) => (values ?? []).map((v) => named(app, 'ticket', c.field, v)).join(', ');
     return c.old?.length > 0 ? t('ticket.set_from', { field, old: text(c.old), value: text(c.new) }) : t('ticket.set', { field, value: text(c.new) });
   }
 }

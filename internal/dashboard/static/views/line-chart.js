@@ -63,7 +63,7 @@ export function makeLineChart(place) {
     const width = Math.max(drawnAt, 240);
     const bool = chart.type === 'bool';
     const range = bool ? { low: -0.1, high: 1.1 } : reach(points, chart.thresholds.map((x) => x.value));
-    const x = (/** @type {number} */ at) => left + ((at - chart.from) / (chart.to - chart.from)) * (width - left - right);
+    const x = (/** @type {number} */ at) => left + ((at - next.from) / (next.to - next.from)) * (width - left - right);
     const y = (/** @type {number} */ v) => top + ((range.high - v) / (range.high - range.low)) * (height - top - bottom);
     const lines = chart.thresholds.filter((th) => th.value > range.low && th.value < range.high);
     const summary = t('readings.summary', { count: points.length, from: clock(points[0].at, 0), to: clock(points[points.length - 1].at, 0),

@@ -125,18 +125,24 @@ export function makeOrders(deps) {
     if (before?.state !== order.state) void load();
   }
 
+  /** The control of an order, where the device still has it. @param {any} order */
+  function controlOf(order) {
+    return controls.find((c) => c.control === order.control);
+  }
+
   /** What an order is about. @param {any} order */
   function about(order) {
-    const control = controls.find((c) => c.control === order.control);
+    const control = controlOf(order);
     return t('orders.make', { name: called(control ?? order), value: valued(order.value, control) });
   }
 
   function drawLog() {
     const shown = [...orders.values()].sort((a, b) => Date.parse(b.asked_at) - Date.parse(a.asked_at)).slice(0, ordersMax);
-    keyed(log, shown, (o) => o.id, (o) => [o.state, o.overdue], (o) => h('li', { class: `order order-${o.state}` },
+    keyed(log, shown, (o) => o.id, (o) => [o.state, o.overdue, o.answer], (o) => h('li', { class: `order order-${o.state}` },
       h('span', { class: `badge order-${o.state}` }, o.overdue ? t('orders.overdue') : t(`order.state.${o.state}`)), ' ',
       about(o), ' ',
       h('span', { class: 'quiet small' }, o.asked_by?.name ? `${o.asked_by.name}, ` : '', time(o.asked_at, deps.now())),
+      o.answer ? h('p', { class: 'small order-answer' }, t('orders.answer', { answer: valued(o.answer, controlOf(o)) })) : null,
       o.reason ? h('p', { class: 'small' }, o.reason.message, o.reason.remedy ? ` ${o.reason.remedy}` : '') : null));
   }
 }

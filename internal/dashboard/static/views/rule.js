@@ -5,7 +5,7 @@ import { h, replace } from '../dom.js';
 import { fromThrown } from '../problem.js';
 import { idOf } from '../rule-form.js';
 import { definitionOf, sentence } from '../rule-text.js';
-import { label, strings, t } from '../strings.js';
+import { label, t, valuesOf } from '../strings.js';
 import { check, field, makeConditions } from './condition.js';
 import { nameOf, press, problemBox } from './parts.js';
 import { ask, makePanel } from './panel.js';
@@ -18,7 +18,7 @@ const blank = { name: '', cause: '', severity: 'normal', category: 'other', tick
 
 /** @param {string} group */
 function choices(group) {
-  return Object.keys(strings).filter((key) => key.startsWith(`${group}.`)).map((key) => key.slice(group.length + 1)).map((value) => h('option', { value }, label(group, value)));
+  return valuesOf(group).map((value) => h('option', { value }, label(group, value)));
 }
 
 /** @param {{app: import('../app.js').App, now: () => number, closed: () => void}} deps */
@@ -85,15 +85,19 @@ export function makeRule(deps) {
     severity.value = rule.severity;
     category.value = rule.category;
     const devices = makeWhich(app, rule);
+    const across = h('select', { id: 'rule-across' }, ['', 'unit'].map((name) => h('option', { value: name }, t(`rule.across_${name || 'device'}`))));
+    across.value = rule.across ?? '';
     const conditions = makeConditions(rule.when);
     const times = makeTimes(rule.times);
     const elements = [
       h('div', { class: 'grid' }, field(t('rule.name'), name), field(t('rule.severity'), severity), field(t('rule.category'), category), rule.shipped ? null : field(t('rule.cause'), cause, t('rule.cause_hint'))),
       h('div', { class: 'checks' }, on.element, ticket.element), conditions.element,
-      field(t('rule.clear_after'), clearAfter, t('rule.duration_hint')), devices.element, times.element];
+      field(t('rule.clear_after'), clearAfter, t('rule.duration_hint')), devices.element, field(t('rule.across'), across, t('rule.across_hint')), times.element];
     return { elements, value: () => {
+      /** @type {any} */
       const out = { ...definitionOf(rule), name: name.value.trim(), cause: cause.value.trim() || idOf(name.value, []), severity: severity.value, category: category.value, ticket: ticket.input.checked, when: conditions.value(), ...devices.value() };
-      for (const key of ['disabled', 'clear_after', 'times']) delete out[key];
+      for (const key of ['disabled', 'clear_after', 'times', 'across']) delete out[key];
+      if (across.value) out.across = across.value;
       if (!on.input.checked) out.disabled = true;
       if (clearAfter.value.trim()) out.clear_after = clearAfter.value.trim();
       const when = times.value();

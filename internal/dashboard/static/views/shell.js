@@ -7,12 +7,12 @@ import { t } from '../strings.js';
 import { clock } from '../time.js';
 
 /** The sections, in the order of the page. */
-export const sections = ['tickets', 'devices', 'rules', 'alarms', 'conflicts', 'edges'];
+export const sections = ['tickets', 'devices', 'assets', 'rules', 'alarms', 'conflicts', 'edges'];
 
 /** Those that take the place of each other where the page is wide; the others stand beside. */
-export const mainSections = ['tickets', 'devices', 'rules'];
+export const mainSections = ['tickets', 'devices', 'assets', 'rules'];
 /** For those who work for the building. */
-const staffSections = ['devices', 'rules'];
+const staffSections = ['devices', 'assets', 'rules'];
 
 /**
  * @param {HTMLElement} root
@@ -43,16 +43,15 @@ export function makeShell(root, deps) {
     const values = { ...app.counts(), edges: app.hasEdges ? countOffline(app.state.edges.values(), deps.now()) : null };
     drawCounts(counts, values, app.hasEdges, deps);
     places.edges.hidden = !app.hasEdges;
-    const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges, devices: values.devices, rules: null };
+    const inTab = { tickets: values.open, alarms: values.alarms, conflicts: values.conflicts, edges: values.edges, devices: values.devices, assets: null, rules: null };
     // An address may name what a tenant has not got.
     const data = document.body.dataset;
     if (app.building && !app.staff && staffSections.includes(data.main ?? '')) data.main = data.section = 'tickets';
-    const wide = isWide();
     for (const tab of nav.children) {
       const name = /** @type {keyof typeof inTab} */ (tab.dataset.tab);
       tab.hidden = (name === 'edges' && !app.hasEdges) || (staffSections.includes(name) && !app.staff);
       tab.classList.toggle('tab-main', mainSections.includes(name));
-      const shown = wide && mainSections.includes(name) ? document.body.dataset.main : document.body.dataset.section;
+      const shown = isWide() && mainSections.includes(name) ? document.body.dataset.main : document.body.dataset.section;
       const text = inTab[name] ? inTab[name].toLocaleString() : '';
       if (tab.lastChild.textContent !== text) tab.lastChild.textContent = text;
       if (shown === name) tab.setAttribute('aria-current', 'page');
@@ -61,9 +60,11 @@ export function makeShell(root, deps) {
   }
 }
 
-/** Whether the page has room for two columns; as in style.css. */
+/** Where the page has room for two columns; as in style.css. */
+export const wide = '(min-width: 62rem)';
+
 export function isWide() {
-  return matchMedia('(min-width: 62rem)').matches;
+  return matchMedia(wide).matches;
 }
 
 /** @param {any} element @param {any} stale @param {import('../app.js').App} app @param {number} now */

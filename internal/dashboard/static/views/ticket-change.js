@@ -1,37 +1,35 @@
 // @ts-check
-// Status, priority and assignee of a ticket, to change together.
+// Status, priority, assignee and equipment of a ticket, to change together.
 //
 // The token that goes with a change is of what was shown when the editing began: what
 // somebody else set since then was not seen, and stays beside it as a conflict.
 
 import { h, replace } from '../dom.js';
-import { label, strings, t } from '../strings.js';
+import { label, t, valuesOf } from '../strings.js';
 import { press, problemBox } from './parts.js';
-
-/** The values of a group of the catalogue. @param {string} group */
-function valuesOf(group) {
-  return Object.keys(strings).filter((key) => key.startsWith(`${group}.`)).map((key) => key.slice(group.length + 1));
-}
+import { makeAssetChoice } from './place.js';
 
 /** @param {{app: import('../app.js').App, ticket: string}} deps */
 export function makeChange(deps) {
   const { app } = deps;
   /** @type {import('../state.js').Ticket|null} */
   let base = null;
-  const fields = { status: h('select', { id: 'change-status' }), priority: h('select', { id: 'change-priority' }), assignee: h('select', { id: 'change-assignee' }) };
+  const asset = makeAssetChoice({ id: 'change-asset', title: t('ticket.asset'), none: t('ticket.no_asset') });
+  const fields = { status: h('select', { id: 'change-status' }), priority: h('select', { id: 'change-priority' }), assignee: h('select', { id: 'change-assignee' }), asset: asset.select };
   const names = /** @type {(keyof typeof fields)[]} */ (Object.keys(fields));
   const status = h('div', { role: 'status' });
   const save = h('button', { type: 'submit', class: 'button primary', disabled: true }, t('ticket.save'));
   const element = h('form', { class: 'change', 'aria-label': t('ticket.change'), oninput: enable, onsubmit: (/** @type {Event} */ event) => {
     event.preventDefault();
     void press(save, send, (problem) => replace(status, problemBox(problem)));
-  } }, names.map((name) => h('div', { class: 'field' }, h('label', { for: `change-${name}` }, t(`ticket.${name}`)), fields[name])), h('div', { class: 'actions' }, save, status));
+  } }, names.map((name) => name === 'asset' ? asset.element : h('div', { class: 'field' }, h('label', { for: `change-${name}` }, t(`ticket.${name}`)), fields[name])), h('div', { class: 'actions' }, save, status));
   return { element, draw };
 
   /** @param {import('../state.js').Ticket} ticket */
   function draw(ticket) {
     if (base && dirty().length > 0) {
       if (ticket.seen !== base.seen) replace(status, h('p', { class: 'notice' }, t('ticket.changed_meanwhile')));
+      asset.fill(app, { id: asset.select.value, name: base.asset_name });
       return;
     }
     base = ticket;
@@ -41,6 +39,7 @@ export function makeChange(deps) {
     const people = app.members.map((m) => [m.person, m.name || t('app.unnamed')]);
     if (held && !people.some(([id]) => id === held.id)) people.push([held.id, held.name || t('app.unnamed')]);
     options(fields.assignee, held?.id ?? '', [['', t('ticket.unassigned')], ...people]);
+    asset.fill(app, { id: ticket.asset ?? '', name: ticket.asset_name });
     enable();
   }
 
@@ -51,7 +50,7 @@ export function makeChange(deps) {
     select.value = value;
   }
 
-  /** @param {'status'|'priority'|'assignee'} name */
+  /** @param {keyof typeof fields} name */
   function original(name) {
     if (name === 'assignee') return base?.assignee?.id ?? '';
     return base?.[name] ?? '';

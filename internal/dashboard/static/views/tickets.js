@@ -4,6 +4,7 @@ import { listName, listOf, shownTickets } from '../state.js';
 import { plural, t } from '../strings.js';
 import { drawChart } from './chart.js';
 import { badge, listNotice, time } from './parts.js';
+import { assetName } from './place.js';
 
 /** Rows that are drawn at once; a button shows more. */
 const rowsStep = 100;
@@ -67,7 +68,7 @@ export function makeTickets(place, deps) {
     }
     const current = listOf(app.state, name);
     const found = shownTickets(app.state);
-    keyed(list, found.slice(0, rows), (x) => x.id, (x) => [x], (x) => row(x, deps.now()));
+    keyed(list, found.slice(0, rows), (x) => x.id, (x) => [x, assetName(app, x)], (x) => row(x, assetName(app, x), deps.now()));
     if (!current.known && found.length === 0) list.keyed = null;
     const total = current.next === '' ? found.length : Math.max(current.total, found.length);
     const text = current.known ? t('tickets.count', { shown: Math.min(rows, found.length).toLocaleString(), total: total.toLocaleString() }) : '';
@@ -92,8 +93,8 @@ function emptyText(choice) {
   return choice.filter === 'all' ? [t('tickets.empty_all'), t('tickets.empty_hint')] : [t('tickets.empty'), t('tickets.empty_hint')];
 }
 
-/** @param {import('../state.js').Ticket} ticket @param {number} now */
-function row(ticket, now) {
+/** @param {import('../state.js').Ticket} ticket @param {string} asset @param {number} now */
+function row(ticket, asset, now) {
   const conflicts = ticket.conflicts?.length ?? 0;
   return h('li', { class: `row edge-${ticket.priority ?? 'none'}` },
     h('a', { href: `#ticket/${ticket.id}`, class: 'row-link', data: { focus: 'open' } },
@@ -105,5 +106,6 @@ function row(ticket, now) {
       ticket.priority ? badge('priority', ticket.priority, t('ticket.priority')) : null,
       conflicts > 0 ? h('span', { class: 'badge conflict' }, plural('tickets.conflict', conflicts)) : null,
       ticket.unit_name ? h('span', { class: 'quiet' }, ticket.unit_name) : null,
+      asset ? h('span', { class: 'quiet' }, asset) : null,
       ticket.assignee ? h('span', { class: 'quiet assignee' }, ticket.assignee.name || t('app.unnamed')) : null));
 }
