@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,6 +80,7 @@ type Error struct {
 	Message string               `json:"message"`
 	Remedy  string               `json:"remedy"`
 	Fields  []problem.FieldError `json:"errors"`
+	Wait    time.Duration        `json:"-"` // how long to wait before the next try, where the server said so
 }
 
 // Error says what a person needs to know.
@@ -179,6 +181,9 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 
 func refusal(answer *http.Response) error {
 	refused := &Error{Status: answer.StatusCode}
+	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 16); err == nil {
+		refused.Wait = time.Duration(seconds) * time.Second
+	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, answerBytesMax))
 	if err != nil || json.Unmarshal(text, refused) != nil {
 		refused.Message = answer.Status // the status says enough

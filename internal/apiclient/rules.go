@@ -25,7 +25,7 @@ func (c *Client) TryRule(ctx context.Context, building record.ID, definition jso
 	query := url.Values{}
 	for name, at := range map[string]time.Time{"from": from, "to": to} {
 		if !at.IsZero() {
-			query.Set(name, at.UTC().Format(time.RFC3339))
+			query.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
 	var out desk.Trial

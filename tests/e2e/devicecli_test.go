@@ -1,13 +1,14 @@
 package e2e_test
 
 import (
-	"errors"
+	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"estate/internal/lab/stack"
 )
@@ -100,20 +101,21 @@ func (r *ruleCommands) run(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	manager := r.w.as(r.edge.Base(), "manager")
 	until(t, "the readings", every, func() error {
-		output, err := run(t, r.w.credentials(r.edge.Base(), "manager"), "rule", "try", path, "--days", "1")
-		if err == nil && !strings.Contains(output, "1 alarms and 1 tickets") {
-			err = errors.New(output)
+		trial, err := manager.TryRule(t.Context(), r.edge.Place.ID, json.RawMessage(text), time.Time{}, time.Time{})
+		if err == nil && trial.Tickets == 0 {
+			err = errNotYet
 		}
 		return err
 	})
+	r.estate("1 alarms and 1 tickets", "rule", "try", path, "--days", "1")
 	r.estate("begins  Boiler", "rule", "try", path, "--days", "1")
 	r.estate("Water leak", "rule", "list")
 	r.estate(`"clear_after": "30s"`, "rule", "show", "leak")
 	r.estate("0 alarms and 0 tickets", "rule", "try", "freezing")
 	r.estate("too_hot is saved as version 1 (own)", "rule", "save", "too_hot", path)
 	r.estate("yes     own", "rule", "list")
-	manager := r.w.as(r.edge.Base(), "manager")
 	until(t, "the alarm of the rule that was saved", every, func() error {
 		if err := publish(t, r.edge, r.login, r.login.Topic, `{"temperature":70}`, false); err != nil {
 			return err

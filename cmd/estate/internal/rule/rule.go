@@ -212,8 +212,8 @@ func try() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			now := time.Now()
-			got, err := client.TryRule(cmd.Context(), building, text, now.AddDate(0, 0, -days), now)
+			// Until now by the server's clock: what it has just measured counts.
+			got, err := client.TryRule(cmd.Context(), building, text, time.Now().AddDate(0, 0, -days), time.Time{})
 			if err != nil {
 				return fmt.Errorf("try the rule: %w", err)
 			}

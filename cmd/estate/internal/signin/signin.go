@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"estate/internal/apiclient"
 	"estate/internal/desk"
+	"estate/internal/problem"
 )
 
 // Variables of the environment.
@@ -24,6 +26,10 @@ const (
 	tokenVariable    = "ESTATE_TOKEN"
 	apiVariable      = "ESTATE_API"
 )
+
+// waitMax bounds how long a command waits for a sign-in that its server puts off: the longest
+// wait that a server asks for is 30 seconds.
+const waitMax = time.Minute
 
 // Flags are the flags of a command that signs in.
 type Flags struct {
@@ -53,11 +59,32 @@ func (f *Flags) SignIn(ctx context.Context) (*apiclient.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, _, err := client.SignIn(ctx, f.email, password)
+	signed, err := patiently(ctx, client, f.email, password)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s in at %s: %w", f.email, f.api, err)
 	}
 	return signed, nil
+}
+
+// patiently signs in, and waits where the server says that there were too many sign-ins: a
+// script of many commands comes from one address, and each of them signs in.
+func patiently(ctx context.Context, client *apiclient.Client, email, password string) (*apiclient.Client, error) {
+	for waited := time.Duration(0); ; {
+		signed, _, err := client.SignIn(ctx, email, password)
+		var refused *apiclient.Error
+		if err == nil || !errors.As(err, &refused) || refused.Code != problem.RateLimited || refused.Wait <= 0 || waited+refused.Wait > waitMax {
+			return signed, err
+		}
+		fmt.Fprintf(os.Stderr, "Too many sign-ins from here; the next try is in %s.\n", refused.Wait)
+		pause := time.NewTimer(refused.Wait)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, errors.Join(ctx.Err(), err)
+		case <-pause.C:
+		}
+		waited += refused.Wait
+	}
 }
 
 func (f *Flags) password() (string, error) {
