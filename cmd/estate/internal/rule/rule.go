@@ -185,7 +185,7 @@ func reset() *cobra.Command {
 }
 
 // errDays says that a trial's time makes no sense.
-var errDays = errors.New("--days: wanted 1 to 366")
+var errDays = errors.New("--days: wanted 1 to 365")
 
 func try() *cobra.Command {
 	var t signin.Target
@@ -196,7 +196,7 @@ func try() *cobra.Command {
 		Long: "Tries a rule of the building, or one in a file (- for what comes in), on what its devices measured.\n" +
 			"The box has single readings for as long as there is room; the cloud has quarters of an hour, and says so.",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if days < 1 || days > 366 {
+			if days < 1 || days > 365 {
 				return errDays
 			}
 			client, building, err := t.Open(cmd.Context())
