@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"estate/edge"
 	"estate/internal/httpapi"
 	"estate/internal/lab"
+	"estate/internal/lab/labtest"
 	"estate/internal/problem"
 )
 
@@ -32,9 +34,8 @@ type mosquitto struct {
 
 func newMosquitto(t *testing.T) *mosquitto {
 	t.Helper()
-	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
-	defer func() { _ = l.Close() }()
-	m := &mosquitto{t: t, dir: filepath.Join(t.TempDir(), "mosquitto"), listen: l.Addr().String(), user: must(user.Current())(t).Username}
+	listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(labtest.FreePort(t)))
+	m := &mosquitto{t: t, dir: filepath.Join(t.TempDir(), "mosquitto"), listen: listen, user: must(user.Current())(t).Username}
 	t.Cleanup(m.kill)
 	return m
 }

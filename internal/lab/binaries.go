@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,3 +62,21 @@ func ModuleRoot(ctx context.Context) (string, error) {
 
 // FreePort picks a loopback TCP port that nobody listens on.
 func FreePort(ctx context.Context) (int, error) { return child.FreePort(ctx) }
+
+// ReservedPort is FreePort for a program that starts later, or more than once: nobody else who
+// chooses a port here gets this one until release is called.
+func ReservedPort(ctx context.Context) (port int, release func() error, err error) {
+	for range reserveTriesMax {
+		if port, err = child.FreePort(ctx); err != nil {
+			return 0, nil, err
+		}
+		var held net.PacketConn
+		if held, err = child.Reserve(ctx, port); err == nil {
+			return port, held.Close, nil
+		}
+	}
+	return 0, nil, err
+}
+
+// reserveTriesMax is far beyond the programs that one machine runs at once.
+const reserveTriesMax = 100

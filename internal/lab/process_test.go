@@ -87,6 +87,28 @@ func spec(t *testing.T, play string) lab.Spec {
 	}
 }
 
+// TestReservedPort: a port stays with who reserved it though nobody listens there, until it is
+// released.
+func TestReservedPort(t *testing.T) {
+	t.Parallel()
+	port, release, err := lab.ReservedPort(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, err := child.Reserve(t.Context(), port); err == nil {
+		_ = held.Close()
+		t.Errorf("port %d is reserved twice", port)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	held, err := child.Reserve(t.Context(), port)
+	if err != nil {
+		t.Fatalf("not free again: %v", err)
+	}
+	_ = held.Close()
+}
+
 func TestReadyURLThenTerminate(t *testing.T) {
 	t.Parallel()
 	port := labtest.FreePort(t)

@@ -61,17 +61,34 @@ const (
 	portTriesMax = 200
 )
 
-// FreePort picks a loopback TCP port that nobody listens on. Another process may take it
-// before the caller does, so the caller retries a failed start.
+// FreePort picks a loopback TCP port that nobody listens on or has reserved. Another process may
+// take it before the caller does, so the caller reserves it, or retries a failed start.
 func FreePort(ctx context.Context) (int, error) {
 	var last error
 	for range portTriesMax {
 		port := portFirst + rand.IntN(portLast-portFirst) //nolint:gosec // any port will do
-		if last = TryPort(ctx, port); last == nil {
-			return port, nil
+		if last = TryPort(ctx, port); last != nil {
+			continue
+		}
+		var held net.PacketConn
+		if held, last = Reserve(ctx, port); last == nil {
+			return port, held.Close()
 		}
 	}
 	return 0, fmt.Errorf("choose a free port: %w", last)
+}
+
+// Reserve keeps a TCP port from all others who choose theirs here until what it gives is closed,
+// also while the program that listens there has not begun yet, or was killed: it holds the UDP
+// port of the same number, which nothing here uses, and the kernel gives it back whatever becomes
+// of this process.
+func Reserve(ctx context.Context, port int) (net.PacketConn, error) {
+	var config net.ListenConfig
+	held, err := config.ListenPacket(ctx, "udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("reserve port %d: %w", port, err)
+	}
+	return held, nil
 }
 
 // TryPort says why a loopback TCP port cannot be listened on. While it looks, this process

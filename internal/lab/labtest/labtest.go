@@ -109,12 +109,18 @@ func Start(t testing.TB, spec lab.Spec) *lab.Process {
 	return process
 }
 
-// FreePort picks a loopback TCP port that nobody listens on.
+// FreePort picks a loopback TCP port that nobody listens on, for a program that the test starts,
+// ends and starts again: no other test gets it before this one has ended.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	port, err := lab.FreePort(context.Background())
+	port, release, err := lab.ReservedPort(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := release(); err != nil {
+			t.Error(err)
+		}
+	})
 	return port
 }

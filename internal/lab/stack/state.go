@@ -147,19 +147,16 @@ func (s *Stack) port(ctx context.Context, purpose string) (int, error) {
 // reserveTriesMax is far beyond the stacks that one machine runs at once.
 const reserveTriesMax = 100
 
-// reserve keeps a port from other stacks until this one stops, also while the program that
-// listens there has not begun yet, or was killed: it holds the UDP port of the same number,
-// which nothing here uses, and the kernel gives back whatever becomes of this process.
+// reserve keeps a port from other stacks until this one stops.
 func (s *Stack) reserve(ctx context.Context, port int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reserved[port] != nil {
 		return nil
 	}
-	var config net.ListenConfig
-	held, err := config.ListenPacket(ctx, "udp", address(port))
+	held, err := child.Reserve(ctx, port)
 	if err != nil {
-		return fmt.Errorf("reserve port %d: %w", port, err)
+		return err
 	}
 	if s.reserved == nil {
 		s.reserved = map[int]net.PacketConn{}

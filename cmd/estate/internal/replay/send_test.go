@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,8 @@ import (
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 	"golang.org/x/sys/unix"
+
+	"estate/internal/lab/labtest"
 )
 
 // patience is how long a test waits for what must happen, on the busiest machine.
@@ -24,13 +27,8 @@ const patience = 90 * time.Second
 // startBroker starts a mosquitto that ends the connection at packets above a size.
 func startBroker(t *testing.T) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	_, port, _ := net.SplitHostPort(address)
+	port := strconv.Itoa(labtest.FreePort(t))
+	address := net.JoinHostPort("127.0.0.1", port)
 	conf := write(t, "mosquitto.conf", "listener "+port+" 127.0.0.1\nuser root\nallow_anonymous true\npersistence false\nmax_packet_size 2000\n")
 	path, err := exec.LookPath("mosquitto")
 	if err != nil {
