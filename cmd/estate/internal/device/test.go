@@ -72,9 +72,7 @@ func (w watch) run(ctx context.Context, wait time.Duration) error {
 		return err
 	}
 	fmt.Fprintf(w.beside, "Listening to %s (%s) for %s\n", term.Clean(d.Name), term.Clean(d.Hardware), wait)
-	ctx2, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	n, err := w.follow(ctx2)
+	n, err := w.follow(ctx, wait)
 	if err != nil || n > 0 {
 		return err
 	}
@@ -129,36 +127,60 @@ func (w watch) present(ctx context.Context) (map[string]said, error) {
 	return out, err
 }
 
-// follow prints each new value until ctx ends, and counts them.
-func (w watch) follow(ctx context.Context) (n int, err error) {
-	seen := map[string]said{}
+// follow prints each new value until the time is over, and counts them. However short the time
+// is, and however slow the server, it looks before and after.
+func (w watch) follow(ctx context.Context, wait time.Duration) (n int, err error) {
+	seen, err := w.present(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask for values: %w", err)
+	}
+	if !w.device.Adopted {
+		if n, err = w.news(nil, seen); err != nil {
+			return n, err
+		}
+	}
+	over := time.NewTimer(wait)
+	defer over.Stop()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	for first := true; ; first = false {
+	for last := false; !last; {
+		select {
+		case <-ctx.Done():
+			return n, nil // somebody has seen enough
+		case <-over.C:
+			last = true
+		case <-look.C:
+		}
 		now, err := w.present(ctx)
 		if ctx.Err() != nil {
-			return n, nil // the time is over
+			return n, nil
 		}
 		if err != nil {
 			return n, fmt.Errorf("ask for values: %w", err)
 		}
-		for _, key := range slices.Sorted(maps.Keys(now)) {
-			one, before := now[key], seen[key]
-			seen[key] = one
-			if w.device.Adopted && (first || one.At.Equal(before.At)) || !w.device.Adopted && one.Text == before.Text {
-				continue
-			}
-			n++
-			if err := w.print(one); err != nil {
-				return n, err
-			}
+		more, err := w.news(seen, now)
+		n += more
+		if err != nil {
+			return n, err
 		}
-		select {
-		case <-ctx.Done():
-			return n, nil
-		case <-look.C:
+		maps.Copy(seen, now)
+	}
+	return n, nil
+}
+
+// news prints what was not there before, and counts it.
+func (w watch) news(before, now map[string]said) (n int, err error) {
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		one, was := now[key], before[key]
+		if w.device.Adopted && one.At.Equal(was.At) || !w.device.Adopted && one.Text == was.Text {
+			continue
+		}
+		n++
+		if err := w.print(one); err != nil {
+			return n, err
 		}
 	}
+	return n, nil
 }
 
 func (w watch) print(one said) error {

@@ -170,7 +170,7 @@ func readTable(r io.Reader, c column) ([]message, error) {
 	}
 	out := make([]message, len(times))
 	for i, at := range times {
-		stamp := at.Add(shift).UTC().Format(time.RFC3339)
+		stamp := at.Add(shift).UTC().Format(time.RFC3339Nano)
 		out[i] = message{line: i + 2, topic: c.topic, at: at, payload: fmt.Appendf(nil, `{"ts":%q,%q:%s}`, stamp, c.key, values[i])}
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,8 +109,17 @@ func TestReadTable(t *testing.T) {
 	if got, want := string(list[0].payload), `{"ts":"2014-01-01T12:00:00Z","machine_temperature":71.5}`; got != want || list[0].topic != c.topic {
 		t.Errorf("got %s on %s, wanted %s", got, list[0].topic, want)
 	}
+	fast := write(t, "fast.csv", "timestamp,value\n2014-01-01 12:00:00.25,71.5\n2014-01-01 12:00:00.75,71.5\n")
+	if list, err = read(fast, c); err != nil || string(list[0].payload) == string(list[1].payload) {
+		t.Errorf("two values of a second became one: %s, %v", list[1].payload, err)
+	}
 	c.untilNow = true
-	if list, err = read(path, c); err != nil || !strings.Contains(string(list[1].payload), time.Now().UTC().Format("2006-01-02T15:")[:11]) {
+	before := time.Now()
+	if list, err = read(path, c); err != nil {
+		t.Fatal(err)
+	}
+	var last struct{ TS time.Time }
+	if err := json.Unmarshal(list[1].payload, &last); err != nil || last.TS.Before(before) || last.TS.After(time.Now()) {
 		t.Errorf("the last is not now: %s, %v", list[1].payload, err)
 	}
 }
