@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -173,6 +174,9 @@ func Fill(ctx context.Context, url string, m backup.Manifest, open func(table st
 		return fmt.Errorf("connect to the database: %w", err)
 	}
 	defer pool.Close()
+	if err := deserted(ctx, pool, leaveWait); err != nil {
+		return err
+	}
 	if err := vacant(ctx, pool); err != nil {
 		return err
 	}
@@ -221,16 +225,40 @@ func fillTable(ctx context.Context, tx pgx.Tx, t backup.Table, open func(table s
 	return nil
 }
 
-// vacant makes sure that a restore meets nothing and nobody.
-func vacant(ctx context.Context, pool *pgxpool.Pool) error {
-	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+const (
+	// leaveWait is how long a restore waits for programs to be gone: the server notices only a
+	// moment later that one has ended.
+	leaveWait = 5 * time.Second
+	leaveLook = 50 * time.Millisecond
+)
+
+// deserted makes sure that a restore meets nobody.
+func deserted(ctx context.Context, pool *pgxpool.Pool, wait time.Duration) error {
+	over := time.NewTimer(wait)
+	defer over.Stop()
+	look := time.NewTicker(leaveLook)
+	defer look.Stop()
+	for {
 		var others int64
-		if err := tx.QueryRow(ctx, selectOthers).Scan(&others); err != nil {
+		if err := pool.QueryRow(ctx, selectOthers).Scan(&others); err != nil {
 			return fmt.Errorf("see who uses the database: %w", err)
 		}
-		if others > 0 {
-			return fmt.Errorf("%w: %d programs are connected to it, stop them first", ErrNotEmpty, others)
+		if others == 0 {
+			return nil
 		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over.C:
+			return fmt.Errorf("%w: %d programs are connected to it, stop them first", ErrNotEmpty, others)
+		case <-look.C:
+		}
+	}
+}
+
+// vacant makes sure that a restore meets nothing.
+func vacant(ctx context.Context, pool *pgxpool.Pool) error {
+	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		tables, err := tablesIn(ctx, tx)
 		if err != nil {
 			return err
