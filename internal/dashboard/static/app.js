@@ -130,8 +130,9 @@ export class App {
    * Reads one list and takes the answer in, unless the page has moved on.
    * @param {string} list
    * @param {() => Promise<import('./state.js').Event>} ask
+   * @param {() => void} [taken] takes in what came beside the list
    */
-  async #load(list, ask) {
+  async #load(list, ask, taken = () => {}) {
     const epoch = this.#epoch;
     const number = (this.#asked.get(list) ?? 0) + 1;
     this.#asked.set(list, number);
@@ -139,7 +140,9 @@ export class App {
     this.dispatch({ type: 'loading', list });
     try {
       const event = await ask();
-      if (wanted()) this.dispatch(event);
+      if (!wanted()) return;
+      taken();
+      this.dispatch(event);
     } catch (thrown) {
       if (wanted()) this.dispatch({ type: 'failed', list, problem: fromThrown(thrown) });
     }
@@ -239,12 +242,13 @@ export class App {
 
   async loadRefusals() {
     if (!this.staff) return;
+    let told = {};
     await this.#load('refusals', async () => {
       const b = this.state.building;
       const [hearing, disk, got] = await Promise.all([this.api.hearing(b), this.api.readingsDisk(b), this.api.refusals(b)]);
-      Object.assign(this, { hearing, disk });
+      told = { hearing, disk };
       return { type: 'loaded', list: 'refusals', kind: 'refusals', items: got?.items ?? [], whole: true };
-    });
+    }, () => Object.assign(this, told));
   }
 
   async #loadUnits() {
