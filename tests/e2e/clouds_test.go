@@ -78,14 +78,14 @@ func TestTwoClouds(t *testing.T) {
 	var took []time.Duration
 	write := func(n int) {
 		t.Helper()
-		began := time.Now()
 		made, err := atSecond.CreateTicket(t.Context(), building, "", apiclient.NewTicket{Title: fmt.Sprintf("Lamp %d", n), Category: "electrical"})
 		if err != nil {
 			t.Fatal(err)
 		}
+		written := time.Now() // a disk that others keep busy is no delay between the two
 		event := a.await(t, "the ticket", shows(made.Ticket.ID))
 		if event.Server == first.Base() {
-			took = append(took, event.At.Sub(began))
+			took = append(took, event.At.Sub(written))
 		}
 	}
 	for n := range writes {
@@ -108,14 +108,10 @@ func TestTwoClouds(t *testing.T) {
 		}
 		missed = append(missed, made.Ticket.ID)
 	}
-	last := missed[len(missed)-1]
-	if _, ok := a.seen[last]; !ok {
-		a.await(t, "the last write after the kill", shows(last))
-	}
-	for _, id := range missed {
-		if _, ok := a.seen[id]; !ok {
-			t.Errorf("the subscriber was never told of %s", id)
-		}
+	// A ticket that was written again meanwhile is told after the last.
+	unseen := func(id record.ID) bool { _, seen := a.seen[id]; return !seen }
+	if slices.ContainsFunc(missed, unseen) {
+		a.await(t, "each write after the kill", func(apiclient.Event) bool { return !slices.ContainsFunc(missed, unseen) })
 	}
 	if a.last != second.Base() || a.resets != 0 {
 		t.Errorf("it went on at %s with %d resets, want %s and none", a.last, a.resets, second.Base())

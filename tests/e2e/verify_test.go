@@ -39,8 +39,9 @@ func TestVerify(t *testing.T) {
 		}
 		return path
 	}
-	whole := export(atCloud)
+	// The heads first: what the edge has received from the cloud by then, the cloud has afterwards.
 	heads := save("edge.jsonl", export(atEdge))
+	whole := export(atCloud)
 	lines := strings.SplitAfter(string(whole), "\n")
 	middle := len(lines) / 2
 	for name, test := range map[string]struct {
