@@ -272,10 +272,10 @@ func TestDiscoveryPrefix(t *testing.T) {
 	b.publish(node, "cellar/status", "online") // before it says what it is
 	b.publish(node, "cellar/sensor/t/state", "12")
 	b.publish(node, "ha/sensor/cellar/t/config", `{"stat_t":"cellar/sensor/t/state","avty_t":"cellar/status","uniq_id":"t","dev":{"ids":"0123456789ab","name":"Cellar"}}`)
-	eventually(t, "the device", func() bool { return len(b.devices(building)) > 0 })
-	if list := b.devices(building); len(list) != 1 || list[0].Hardware != "mac:0123456789ab" || list[0].Name != "Cellar" {
-		t.Errorf("%+v", list)
-	}
+	eventually(t, "the one device, by its own name", func() bool {
+		list := b.devices(building)
+		return len(list) == 1 && list[0].Hardware == "mac:0123456789ab" && list[0].Name == "Cellar"
+	})
 	if got := home.heard("homeassistant/"); len(got) > 0 {
 		t.Errorf("under the usual prefix: %s", got)
 	}
