@@ -67,15 +67,25 @@ func FreePort(ctx context.Context) (int, error) {
 	var last error
 	for range portTriesMax {
 		port := portFirst + rand.IntN(portLast-portFirst) //nolint:gosec // any port will do
-		if last = TryPort(ctx, port); last != nil {
-			continue
+		if last = TryPort(ctx, port); last == nil {
+			last = tryReserve(ctx, port)
 		}
-		var held net.PacketConn
-		if held, last = Reserve(ctx, port); last == nil {
-			return port, held.Close()
+		if last == nil {
+			return port, nil
 		}
 	}
 	return 0, fmt.Errorf("choose a free port: %w", last)
+}
+
+// tryReserve says whether a port is reserved; for the lock see TryPort.
+func tryReserve(ctx context.Context, port int) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	held, err := Reserve(ctx, port)
+	if err != nil {
+		return err
+	}
+	return held.Close()
 }
 
 // Reserve keeps a TCP port from all others who choose theirs here until what it gives is closed,
