@@ -135,7 +135,7 @@ func (d *devices) run(ctx context.Context) error {
 		floodDevice, floodGateway = broker.FloodDevice, broker.FloodGateway
 	}
 	in, err := ingest.New(ingest.Config{FloodDevice: floodDevice, FloodGateway: floodGateway, Building: topic, Box: desk.BoxHardware(d.building.node.ID()), Link: link, Gateways: bases, Discovery: d.building.edge.cfg.DiscoveryPrefixes, Zone: d.building.desk.Zone(ctx, d.building.id), Rules: list, Changed: changed, Follow: board,
-		Now: d.building.edge.now, OnSubscribed: d.subscribed}, s, d.log)
+		Now: d.building.edge.now, OnSubscribed: d.subscribed, OnTaken: d.taken}, s, d.log)
 	if err != nil {
 		return err
 	}
@@ -281,6 +281,13 @@ func (d *devices) bases(ctx context.Context) ([]string, error) {
 }
 
 // subscribed lets devices in, now that nothing of theirs can be lost.
+// taken lets as many messages in as were taken, where the broker is ours.
+func (d *devices) taken(count int) {
+	if d.broker != nil {
+		d.broker.Taken(count)
+	}
+}
+
 func (d *devices) subscribed() {
 	if d.broker != nil {
 		d.broker.Admit()

@@ -43,7 +43,7 @@ func Discard(ctx context.Context, cfg Config, now func() time.Time) error {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
 	url, user, password := cfg.BrokerURL, "", ""
-	admit := func() {}
+	admit, taken := func() {}, func(int) {}
 	if url == "" {
 		b, err := broker.Start(broker.Config{Addr: cfg.MQTTListen, StoreDir: (&Edge{cfg: cfg}).path(folderBroker), Now: now,
 			Authenticate: func(_ context.Context, l broker.Login) (broker.Grant, bool) {
@@ -54,13 +54,18 @@ func Discard(ctx context.Context, cfg Config, now func() time.Time) error {
 		}
 		defer b.Close()
 		own := b.Internal()
-		url, user, password, admit = b.URL(), own.Username, own.Password, b.Admit
+		url, user, password, admit, taken = b.URL(), own.Username, own.Password, b.Admit, b.Taken
 	}
 	var count atomic.Int64
 	ready := make(chan error, 1)
 	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(url).SetClientID("estate-discard").SetUsername(user).SetPassword(password).
 		SetCleanSession(false).SetAutoReconnect(true).SetMaxReconnectInterval(time.Second).SetConnectTimeout(discardWait).SetOrderMatters(true).
-		SetDefaultPublishHandler(func(mqtt.Client, mqtt.Message) { count.Add(1) }).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+			count.Add(1)
+			if m.Qos() == 0 {
+				taken(1)
+			}
+		}).
 		SetOnConnectHandler(func(c mqtt.Client) {
 			t := c.Subscribe("#", 1, nil)
 			if !t.WaitTimeout(discardWait) {

@@ -36,7 +36,7 @@ func (b *Broker) Check(c server.ClientAuthentication) bool {
 	opts := c.GetOpts()
 	login := Login{Username: opts.Username, Password: opts.Password, ClientID: b.clientID(c.GetID())}
 	if remote := c.RemoteAddress(); remote != nil {
-		login.Remote = remote.String()
+		login.Remote = b.remotes.of(remote.String())
 	}
 	if login.Username == internalUser {
 		ok := subtle.ConstantTimeCompare([]byte(login.Password), []byte(b.internal.Password)) == 1

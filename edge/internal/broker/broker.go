@@ -33,8 +33,11 @@ const (
 	storeBytesMaxDefault = 1 << 30
 	// memoryBytesMax is small: everything of ours is stored on disk.
 	memoryBytesMax = 16 << 20
-	// connectionsMax is far above the devices of one building and below the file limit.
+	// connectionsMax is far above the devices of one building and below the file limit: each is
+	// three open files, its own and both ends of the one to the server inside.
 	connectionsMax = 2000
+	// ownConnectionsMax are those of the edge itself.
+	ownConnectionsMax = 16
 	// readyTimeout covers recovery of a full store on a slow card.
 	readyTimeout = 30 * time.Second
 	// readySlice is how often a start looks whether the server gave up instead.
@@ -71,22 +74,28 @@ type Config struct {
 
 // Broker is a running embedded MQTT broker.
 type Broker struct {
-	srv      atomic.Pointer[server.Server] // nil while it is down
-	log      *slog.Logger
-	cfg      Config
-	internal Login
-	admit    atomic.Bool
-	grants   sync.Map // client id → Grant of its latest login
-	movedTo  string
-	failed   chan struct{} // the store failed: to be mended
-	// fronts counts connections that come in through TLS or a WebSocket.
-	fronts    atomic.Int64
+	srv       atomic.Pointer[server.Server] // nil while it is down
+	log       *slog.Logger
+	cfg       Config
+	internal  Login
+	inner     string // address of the server inside, which listens for this machine alone
+	admit     atomic.Bool
+	grants    sync.Map // client id → Grant of its latest login
+	movedTo   string
+	failed    chan struct{} // the store failed: to be mended
 	takeovers takeovers
+	// fronts counts the connections that were let in.
+	fronts  atomic.Int64
+	window  *window
+	remotes remotes
+	serving sync.WaitGroup
 
-	mu      sync.Mutex
-	addr    string
-	trouble Trouble
-	watch   *logger // of srv
+	mu       sync.Mutex
+	listener net.Listener       // of plain MQTT; nil while its address is another's
+	end      context.CancelFunc // of what serves it
+	addr     string             // of the listener
+	trouble  Trouble
+	watch    *logger // of srv
 }
 
 // ErrListen says that the address could not be listened on; the store was not touched.
@@ -111,9 +120,13 @@ func Start(cfg Config, log *slog.Logger) (*Broker, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("make the internal broker password: %w", err)
 	}
-	b := &Broker{log: log, cfg: cfg, addr: cfg.Addr, failed: make(chan struct{}, 1),
+	inner, err := freeAddr()
+	if err != nil {
+		return nil, fmt.Errorf("find a port for the mqtt broker inside: %w", err)
+	}
+	b := &Broker{log: log, cfg: cfg, addr: cfg.Addr, inner: inner, failed: make(chan struct{}, 1), window: newWindow(windowSize, windowStall),
 		internal: Login{Username: internalUser, Password: hex.EncodeToString(secret)}}
-	err := b.open()
+	err = b.open()
 	switch {
 	case err == nil:
 		return b, nil
@@ -128,6 +141,7 @@ func Start(cfg Config, log *slog.Logger) (*Broker, error) {
 		return b, nil
 	}
 	if err := b.openEmpty(err); err != nil {
+		b.Close()
 		return nil, fmt.Errorf("start mqtt broker: %w", err)
 	}
 	return b, nil
@@ -150,9 +164,13 @@ func (b *Broker) openEmpty(cause error) error {
 	return nil
 }
 
-// open starts a server on the store, at the address of the one before.
+// open listens, where it does not yet, and starts a server on the store, at the address of the one
+// before.
 func (b *Broker) open() error {
-	host, port, err := splitAddr(b.Addr())
+	if err := b.listen(); err != nil {
+		return err
+	}
+	host, port, err := splitAddr(b.inner)
 	if err != nil {
 		return err
 	}
@@ -183,9 +201,6 @@ func (b *Broker) open() error {
 }
 
 func options(cfg Config, host string, port int, auth server.Authentication) *server.Options {
-	if port == 0 {
-		port = server.RANDOM_PORT
-	}
 	return &server.Options{
 		ServerName: "estate-edge",
 		DontListen: true, // only the MQTT listener; no port for the broker's own protocol
@@ -194,7 +209,7 @@ func options(cfg Config, host string, port int, auth server.Authentication) *ser
 		// Who publishes faster than another takes it is held up at three quarters of this, and
 		// beyond it the other is cut off. With half of it the edge itself was, once, in a flood.
 		MaxPending: 8 * payloadBytesMax,
-		MaxConn:    connectionsMax,
+		MaxConn:    connectionsMax + ownConnectionsMax,
 
 		JetStream:          true,
 		JetStreamMaxMemory: memoryBytesMax,
@@ -225,23 +240,7 @@ func (b *Broker) awaitReady(srv *server.Server, watch *logger) error {
 	case !ready || !srv.JetStreamEnabled():
 		return fmt.Errorf("mqtt broker not ready after %s", readyTimeout)
 	}
-	addr, err := listenAddr(srv)
-	if err != nil {
-		return err
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.addr = addr
 	return nil
-}
-
-// listenAddr asks the server for the port that it chose.
-func listenAddr(srv *server.Server) (string, error) {
-	varz, err := srv.Varz(nil)
-	if err != nil {
-		return "", fmt.Errorf("read the mqtt broker's port: %w", err)
-	}
-	return net.JoinHostPort(varz.MQTT.Host, strconv.Itoa(varz.MQTT.Port)), nil
 }
 
 // Addr is the address that devices connect to, with the port that was chosen.
@@ -251,18 +250,8 @@ func (b *Broker) Addr() string {
 	return b.addr
 }
 
-// URL is the address for a client in this process.
-func (b *Broker) URL() string {
-	addr := b.Addr()
-	host, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "tcp://" + addr
-	}
-	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "tcp://" + net.JoinHostPort(host, port)
-}
+// URL is the address for the edge itself, which nothing holds back. It stays the same.
+func (b *Broker) URL() string { return "tcp://" + b.inner }
 
 // Internal is the login of the edge's own ingest: full rights, and a password that is
 // random at each start and never leaves the process. Any client id may use it.
@@ -305,7 +294,19 @@ func (b *Broker) Disconnect(clientID string) error {
 }
 
 // Close stops the broker and waits until its store is closed. Mend must have returned.
-func (b *Broker) Close() { b.shut() }
+func (b *Broker) Close() {
+	b.mu.Lock()
+	l, end := b.listener, b.end
+	b.mu.Unlock()
+	if l != nil {
+		_ = l.Close()
+	}
+	b.shut() // before its connections: it knows then that devices did not leave by themselves
+	if end != nil {
+		end()
+	}
+	b.serving.Wait()
+}
 
 func (b *Broker) shut() {
 	b.admit.Store(false)

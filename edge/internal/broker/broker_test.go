@@ -78,7 +78,7 @@ func TestAccess(t *testing.T) {
 			{"leak1", "wrong", "leak1"}, {"nobody", "x", "nobody"}, {"", "", "x"},
 			{"leak1", "pw-leak1", "leak2"}, {"leak1", "pw-leak1", ""}, {"estate-internal", "guess", "reader"},
 		} {
-			if _, err := dial(t, f.b.URL(), c.user, c.password, c.id, true); err == nil {
+			if _, err := dial(t, "tcp://"+f.b.Addr(), c.user, c.password, c.id, true); err == nil {
 				t.Errorf("user %q client %q was let in", c.user, c.id)
 			}
 		}
@@ -93,7 +93,7 @@ func TestAccess(t *testing.T) {
 func TestDevicesComeAndGoLive(t *testing.T) {
 	t.Parallel()
 	f := setup(t)
-	if _, err := dial(t, f.b.URL(), "new1", "pw-new1", "new1", true); err == nil {
+	if _, err := dial(t, "tcp://"+f.b.Addr(), "new1", "pw-new1", "new1", true); err == nil {
 		t.Fatal("unknown device let in")
 	}
 	f.logins.device("new1")
@@ -107,7 +107,7 @@ func TestDevicesComeAndGoLive(t *testing.T) {
 	case <-time.After(wait):
 		t.Fatal("a removed device stayed connected")
 	}
-	if _, err := dial(t, f.b.URL(), "new1", "pw-new1", "new1", true); err == nil {
+	if _, err := dial(t, "tcp://"+f.b.Addr(), "new1", "pw-new1", "new1", true); err == nil {
 		t.Fatal("a removed device was let in")
 	}
 }
@@ -119,7 +119,7 @@ func TestDevicesWaitForAdmit(t *testing.T) {
 	if f.b.Ready() {
 		t.Fatal("ready before Admit")
 	}
-	if _, err := dial(t, f.b.URL(), "leak1", "pw-leak1", "leak1", true); err == nil {
+	if _, err := dial(t, "tcp://"+f.b.Addr(), "leak1", "pw-leak1", "leak1", true); err == nil {
 		t.Fatal("a device was let in before the edge listens")
 	}
 	f.b.Admit()

@@ -140,7 +140,7 @@ func dial(t *testing.T, url, user, password, id string, clean bool) (*client, er
 
 func mustDial(t *testing.T, f *fixture, user, id string) *client {
 	t.Helper()
-	c, err := dial(t, f.b.URL(), user, "pw-"+user, id, true)
+	c, err := dial(t, "tcp://"+f.b.Addr(), user, "pw-"+user, id, true)
 	if err != nil {
 		t.Fatalf("dial %s: %v\n%s", user, err, f.log)
 	}

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -65,7 +67,7 @@ func (b *Broker) lookForFloods(before map[uint64]int64, within time.Duration) ma
 		grant, _ := g.(Grant)
 		rate := float64(c.InMsgs-before[c.Cid]) / within.Seconds()
 		if rate > floodLimit(grant.Role) {
-			b.violate(Violation{Code: problem.MQTTFlood, ClientID: c.MQTTClient, Remote: fmt.Sprintf("%s:%d", c.IP, c.Port), Grant: grant,
+			b.violate(Violation{Code: problem.MQTTFlood, ClientID: c.MQTTClient, Remote: b.remotes.of(net.JoinHostPort(c.IP, strconv.Itoa(c.Port))), Grant: grant,
 				Reason: fmt.Sprintf("%.0f messages a second over %s; a login of its role needs no more than %.0f", rate, within, floodLimit(grant.Role))})
 		}
 	}

@@ -32,7 +32,7 @@ func TestFlood(t *testing.T) {
 		topic string
 		n     int
 	}{"noisy": {"estate/v1/oak/dev/noisy/state", FloodDevice + 1}, "calm": {"estate/v1/oak/dev/calm/state", FloodDevice}, "gw": {"zigbee2mqtt/a", FloodDevice + 1}} {
-		c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(b.URL()).SetClientID(name).SetUsername(name).SetPassword("x").SetAutoReconnect(false))
+		c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + b.Addr()).SetClientID(name).SetUsername(name).SetPassword("x").SetAutoReconnect(false))
 		if err := settle(c.Connect(), "connect"); err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,15 +21,51 @@ import (
 const (
 	// handshakeWait is what a slow microcontroller gets for TLS.
 	handshakeWait = 30 * time.Second
-	// frontsMax bounds the connections that come in through TLS or a WebSocket.
-	frontsMax = connectionsMax
 	// acceptPause is between attempts to accept while the machine has no room for more.
 	acceptPause = 100 * time.Millisecond
 )
 
-// ServeTLS lets devices in that speak TLS, until ctx ends. Their connections go on to the
-// broker's own address in this machine.
+// Devices come in by plain MQTT, by TLS or by a WebSocket. Each connection goes on to the server
+// inside, which listens for this machine alone: so messages that nobody waits for can be held up
+// before the server has read them (see window).
+
+// listen takes the address for plain MQTT and serves it until Close. It does nothing where it was
+// taken before.
+func (b *Broker) listen() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.listener != nil {
+		return nil
+	}
+	host, port, err := splitAddr(b.addr)
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(context.Background())
+	var listen net.ListenConfig
+	l, err := listen.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		end()
+		return fmt.Errorf("%w: %w", ErrListen, err)
+	}
+	if at, ok := l.Addr().(*net.TCPAddr); ok {
+		b.addr = net.JoinHostPort(host, strconv.Itoa(at.Port))
+	}
+	b.listener, b.end = l, end
+	b.serving.Go(func() {
+		err := b.serve(ctx, l, b.join)
+		b.log.Debug("mqtt listener ended", "cause", err) // by Close
+	})
+	return nil
+}
+
+// ServeTLS lets devices in that speak TLS, until ctx ends.
 func (b *Broker) ServeTLS(ctx context.Context, l net.Listener, cfg *tls.Config) error {
+	return b.serve(ctx, l, func(ctx context.Context, conn net.Conn) { b.secured(ctx, tls.Server(conn, cfg)) })
+}
+
+// serve hands each connection that a listener accepts to one goroutine, until ctx ends.
+func (b *Broker) serve(ctx context.Context, l net.Listener, each func(context.Context, net.Conn)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var open sync.WaitGroup
 	defer open.Wait()
@@ -44,7 +81,7 @@ func (b *Broker) ServeTLS(ctx context.Context, l net.Listener, cfg *tls.Config) 
 			}
 			return nil
 		case errors.Is(err, net.ErrClosed):
-			return fmt.Errorf("accept mqtt over TLS: %w", err)
+			return fmt.Errorf("accept mqtt: %w", err)
 		case err != nil: // too many open files: those that leave make room
 			pause := time.NewTimer(acceptPause)
 			select {
@@ -54,64 +91,59 @@ func (b *Broker) ServeTLS(ctx context.Context, l net.Listener, cfg *tls.Config) 
 			pause.Stop()
 			continue
 		}
-		if b.fronts.Add(1) > frontsMax {
-			b.fronts.Add(-1)
-			b.log.Warn("mqtt over TLS: too many connections", "remote", conn.RemoteAddr().String())
+		if !b.enter() {
+			b.log.Warn("mqtt: too many connections", "remote", conn.RemoteAddr().String())
 			_ = conn.Close()
 			continue
 		}
 		open.Go(func() {
-			defer b.fronts.Add(-1)
-			b.front(ctx, tls.Server(conn, cfg))
+			defer b.leave()
+			each(ctx, conn)
 		})
 	}
 }
 
-// front ends TLS and joins the connection to the broker.
-func (b *Broker) front(ctx context.Context, conn *tls.Conn) {
-	defer func() { _ = conn.Close() }()
+// freeAddr is an address of this machine alone, with a port that is free.
+func freeAddr() (string, error) {
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// enter counts a connection, where there is room for one more.
+func (b *Broker) enter() bool {
+	if b.fronts.Add(1) <= connectionsMax {
+		return true
+	}
+	b.leave()
+	return false
+}
+
+func (b *Broker) leave() { b.fronts.Add(-1) }
+
+// secured ends TLS and joins the connection to the server.
+func (b *Broker) secured(ctx context.Context, conn *tls.Conn) {
 	hello, cancel := context.WithTimeout(ctx, handshakeWait)
 	err := conn.HandshakeContext(hello)
 	cancel()
 	if err != nil {
+		_ = conn.Close()
 		b.log.Info("mqtt over TLS: no handshake", "remote", conn.RemoteAddr().String(), "cause", err)
 		return
 	}
 	b.join(ctx, conn)
 }
 
-// join passes bytes between a connection and the broker until either ends.
-func (b *Broker) join(ctx context.Context, conn net.Conn) {
-	var dial net.Dialer
-	inner, err := dial.DialContext(ctx, "tcp", hostPort(b.URL()))
-	if err != nil {
-		return // the broker is down; the device comes again
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _, _ = conn.Close(), inner.Close() })
-	defer stop()
-	var both sync.WaitGroup
-	for _, way := range [][2]net.Conn{{conn, inner}, {inner, conn}} {
-		both.Go(func() {
-			defer cancel()
-			_, _ = io.Copy(way[1], way[0]) // how a connection ended is between the two ends
-		})
-	}
-	both.Wait()
-}
-
-func hostPort(url string) string { return url[len("tcp://"):] }
-
 // WebSocket lets clients in that speak MQTT over a WebSocket, as browsers must. Pages of other
 // origins than those given, and the server's own, are refused.
 func (b *Broker) WebSocket(w http.ResponseWriter, r *http.Request, origins []string) {
-	if b.fronts.Add(1) > frontsMax {
-		b.fronts.Add(-1)
+	if !b.enter() {
 		http.Error(w, "too many connections", http.StatusServiceUnavailable)
 		return
 	}
-	defer b.fronts.Add(-1)
+	defer b.leave()
 	upgrade := websocket.Upgrader{HandshakeTimeout: handshakeWait, Subprotocols: []string{"mqtt", "mqttv3.1"}, CheckOrigin: func(r *http.Request) bool {
 		origin := r.Header.Get("Origin")
 		u, err := url.Parse(origin)
@@ -122,7 +154,6 @@ func (b *Broker) WebSocket(w http.ResponseWriter, r *http.Request, origins []str
 		return // it has answered
 	}
 	conn.SetReadLimit(payloadBytesMax + 1<<10)
-	defer func() { _ = conn.Close() }()
 	b.join(r.Context(), &messages{Conn: conn.NetConn(), ws: conn})
 }
 

@@ -68,7 +68,7 @@ func TestFullDisk(t *testing.T) {
 	if f.b.Addr() != before || f.b.StoreMovedTo() != "" {
 		t.Errorf("address %s, before %s; store moved to %q", f.b.Addr(), before, f.b.StoreMovedTo())
 	}
-	if _, err := dial(t, f.b.URL(), "installer", "pw-installer", "z2m", true); err == nil {
+	if _, err := dial(t, "tcp://"+f.b.Addr(), "installer", "pw-installer", "z2m", true); err == nil {
 		t.Error("a gateway was let in before the edge's own session was back")
 	}
 	reader = inside(t, f, "reader", false)

@@ -236,7 +236,7 @@ func helperMain(dir string) error {
 	}
 	c.Disconnect(100)
 	b.Admit()
-	fmt.Println(b.URL())
+	fmt.Println("tcp://" + b.Addr())
 	_, err = io.Copy(io.Discard, os.Stdin) // ends with the parent at the latest
 	return err
 }

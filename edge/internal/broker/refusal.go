@@ -18,7 +18,7 @@ type Violation struct {
 	// Code says what it was; its remedy is in package problem.
 	Code     problem.Code
 	ClientID string
-	// Remote is the client's address, as the broker sees it.
+	// Remote is the client's address.
 	Remote string
 	// Grant is the client's, where it was let in.
 	Grant Grant
@@ -93,7 +93,7 @@ func (b *Broker) refuse(r refused) {
 	if r.code == problem.MQTTClientIDTwice && !b.takeovers.often(r.clientID, b.cfg.Now()) {
 		return
 	}
-	v := Violation{Code: r.code, ClientID: r.clientID, Remote: r.remote, Topic: topicOf(r.subject), Reason: r.reason}
+	v := Violation{Code: r.code, ClientID: r.clientID, Remote: b.remotes.of(r.remote), Topic: topicOf(r.subject), Reason: r.reason}
 	if r.code == problem.MQTTSubscribeForbidden { // a filter, with the broker's own wildcards
 		v.Topic = strings.NewReplacer("*", "+", ">", "#").Replace(v.Topic)
 	}

@@ -62,7 +62,7 @@ func TestRefusals(t *testing.T) {
 		f := setup(t)
 		// The server turns away who comes within a second after one was thrown off.
 		for in := 0; ; {
-			if _, err := dial(t, f.b.URL(), "installer", "pw-installer", "z2m", true); err == nil {
+			if _, err := dial(t, "tcp://"+f.b.Addr(), "installer", "pw-installer", "z2m", true); err == nil {
 				in++
 			}
 			select {
@@ -84,11 +84,11 @@ func TestRefusals(t *testing.T) {
 	t.Run("Login", func(t *testing.T) {
 		t.Parallel()
 		f := setup(t)
-		_, _ = dial(t, f.b.URL(), "leak1", "wrong", "leak1", true)
+		_, _ = dial(t, "tcp://"+f.b.Addr(), "leak1", "wrong", "leak1", true)
 		if v := f.until(t, problem.MQTTLoginRefused); v.ClientID != "leak1" || v.Remote == "" || strings.Contains(fmt.Sprint(v), "wrong") {
 			t.Errorf("%+v", v)
 		}
-		_, _ = dial(t, f.b.URL(), "leak1", "pw-leak1", "other", true)
+		_, _ = dial(t, "tcp://"+f.b.Addr(), "leak1", "pw-leak1", "other", true)
 		if v := f.until(t, problem.MQTTClientIDWrong); v.ClientID != "leak1" || !strings.Contains(v.Reason, `"other"`) {
 			t.Errorf("%+v", v)
 		}
@@ -99,8 +99,9 @@ func TestRefusals(t *testing.T) {
 		for text, code := range map[string]problem.Code{
 			"\x10\x10\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x03abc": problem.MQTTVersion,
 			"\xe0\x00": problem.MQTTProtocol,
+			"\x10\x1c\x00\x04MQTT\x04\xc2\x00\x3c\x00\x05leak1\x00\x05leak1\x00\x02no": problem.MQTTLoginRefused,
 		} {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(f.b.URL(), "tcp://"))
+			conn, err := net.Dial("tcp", f.b.Addr())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,9 +24,11 @@ import (
 // server is a broker that the suite runs against.
 type server interface {
 	link() ingest.Link
+	address() string // for devices
 	// login gives user and password of the gateway or of the plain sensor "s1".
 	login(gateway bool) (user, password string)
 	onSubscribed() func()
+	onTaken() func(int)
 }
 
 type embedded struct {
@@ -74,6 +75,8 @@ func (e *embedded) link() ingest.Link {
 	return ingest.Link{URL: e.b.URL(), Username: in.Username, Password: in.Password, RetryMin: 10 * time.Millisecond}
 }
 
+func (e *embedded) address() string { return e.b.Addr() }
+
 func (e *embedded) login(gateway bool) (string, string) {
 	if gateway {
 		return "gw", "secret"
@@ -86,6 +89,14 @@ func (e *embedded) onSubscribed() func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.b.Admit()
+	}
+}
+
+func (e *embedded) onTaken() func(int) {
+	return func(count int) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.b.Taken(count)
 	}
 }
 
@@ -161,6 +172,8 @@ func (m *mosquitto) stop() {
 	_ = m.cmd.Wait()
 }
 
+func (m *mosquitto) address() string { return fmt.Sprintf("127.0.0.1:%d", m.port) }
+
 func (m *mosquitto) link() ingest.Link {
 	return ingest.Link{URL: fmt.Sprintf("tcp://127.0.0.1:%d", m.port), Username: "edge", Password: "secret", RetryMin: 10 * time.Millisecond, Others: true}
 }
@@ -170,6 +183,8 @@ func (m *mosquitto) login(gateway bool) (string, string) {
 }
 
 func (m *mosquitto) onSubscribed() func() { return nil }
+
+func (m *mosquitto) onTaken() func(int) { return nil }
 
 // running is an Ingest under test.
 type running struct {
@@ -191,7 +206,7 @@ func runBlind(t *testing.T, s server, sink ingest.Sink) (*ingest.Ingest, func())
 	if _, is := sink.Known("box:1"); is {
 		box = "box:1"
 	}
-	in, err := ingest.New(ingest.Config{Building: "oak", Box: box, Link: s.link(), Now: time.Now, OnSubscribed: s.onSubscribed(),
+	in, err := ingest.New(ingest.Config{Building: "oak", Box: box, Link: s.link(), Now: time.Now, OnSubscribed: s.onSubscribed(), OnTaken: s.onTaken(),
 		Tick: 5 * time.Millisecond, Rules: quickRules(t),
 	}, sink, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -225,7 +240,7 @@ func connect(t *testing.T, s server, gateway bool) *publisher {
 	id := map[bool]string{true: "gw", false: "s1"}[gateway]
 	p := &publisher{t: t}
 	eventually(t, "publisher let in", func() bool {
-		p.c = mqtt.NewClient(mqtt.NewClientOptions().AddBroker(s.link().URL).SetClientID(id).SetUsername(user).
+		p.c = mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.address()).SetClientID(id).SetUsername(user).
 			SetPassword(password).SetAutoReconnect(false))
 		tok := p.c.Connect()
 		return tok.Wait() && tok.Error() == nil
@@ -246,7 +261,7 @@ func (p *publisher) send(topic, payload string, retained bool) {
 func mosquittoPub(t *testing.T, s server, gateway bool, topic, payload string) {
 	t.Helper()
 	user, password := s.login(gateway)
-	_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.link().URL, "tcp://"))
+	_, port, _ := net.SplitHostPort(s.address())
 	args := []string{"-h", "127.0.0.1", "-p", port, "-q", "1", "-V", "mqttv311", "-t", topic, "-m", payload, "-u", user, "-P", password, "-i", user}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()

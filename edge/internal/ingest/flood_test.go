@@ -94,7 +94,7 @@ func TestBrokerDropped(t *testing.T) {
 	p := connect(t, s, false)
 	p.send(s1State, `{"temperature":1}`, false)
 	eventually(t, "heard", func() bool { return in.Status().Counts.Messages == 1 })
-	away := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(s.link().URL).SetClientID("away").SetUsername("s1").SetPassword("secret").SetCleanSession(false).SetAutoReconnect(false))
+	away := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + s.address()).SetClientID("away").SetUsername("s1").SetPassword("secret").SetCleanSession(false).SetAutoReconnect(false))
 	for _, step := range []func() mqtt.Token{away.Connect, func() mqtt.Token { return away.Subscribe(s1State, 1, nil) }} {
 		if tok := step(); !tok.WaitTimeout(patience) || tok.Error() != nil {
 			t.Fatal(tok.Error())

@@ -46,6 +46,9 @@ type Config struct {
 	// OnSubscribed is called whenever the session has subscribed: with the embedded broker,
 	// its Admit. May be nil.
 	OnSubscribed func()
+	// OnTaken is told how many messages of QoS 0 wait to be stored no longer, or found no room:
+	// with the embedded broker, its Taken. May be nil. It must not block.
+	OnTaken func(count int)
 }
 
 // Counts are totals since the start.
@@ -119,7 +122,7 @@ func New(cfg Config, sink Sink, log *slog.Logger) (*Ingest, error) {
 	}
 	d := decode.New(decode.Config{Building: cfg.Building, Gateways: cfg.Gateways, Discovery: cfg.Discovery, Zone: cfg.Zone})
 	return &Ingest{cfg: cfg, sink: sink, log: log, decoder: d, recent: newRecent(), engine: rules.New(cfg.Rules, cfg.Zone),
-		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, log),
+		link:       newLink(cfg.Link, "estate-ingest-"+cfg.Building, d.Filters(), cfg.Now, cfg.OnSubscribed, cfg.OnTaken, log),
 		service:    service{watched: map[string]bool{}, strays: map[string]time.Time{}},
 		follows:    follows{told: map[string]bool{}, aliases: map[string]string{}},
 		quarantine: quarantine{list: map[string]*Candidate{}},

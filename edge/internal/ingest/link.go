@@ -81,7 +81,7 @@ type link struct {
 	left       Period // when messages were left out
 }
 
-func newLink(cfg Link, clientID string, filters []string, now func() time.Time, onReady func(), log *slog.Logger) *link {
+func newLink(cfg Link, clientID string, filters []string, now func() time.Time, onReady func(), onTaken func(int), log *slog.Logger) *link {
 	if cfg.RetryMin == 0 {
 		cfg.RetryMin = time.Second
 	}
@@ -89,7 +89,7 @@ func newLink(cfg Link, clientID string, filters []string, now func() time.Time, 
 		cfg.RetryMax = time.Minute
 	}
 	l := &link{cfg: cfg, clientID: clientID, filters: map[string]byte{}, log: log, now: now, onReady: onReady,
-		queue: newQueue(), again: make(chan struct{}, 1), out: make(chan outgoing, 64), connected: make(chan struct{}, 1), asked: make(chan struct{}, 1),
+		queue: newQueue(onTaken), again: make(chan struct{}, 1), out: make(chan outgoing, 64), connected: make(chan struct{}, 1), asked: make(chan struct{}, 1),
 		blindSince: now()}
 	for _, f := range filters {
 		l.filters[f] = 1

@@ -18,7 +18,7 @@ import (
 
 // tapped is a wire that reads a stream, and what its tap got.
 func tapped(r io.Reader) (*wire, *[]message) {
-	got, q := &[]message{}, newQueue()
+	got, q := &[]message{}, newQueue(nil)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return &wire{in: bufio.NewReaderSize(r, readBuffer), tap: tap{topic: q.topic, take: func(m message) { *got = append(*got, m) },
 		now: func() time.Time { return at }}}, got

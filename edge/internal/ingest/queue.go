@@ -49,7 +49,8 @@ type topic struct {
 // that the connection is always read: a broker cuts off who does not. What finds no room is
 // counted.
 type queue struct {
-	ready chan struct{} // holds a token while something waits
+	ready chan struct{}   // holds a token while something waits
+	taken func(count int) // is told of messages of QoS 0 that wait no longer
 
 	mu      sync.Mutex
 	list    []message
@@ -61,8 +62,11 @@ type queue struct {
 	names   map[string]*topic
 }
 
-func newQueue() *queue {
-	return &queue{ready: make(chan struct{}, 1), names: map[string]*topic{}}
+func newQueue(taken func(count int)) *queue {
+	if taken == nil {
+		taken = func(int) {}
+	}
+	return &queue{ready: make(chan struct{}, 1), taken: taken, names: map[string]*topic{}}
 }
 
 // topic finds or makes the topic of a name. Those without anything to remember are forgotten when
@@ -91,6 +95,14 @@ func (q *queue) topic(name []byte) *topic {
 // put says whether there was room. At QoS 0 the room that is left is also the most that one topic
 // may use: who floods leaves half of it to the others.
 func (q *queue) put(m message) bool {
+	room := q.add(m)
+	if !room && m.qos == 0 {
+		q.taken(1)
+	}
+	return room
+}
+
+func (q *queue) add(m message) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	size := m.size()
@@ -115,15 +127,24 @@ func (q *queue) put(m message) bool {
 
 // take moves up to most messages to the end of a batch.
 func (q *queue) take(batch []message, most int) []message {
+	batch, loose := q.remove(batch, most)
+	if loose > 0 {
+		q.taken(loose)
+	}
+	return batch
+}
+
+func (q *queue) remove(batch []message, most int) (list []message, loose int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := min(most, len(q.list))
 	for _, m := range q.list[:n] {
 		if m.qos == 0 {
-			q.loose--
+			loose++
 			m.topic.loose--
 		}
 	}
+	q.loose -= loose
 	batch = append(batch, q.list[:n]...)
 	rest := copy(q.list, q.list[n:])
 	clear(q.list[rest:])
@@ -131,7 +152,7 @@ func (q *queue) take(batch []message, most int) []message {
 	if rest > 0 {
 		offer(q.ready)
 	}
-	return batch
+	return batch, loose
 }
 
 // stored forgets messages that are stored, and says whether nothing is left.

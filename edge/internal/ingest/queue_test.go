@@ -9,7 +9,7 @@ import (
 // sends most, and QoS 1 is kept beside it.
 func TestQueueSharesRoom(t *testing.T) {
 	t.Parallel()
-	q := newQueue()
+	q := newQueue(nil)
 	put := func(qos byte, topic string) bool {
 		return q.put(message{qos: qos, topic: q.topic([]byte(topic)), payload: []byte("x")})
 	}
@@ -51,7 +51,7 @@ func TestQueueSharesRoom(t *testing.T) {
 // TestQueueBytes: large messages are bounded by their bytes, at QoS 1 too.
 func TestQueueBytes(t *testing.T) {
 	t.Parallel()
-	q := newQueue()
+	q := newQueue(nil)
 	large := message{qos: 1, topic: q.topic([]byte("a")), payload: make([]byte, queueBytesMax/4-1)}
 	for n := range 5 {
 		if got, want := q.put(large), n < 4; got != want {
@@ -71,7 +71,7 @@ func TestQueueBytes(t *testing.T) {
 // own.
 func TestTopicsForgotten(t *testing.T) {
 	t.Parallel()
-	q := newQueue()
+	q := newQueue(nil)
 	q.put(message{topic: q.topic([]byte("kept")), payload: []byte("x")})
 	for n := range 3 * topicsMax {
 		q.topic(fmt.Append(nil, "new/", n))
