@@ -18,6 +18,7 @@ import (
 
 	"estate/internal/apiclient"
 	"estate/internal/desk"
+	"estate/internal/lab"
 	"estate/internal/lab/stack"
 	"estate/sync/record"
 )
@@ -73,7 +74,7 @@ func TestAcknowledgedIsKept(t *testing.T) {
 		for _, f := range all {
 			f.cycles = append(f.cycles, floodCycle{from: began.Truncate(time.Second)})
 			f.begun.Store(false)
-			flooding.Go(func() { f.flood(e) })
+			flooding.Go(func() { f.flood(t.Context(), e) })
 		}
 		timer := time.NewTimer(length)
 		<-timer.C
@@ -161,14 +162,14 @@ type floodCycle struct {
 }
 
 // flood sends until the edge is gone.
-func (f *flooder) flood(e *stack.Edge) {
+func (f *flooder) flood(ctx context.Context, e *stack.Edge) {
 	cycle := &f.cycles[len(f.cycles)-1]
-	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + e.MQTT()).SetClientID(f.login.ClientID).SetUsername(f.login.Username).
+	client, err := lab.SignIn(ctx, mqtt.NewClientOptions().AddBroker("tcp://"+e.MQTT()).SetClientID(f.login.ClientID).SetUsername(f.login.Username).
 		SetPassword(f.login.Password).SetAutoReconnect(false).SetConnectTimeout(patience))
-	defer client.Disconnect(0)
-	if t := client.Connect(); !t.WaitTimeout(patience) || t.Error() != nil {
+	if err != nil {
 		return // it was killed before
 	}
+	defer client.Disconnect(0)
 	type sent struct {
 		value int
 		token mqtt.Token
