@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"estate/edge/internal/broker"
 	"estate/edge/internal/ingest"
 	"estate/internal/lab"
+	"estate/internal/lab/labtest"
 	"estate/internal/rules"
 )
 
@@ -48,7 +50,7 @@ func grants() map[string]broker.Grant {
 }
 
 func startEmbedded(t *testing.T, on func(broker.Violation)) *embedded {
-	e := &embedded{dir: filepath.Join(t.TempDir(), "mqtt"), addr: "127.0.0.1:0", on: on}
+	e := &embedded{dir: filepath.Join(t.TempDir(), "mqtt"), addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(labtest.FreePort(t))), on: on}
 	e.start(t)
 	t.Cleanup(func() { e.b.Close() })
 	return e
@@ -114,13 +116,7 @@ func startMosquitto(t *testing.T) *mosquitto {
 // startMosquittoWith starts it with lines of its configuration.
 func startMosquittoWith(t *testing.T, lines string) *mosquitto {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr, _ := l.Addr().(*net.TCPAddr)
-	_ = l.Close()
-	m := &mosquitto{conf: filepath.Join(t.TempDir(), "mosquitto.conf"), port: addr.Port}
+	m := &mosquitto{conf: filepath.Join(t.TempDir(), "mosquitto.conf"), port: labtest.FreePort(t)}
 	hash, err := broker.MosquittoHash("secret", rand.Reader)
 	if err != nil {
 		t.Fatal(err)
