@@ -19,8 +19,8 @@ import (
 
 // packet is one of MQTT with a body of some length.
 func packet(first byte, length int) string {
-	head := binary.AppendUvarint([]byte{first}, uint64(length)) //nolint:gosec // never negative
-	return string(head) + strings.Repeat("\x30", length)        // a body that looks like packets
+	head := binary.AppendUvarint([]byte{first}, uint64(length))
+	return string(head) + strings.Repeat("\x30", length) // a body that looks like packets
 }
 
 // stream is a connection's beginning, with three messages of QoS 0.
