@@ -63,6 +63,9 @@ type Queue[T any] struct {
 	Overlap func(batch []*Call[T], handOn func()) error
 	// Max bounds a batch, so that a commit's latency stays bounded.
 	Max int
+	// Between, where it is set, is called after a batch of several, before the next is taken: who
+	// comes until it returns is in that.
+	Between func()
 
 	mu      sync.Mutex
 	busy    bool
@@ -134,6 +137,9 @@ func (q *Queue[T]) drain(batch []*Call[T]) {
 	for len(batch) > 0 {
 		if q.run(batch) {
 			return
+		}
+		if q.Between != nil && len(batch) > 1 {
+			q.Between()
 		}
 		batch = q.take(batch)
 	}

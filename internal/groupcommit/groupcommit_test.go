@@ -42,6 +42,46 @@ func TestCallersShareCommits(t *testing.T) {
 	})
 }
 
+// Who comes between two batches is in the next one; after a batch of one nobody is waited for.
+func TestComesBetween(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		var wg sync.WaitGroup
+		between := 0
+		gate, q := make(chan struct{}), &Queue[int]{Max: 4}
+		come := func() {
+			wg.Go(func() {
+				if err := q.Do(t.Context(), func(int) error { return nil }); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		q.Run = func(batch []*Call[int]) error {
+			<-gate
+			sizes = append(sizes, len(batch))
+			for _, c := range batch {
+				_ = c.Try(0)
+			}
+			return nil
+		}
+		q.Between = func() {
+			between++
+			come()
+			synctest.Wait()
+		}
+		for range 6 { // one alone, four together, and one who waits
+			come()
+			synctest.Wait()
+		}
+		close(gate)
+		wg.Wait()
+		if want := []int{1, 4, 2, 1}; !slices.Equal(sizes, want) || between != 2 {
+			t.Errorf("batches of %v and %d times between, want %v and 2", sizes, between, want)
+		}
+	})
+}
+
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	own := errors.New("own")
