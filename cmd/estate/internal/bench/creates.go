@@ -33,8 +33,15 @@ func creates(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
+	// Both write to PostgreSQL: each begins with as much of a log to write over.
+	if err := s.ready(ctx, count); err != nil {
+		return err
+	}
 	cloud, err := s.createAt(ctx, "cloud", s.atCloud, count)
 	if err != nil {
+		return err
+	}
+	if err := s.ready(ctx, count); err != nil {
 		return err
 	}
 	single, err := s.singleRows(ctx, count)
