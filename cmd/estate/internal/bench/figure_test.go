@@ -158,3 +158,26 @@ func TestTicketsAreTheSameEachRun(t *testing.T) {
 		t.Errorf("only %d different words in a description", len(distinct))
 	}
 }
+
+// The end is looked for often, and what is far from it seldom.
+func TestUntilLook(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name       string
+		since      time.Duration
+		there, all int64
+		want       time.Duration
+	}{
+		{"NothingThere", time.Second, 0, 100, 0},
+		{"FarFromTheEnd", time.Second, 10, 100, barEvery},
+		{"NearTheEnd", 990 * time.Millisecond, 99, 100, 2500 * time.Microsecond},
+		{"AllThere", time.Second, 100, 100, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := untilLook(c.since, c.there, c.all); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
