@@ -47,6 +47,32 @@ type tableText struct {
 	probed  int // the column whose values a probe knows, -1 for none
 }
 
+// hashed marks a fingerprint of tables whose probed column has an index of hashes.
+const hashed = " hashed"
+
+// fingerprint is what the table was last made from, the form of its indexes included.
+func (t tableText) fingerprint() string {
+	if t.probed < 0 {
+		return t.Fingerprint
+	}
+	return t.Fingerprint + hashed
+}
+
+// indexText are the statements for a column's index, with those that drop what releases before
+// or beside this one made of it. Of a probed column one value is looked up at a time, and those
+// of new records fall anywhere: an index of their hashes takes half of what a tree does.
+func (t tableText) indexText(column int) []string {
+	c, table := t.Columns[column], quote(t.Kind)
+	tree, hash, name := quote(t.Kind+"_by_"+c.Name), quote(t.Kind+"_by_"+c.Name+"_hash"), quote(c.Name)
+	switch {
+	case !c.Indexed || c.Set:
+		return []string{"DROP INDEX IF EXISTS " + tree, "DROP INDEX IF EXISTS " + hash}
+	case column == t.probed:
+		return []string{"DROP INDEX IF EXISTS " + tree, "CREATE INDEX IF NOT EXISTS " + hash + " ON " + table + " USING hash (" + name + ")"}
+	}
+	return []string{"DROP INDEX IF EXISTS " + hash, "CREATE INDEX IF NOT EXISTS " + tree + " ON " + table + " (building, " + name + ") WHERE " + name + " IS NOT NULL"}
+}
+
 func newTableText(t projection.Table) tableText {
 	// As in Load, each key is looked up in the primary key, whatever the planner believes: it
 	// would join all of a building's rows where it has no statistics yet, or old ones.
@@ -242,12 +268,23 @@ func (s *Store) project(ctx context.Context, tables []projection.Table) error {
 
 func projectKind(ctx context.Context, c *pgx.Conn, t tableText) error {
 	var have string
-	if err := c.QueryRow(ctx, selectFingerprint, t.Kind).Scan(&have); err != nil || have == t.Fingerprint {
+	if err := c.QueryRow(ctx, selectFingerprint, t.Kind).Scan(&have); err != nil || have == t.fingerprint() {
 		return err
 	}
 	if err := pgx.BeginFunc(ctx, c, func(tx pgx.Tx) error { return shape(ctx, tx, t) }); err != nil {
 		return err
 	}
+	if have != t.Fingerprint { // otherwise its rows are right, and only an index was not
+		if err := projectAll(ctx, c, t); err != nil {
+			return err
+		}
+	}
+	_, err := c.Exec(ctx, upsertFingerprint, t.Kind, t.fingerprint())
+	return err
+}
+
+// projectAll makes a table's rows again from the records.
+func projectAll(ctx context.Context, c *pgx.Conn, t tableText) error {
 	rows, err := c.Query(ctx, selectBuildings)
 	if err != nil {
 		return err
@@ -268,8 +305,7 @@ func projectKind(ctx context.Context, c *pgx.Conn, t tableText) error {
 			}
 		}
 	}
-	_, err = c.Exec(ctx, upsertFingerprint, t.Kind, t.Fingerprint)
-	return err
+	return nil
 }
 
 // shape makes the table, its missing columns and its indexes, and drops those that no release
@@ -295,20 +331,17 @@ func shape(ctx context.Context, tx pgx.Tx, t tableText) error {
 	if !have["building"] || !have["id"] || !have["position"] {
 		return errors.New("its name is that of another table")
 	}
-	for _, column := range t.Columns {
+	for i, column := range t.Columns {
 		name := quote(column.Name)
 		if !have[column.Name] {
 			if _, err := tx.Exec(ctx, "ALTER TABLE "+table+" ADD COLUMN "+name+" "+columnType(column)); err != nil {
 				return err
 			}
 		}
-		index := quote(t.Kind + "_by_" + column.Name)
-		text := "DROP INDEX IF EXISTS " + index
-		if column.Indexed && !column.Set {
-			text = "CREATE INDEX IF NOT EXISTS " + index + " ON " + table + " (building, " + name + ") WHERE " + name + " IS NOT NULL"
-		}
-		if _, err := tx.Exec(ctx, text); err != nil {
-			return err
+		for _, text := range t.indexText(i) {
+			if _, err := tx.Exec(ctx, text); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

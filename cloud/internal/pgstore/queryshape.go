@@ -70,7 +70,7 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 	}
 	if shape.Lead != "" && shape.Order == "" && len(shape.Filters)+len(shape.Text) == 0 && !shape.Scoped && !shape.Hides {
 		f, _ := kind.Field(shape.Lead)
-		text.lead, text.leadType = leadText(kind.Name, f), f.Type
+		text.lead, text.leadType = leadText(kind.Name, f, shape.Probed), f.Type
 	}
 	if shape.Probed {
 		lead, table := quote(shape.Lead), quote(kind.Name)
@@ -86,10 +86,15 @@ func newShapeText(shape desk.Shape, kind schema.Kind) shapeText {
 
 // leadText looks values up one by one. The fence (OFFSET 0) is between look-up and order:
 // without it a planner who knows nothing of the table yet walks all records of the building
-// in the order that is asked for. For the sub-select see selectRecords.
-func leadText(kind string, f schema.Field) string {
+// in the order that is asked for. For the sub-select see selectRecords. An index of hashes knows
+// no buildings, so another fence keeps the planner from walking the building's rows.
+func leadText(kind string, f schema.Field, probed bool) string {
+	found := quote(kind) + " WHERE building = $1 AND " + quote(f.Name) + " = k.value"
+	if probed {
+		found = "(SELECT id, building FROM " + quote(kind) + " WHERE " + quote(f.Name) + " = k.value OFFSET 0) anywhere WHERE building = $1"
+	}
 	return "SELECT k.nth, r.id, r.position, r.body FROM unnest((SELECT $2::" + fieldType(f) + "[])) WITH ORDINALITY AS k (value, nth)" +
-		" CROSS JOIN LATERAL (SELECT id FROM (SELECT id FROM " + quote(kind) + " WHERE building = $1 AND " + quote(f.Name) + " = k.value OFFSET 0) all_of ORDER BY id LIMIT $3) t" +
+		" CROSS JOIN LATERAL (SELECT id FROM (SELECT id FROM " + found + " OFFSET 0) all_of ORDER BY id LIMIT $3) t" +
 		" CROSS JOIN LATERAL (SELECT id, position, body FROM record WHERE building = $1 AND kind = '" + kind + "' AND id = t.id OFFSET 0) r ORDER BY k.nth, r.id"
 }
 

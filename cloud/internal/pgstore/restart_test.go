@@ -181,6 +181,50 @@ func TestProjectionFollowsTheKinds(t *testing.T) {
 	}
 }
 
+// Codes are found by an index of their hashes. Where a release before this one left a tree, or
+// makes one again, that goes, and rows that are right are not made again.
+func TestProbedIndexIsOfHashes(t *testing.T) {
+	t.Parallel()
+	ctx, url := t.Context(), pgtest.Database(t)
+	const indexes = "SELECT string_agg(indexname || ' ' || (indexdef LIKE '%USING hash (code)%')::text, ',' ORDER BY indexname) FROM pg_indexes WHERE indexname LIKE 'ticket_by_code%'"
+	const want = "ticket_by_code_hash true"
+	opened := func() *Store {
+		t.Helper()
+		s, err := Open(ctx, url, Options{Kinds: schema.Kinds()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		var got string
+		if err := s.Pool().QueryRow(ctx, indexes).Scan(&got); err != nil || got != want {
+			t.Fatalf("indexes %q, %v, want %q", got, err, want)
+		}
+		return s
+	}
+	s := opened()
+	if err := putTickets(ctx, s, 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	// As the release before left it; the title shows that the row was not made again.
+	_, err := s.Pool().Exec(ctx, `DROP INDEX ticket_by_code_hash; CREATE INDEX ticket_by_code ON ticket (building, code) WHERE code IS NOT NULL;
+		UPDATE projection SET fingerprint = replace(fingerprint, ' hashed', '') WHERE kind = 'ticket'; UPDATE ticket SET title = 'kept'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = opened()
+	var kept int
+	if err := s.Pool().QueryRow(ctx, "SELECT count(*) FROM ticket WHERE title = 'kept'").Scan(&kept); err != nil || kept != 3 {
+		t.Errorf("%d rows are as they were, %v, want 3", kept, err)
+	}
+	if _, err := s.Pool().Exec(ctx, "UPDATE projection SET fingerprint = 'another' WHERE kind = 'ticket'"); err != nil {
+		t.Fatal(err)
+	}
+	s = opened()
+	if err := s.Pool().QueryRow(ctx, "SELECT count(*) FROM ticket WHERE title = 'kept'").Scan(&kept); err != nil || kept != 0 {
+		t.Errorf("%d rows of another form were kept, %v, want none", kept, err)
+	}
+}
+
 func conflicting(building record.ID) replica.RecordRow {
 	r := storetest.MakeRecord(building, 1, "one")
 	second := storetest.MakeRecord(building, 2, "two")
