@@ -22,27 +22,15 @@ type datasync struct {
 	sync syncFunc
 
 	mu         sync.Mutex
-	methods    map[methodsOf]uintptr // of open files: the same as SQLite's but for what is said here
+	methods    map[uintptr]uintptr // of open files: SQLite's, and the same but for xSync
 	systemOpen uintptr
 	systemSync uintptr
-	log        logFile
-}
-
-// methodsOf names methods by SQLite's own, and by whether the file is a log.
-type methodsOf struct {
-	system uintptr
-	log    bool
 }
 
 type (
 	openFunc = func(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uintptr) int32
 	syncFunc = func(tls *libc.TLS, file uintptr, flags int32) int32
 )
-
-// fileFunc is the functions of a VFS and its files that are ours or that ours call.
-type fileFunc interface {
-	openFunc | syncFunc | transferFunc | truncateFunc | sizeFunc | closeFunc
-}
 
 // datasyncName is how a connection string names the VFS.
 const datasyncName = "estate-datasync"
@@ -57,7 +45,7 @@ var theDatasync = sync.OnceValue(func() *datasync {
 	if system == 0 || err != nil {
 		return nil
 	}
-	d := &datasync{methods: map[methodsOf]uintptr{}}
+	d := &datasync{methods: map[uintptr]uintptr{}}
 	d.open, d.sync = d.opens, d.syncs
 	own := copied[sqlite3.Tsqlite3_vfs](tls, system)
 	if own == 0 {
@@ -66,7 +54,6 @@ var theDatasync = sync.OnceValue(func() *datasync {
 	vfs := at[sqlite3.Tsqlite3_vfs](own)
 	d.systemOpen = vfs.FxOpen
 	vfs.FpNext, vfs.FzName, vfs.FxOpen = 0, name, codeAt(&d.open)
-	vfs.FszOsFile = max(vfs.FszOsFile, int32(gatheredAt+unsafe.Sizeof(gathered{})))
 	if sqlite3.Xsqlite3_vfs_register(tls, own, 0) != sqlite3.SQLITE_OK {
 		return nil
 	}
@@ -82,8 +69,7 @@ func datasyncVFS() string {
 	return datasyncName
 }
 
-// opens is the VFS's xOpen: the system's, after which files are synced by syncs, and what is
-// written into logs is gathered.
+// opens is the VFS's xOpen: the system's, after which files are synced by syncs.
 func (d *datasync) opens(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uintptr) int32 {
 	rc := functionAt[openFunc](d.systemOpen)(tls, vfs, name, file, flags, outFlags)
 	if rc != sqlite3.SQLITE_OK {
@@ -92,22 +78,14 @@ func (d *datasync) opens(tls *libc.TLS, vfs, name, file uintptr, flags int32, ou
 	f := at[sqlite3.Tsqlite3_file](file)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	// SQLite locks no log, so all have the same methods.
-	of := methodsOf{f.FpMethods, flags&sqlite3.SQLITE_OPEN_WAL != 0}
-	own, known := d.methods[of]
+	own, known := d.methods[f.FpMethods]
 	if !known {
 		if own = copied[sqlite3.Tsqlite3_io_methods](tls, f.FpMethods); own == 0 {
 			return rc // it is synced as SQLite does
 		}
 		m := at[sqlite3.Tsqlite3_io_methods](own)
 		d.systemSync, m.FxSync = m.FxSync, codeAt(&d.sync)
-		if of.log {
-			d.log.gathers(m)
-		}
-		d.methods[of] = own
-	}
-	if of.log {
-		*gatheredOf(file) = gathered{}
+		d.methods[f.FpMethods] = own
 	}
 	f.FpMethods = own
 	return rc
@@ -153,7 +131,7 @@ func copied[T any](tls *libc.TLS, from uintptr) uintptr {
 }
 
 // codeAt is the address of a function that is kept.
-func codeAt[F fileFunc](kept *F) uintptr { return *(*uintptr)(unsafe.Pointer(kept)) } //nolint:gosec // a function is one pointer
+func codeAt[F openFunc | syncFunc](kept *F) uintptr { return *(*uintptr)(unsafe.Pointer(kept)) } //nolint:gosec // a function is one pointer
 
 // functionAt is what stands at an address of code.
-func functionAt[F fileFunc](code uintptr) F { return *(*F)(unsafe.Pointer(&code)) } //nolint:gosec // likewise
+func functionAt[F openFunc | syncFunc](code uintptr) F { return *(*F)(unsafe.Pointer(&code)) } //nolint:gosec // likewise
