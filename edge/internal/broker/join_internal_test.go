@@ -70,15 +70,7 @@ func TestBackPressure(t *testing.T) {
 	t.Parallel()
 	const size, each, surely = 100, 2000, 20
 	topics := []string{"a", "b", "c"}
-	b, err := Start(Config{Addr: "127.0.0.1:0", StoreDir: filepath.Join(t.TempDir(), "mqtt"), Now: time.Now,
-		Authenticate: func(_ context.Context, l Login) (Grant, bool) {
-			return Grant{Role: RoleDevice, ClientID: l.ClientID, Building: "oak", Device: l.ClientID}, true
-		}}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	b.window = newWindow(size, never)
+	b := narrow(t, size)
 	var came, left, most, sure atomic.Int64
 	all, take := make(chan struct{}), make(chan struct{}, len(topics)*each)
 	edge := client(t, b.URL(), b.internal, func(m mqtt.Message) {
@@ -136,6 +128,21 @@ func TestBackPressure(t *testing.T) {
 	}
 }
 
+// narrow is a broker that lets in whoever comes, with room for so many messages of QoS 0.
+func narrow(t *testing.T, size int) *Broker {
+	t.Helper()
+	b, err := Start(Config{Addr: "127.0.0.1:0", StoreDir: filepath.Join(t.TempDir(), "mqtt"), Now: time.Now,
+		Authenticate: func(_ context.Context, l Login) (Grant, bool) {
+			return Grant{Role: RoleDevice, ClientID: l.ClientID, Building: "oak", Device: l.ClientID}, true
+		}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	b.window = newWindow(size, never)
+	return b
+}
+
 func client(t *testing.T, url string, l Login, on func(mqtt.Message)) mqtt.Client {
 	t.Helper()
 	id := l.ClientID
@@ -186,15 +193,7 @@ func TestTakesNoAnswer(t *testing.T) {
 func TestLeavesAtOnce(t *testing.T) {
 	t.Parallel()
 	const size, count = 10, 1000
-	b, err := Start(Config{Addr: "127.0.0.1:0", StoreDir: filepath.Join(t.TempDir(), "mqtt"), Now: time.Now,
-		Authenticate: func(_ context.Context, l Login) (Grant, bool) {
-			return Grant{Role: RoleDevice, ClientID: l.ClientID, Building: "oak", Device: l.ClientID}, true
-		}}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	b.window = newWindow(size, never)
+	b := narrow(t, size)
 	came := make(chan struct{}, count)
 	edge := client(t, b.URL(), b.internal, func(mqtt.Message) { came <- struct{}{} })
 	if err := settle(edge.Subscribe("#", 1, nil), "subscribe"); err != nil {
