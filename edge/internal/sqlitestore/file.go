@@ -50,6 +50,7 @@ const (
 // dsn is the connection string. synchronous=FULL is what makes an acknowledgement true
 // after power loss; group commit pays for it.
 func dsn(path string, write bool) string {
+	pagePool() // before SQLite is used at all
 	q := url.Values{"_pragma": {"journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(5000)", "temp_store(MEMORY)", fmt.Sprintf("wal_autocheckpoint(%d)", logPagesFar)}}
 	if write {
 		q.Set("_txlock", "immediate")
