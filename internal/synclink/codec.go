@@ -88,14 +88,19 @@ func (c *Codec) room() *bytes.Buffer {
 }
 
 // Decode reads a frame; what it returns shares no memory with it. It returns wire.ErrFrame, wire.ErrTooLarge or wire.ErrUnknown.
-func (c *Codec) Decode(frame []byte) (wire.Message, error) {
+func (c *Codec) Decode(frame []byte) (wire.Message, error) { return c.decode(frame, false) }
+
+// decode is Decode; a page that came plain keeps the memory of a frame that it may own.
+func (c *Codec) decode(frame []byte, own bool) (wire.Message, error) {
 	t, flags, payload, err := wire.Unwrap(frame)
 	if err != nil {
 		return nil, err
 	}
 	switch flags {
 	case 0:
-		payload = bytes.Clone(payload)
+		if !own {
+			payload = bytes.Clone(payload)
+		}
 	case wire.FlagCompressed:
 		payload, err = c.expand.DecodeAll(payload, nil)
 		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || errors.Is(err, zstd.ErrWindowSizeExceeded) || len(payload) > wire.FrameBytesMax {
@@ -148,7 +153,7 @@ func (c *Codec) ReadFrame(body io.Reader) (wire.Message, int, error) {
 		}
 		return nil, 0, err
 	}
-	m, err := c.Decode(frame.Bytes())
+	m, err := c.decode(frame.Bytes(), true)
 	return m, int(size) + prefixBytes, err
 }
 

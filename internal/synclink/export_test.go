@@ -1,6 +1,13 @@
 package synclink
 
-import "time"
+import (
+	"bytes"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"estate/sync/wire"
+)
 
 // LimitTurns has a server bring so many lines into step at once, and ping those that wait
 // this often.
@@ -26,3 +33,17 @@ func (s *Server) TakeTurn() (giveBack func()) {
 
 // TurnsTaken counts the lines that have a turn.
 func (s *Server) TurnsTaken() int { return len(s.turns.taken) }
+
+// ReadMessages reads frames one after the other, as a line does.
+func ReadMessages(c *Codec, frames ...[]byte) ([]wire.Message, error) {
+	l := &line{codec: c}
+	var out []wire.Message
+	for _, frame := range frames {
+		m, err := l.readMessage(websocket.BinaryMessage, bytes.NewReader(frame))
+		if err != nil {
+			return out, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}

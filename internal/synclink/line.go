@@ -49,6 +49,9 @@ type line struct {
 	// comes now and then costs the processor nothing that the bytes are worth.
 	speed speed
 
+	// pageBytes is what the last page's frame took; the reader's alone.
+	pageBytes int
+
 	// applying counts the pages being applied: the next is read ahead meanwhile. A line that
 	// brings a single page, as each of a fleet may at once, keeps its bytes only.
 	applying atomic.Int32
@@ -260,9 +263,7 @@ func (l *line) next() (replica.SessionEvent, error) {
 	if err != nil {
 		return nil, err
 	}
-	room := l.codec.room()
-	defer l.codec.rooms.Put(room)
-	m, err := l.readMessage(kind, r, room)
+	m, err := l.readMessage(kind, r)
 	var broken readError
 	switch {
 	case errors.As(err, &broken):
@@ -285,8 +286,15 @@ type readError struct{ error }
 
 // readMessage reads one binary message within the limit. The socket's own read limit would
 // close without a reason.
-func (l *line) readMessage(kind int, r io.Reader, room *bytes.Buffer) (wire.Message, error) {
-	if _, err := room.ReadFrom(io.LimitReader(r, wire.FrameBytesMax+1)); err != nil {
+func (l *line) readMessage(kind int, r io.Reader) (m wire.Message, err error) {
+	room := l.codec.room()
+	kept := false
+	defer func() {
+		if !kept {
+			l.codec.rooms.Put(room)
+		}
+	}()
+	if err := l.fill(room, r); err != nil {
 		return nil, readError{err}
 	}
 	switch {
@@ -297,7 +305,28 @@ func (l *line) readMessage(kind int, r io.Reader, room *bytes.Buffer) (wire.Mess
 		room.Reset() // decodes as a malformed frame
 	}
 	l.hooks.frameIn(room.Len())
-	return l.codec.Decode(room.Bytes())
+	own := room.Len() >= room.Cap()/2 // a small page must not hold the memory of a large one
+	m, err = l.codec.decode(room.Bytes(), own)
+	if _, page := m.(wire.Page); page {
+		kept, l.pageBytes = own, room.Len()
+	}
+	return m, err
+}
+
+// fill reads a message, one byte beyond the limit at the most. One that is not small is given
+// at once what the page before it took: so a length that was only announced costs nothing, and
+// what was sent no more than its size again.
+func (l *line) fill(room *bytes.Buffer, r io.Reader) error {
+	if n, err := io.CopyN(room, r, smallBytes); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		return fmt.Errorf("after %d bytes: %w", n, err)
+	}
+	const slack = 16 // pages differ a little
+	room.Grow(max(l.pageBytes+l.pageBytes/slack-room.Len(), 0) + bytes.MinRead)
+	_, err := room.ReadFrom(io.LimitReader(r, wire.FrameBytesMax+1-smallBytes))
+	return err
 }
 
 // write writes what waits and ends; after the goodbye it closes the socket in order.

@@ -53,6 +53,8 @@ const (
 	// idleReadBytes is what a line keeps to read with: a heartbeat and a frame's head. A
 	// page is read past it.
 	idleReadBytes = 512
+	// smallBytes is more than all messages take but those that carry records.
+	smallBytes = 4 << 10
 )
 
 // Node is what a link needs of replica.Node.
