@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 
 	"estate/sync/record"
 )
@@ -48,17 +47,15 @@ func queueKeys(b *pgx.Batch, of [16]byte, keys []record.Key, scan func(pgx.Rows)
 	}
 	var kinds []string
 	var first, last []int32
-	ids := make([]pgtype.UUID, len(keys))
-	for i, k := range keys {
-		ids[i] = pgtype.UUID{Bytes: k.ID, Valid: true}
-		n := len(kinds)
+	for i := range keys {
+		k, n := &keys[i], len(kinds)
 		if n == 0 || kinds[n-1] != k.Kind || last[n-1]-first[n-1] == stretchKeys-1 {
 			kinds, first, last = append(kinds, k.Kind), append(first, int32(i)+1), append(last, int32(i)+1)
 			continue
 		}
 		last[n-1]++
 	}
-	query(b, scan, selectStretches, of, kinds, first, last, ids)
+	query(b, scan, selectStretches, of, kinds, first, last, uuidsOf(keys))
 }
 
 // ranges are the numbers of events, from the first to the last of each unbroken row.

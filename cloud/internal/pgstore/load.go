@@ -238,12 +238,12 @@ func dotColumns(dots []record.Dot) ([]record.ID, []int64) {
 }
 
 // columns are the kinds and ids of keys, side by side.
-func columns(keys []record.Key) (kinds []string, ids []pgtype.UUID) {
-	kinds, ids = make([]string, len(keys)), make([]pgtype.UUID, len(keys))
-	for i, k := range keys {
-		kinds[i], ids[i] = k.Kind, pgtype.UUID{Bytes: k.ID, Valid: true}
+func columns(keys []record.Key) (kinds []string, ids uuidsOf) {
+	kinds = make([]string, len(keys))
+	for i := range keys {
+		kinds[i] = keys[i].Kind
 	}
-	return kinds, ids
+	return kinds, keys
 }
 
 func queuePeer(b *pgx.Batch, building record.ID, need replica.Need, have *replica.Have) {

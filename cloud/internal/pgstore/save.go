@@ -351,14 +351,38 @@ func flat(args []any) []any {
 	return args
 }
 
-// uuids are an argument. The driver looks into a flat array without reflection.
-func uuids(ids []record.ID) pgtype.FlatArray[pgtype.UUID] {
-	out := make(pgtype.FlatArray[pgtype.UUID], len(ids))
-	for i, id := range ids {
-		out[i] = pgtype.UUID{Bytes: id, Valid: true}
-	}
-	return out
+// uuids are ids as an argument; the driver reads them where they are.
+type uuids []record.ID
+
+// Dimensions implements pgtype.ArrayGetter.
+func (u uuids) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(u)) }
+
+// Index implements pgtype.ArrayGetter.
+func (u uuids) Index(i int) any { return (*uuidValue)(&u[i]) }
+
+// IndexType implements pgtype.ArrayGetter.
+func (u uuids) IndexType() any { return new(uuidValue) }
+
+// uuidsOf is uuids of keys.
+type uuidsOf []record.Key
+
+// Dimensions implements pgtype.ArrayGetter.
+func (u uuidsOf) Dimensions() []pgtype.ArrayDimension { return oneDimension(len(u)) }
+
+// Index implements pgtype.ArrayGetter.
+func (u uuidsOf) Index(i int) any { return (*uuidValue)(&u[i].ID) }
+
+// IndexType implements pgtype.ArrayGetter.
+func (u uuidsOf) IndexType() any { return new(uuidValue) }
+
+func oneDimension(length int) []pgtype.ArrayDimension {
+	return []pgtype.ArrayDimension{{Length: int32(length), LowerBound: 1}}
 }
+
+type uuidValue record.ID
+
+// UUIDValue implements pgtype.UUIDValuer.
+func (u *uuidValue) UUIDValue() (pgtype.UUID, error) { return pgtype.UUID{Bytes: *u, Valid: true}, nil }
 
 // bits stores an unsigned number in PostgreSQL's signed type; int64bits turns it back.
 func bits(n uint64) int64 { return int64(n) }
