@@ -42,6 +42,8 @@ func (a *application) values(l *ledger, c *candidate) string {
 	kind, known := l.node.Rules.Kind(c.key.Kind)
 	cloudOnly := known && !kind.EdgeWrites
 	stored := &l.work(c.key).record
+	// Another node's number that the vector covers passes in every field, and most are one.
+	var last *record.Dot
 	for i := range c.record.Fields {
 		f := &c.record.Fields[i]
 		var here []record.Sibling
@@ -56,14 +58,19 @@ func (a *application) values(l *ledger, c *candidate) string {
 			if hlc.Ahead(s.Stamp, l.now) {
 				return wire.CodeClockAhead
 			}
-			if !a.wrote(l, c.key, f.Name, s.Dot, cloudOnly) {
-				return wire.CodeContextUnsigned
-			}
-			if cloudOnly && !l.fromCloud(s.Dot.Replica) {
-				return wire.CodeKindNotYours
-			}
-			if !merge.Covers(c.record.Context, f.Name, s.Dot, l) {
-				return wire.CodeRecordMalformed
+			if last == nil || *last != s.Dot {
+				if !a.wrote(l, c.key, f.Name, s.Dot, cloudOnly) {
+					return wire.CodeContextUnsigned
+				}
+				if cloudOnly && !l.fromCloud(s.Dot.Replica) {
+					return wire.CodeKindNotYours
+				}
+				if !merge.Covers(c.record.Context, f.Name, s.Dot, l) {
+					return wire.CodeRecordMalformed
+				}
+				if !l.mine(s.Dot.Replica) && s.Dot.N <= c.record.Context.Entry(s.Dot.Replica) {
+					last = &s.Dot
+				}
 			}
 			if code := l.node.Rules.Validate(c.key.Kind, f.Name, s.Value); code != "" {
 				return code
