@@ -7,6 +7,7 @@
 package pglab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ const (
 	startAttemptsMax = 3
 	// connectionsMax serves several cloud processes and parallel tests.
 	connectionsMax = 200
+	sharedMB       = 64
 )
 
 // Options say where and how a cluster runs. The zero value is a throw-away
@@ -52,6 +54,9 @@ type Options struct {
 	Port int
 	// FullDurability keeps fsync on: for the demo and crash tests.
 	FullDurability bool
+	// SharedMB is the memory in which the server keeps pages of tables (shared_buffers), in
+	// megabytes; 0 means 64, enough for a demo and a test.
+	SharedMB int
 }
 
 // Cluster is one private PostgreSQL server. Its methods may be called from
@@ -248,7 +253,7 @@ func (c *Cluster) waitReady(ctx context.Context, cmd *exec.Cmd, port int) error 
 func (c *Cluster) arguments(port int) []string {
 	settings := []string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=", "timezone=UTC", "log_timezone=UTC",
-		"max_connections=" + strconv.Itoa(connectionsMax), "shared_buffers=64MB", "logging_collector=off",
+		"max_connections=" + strconv.Itoa(connectionsMax), fmt.Sprintf("shared_buffers=%dMB", cmp.Or(c.options.SharedMB, sharedMB)), "logging_collector=off",
 	}
 	if !c.options.FullDurability {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")

@@ -42,6 +42,8 @@ type Options struct {
 	DatabaseURL string
 	// FullDurability keeps PostgreSQL's fsync on.
 	FullDurability bool
+	// SharedMB is the private cluster's memory for pages: see pglab.
+	SharedMB int
 	// Progress takes a line per step; nil for none.
 	Progress func(line string)
 }
@@ -115,7 +117,7 @@ func (s *Stack) open(ctx context.Context) error {
 		return err
 	}
 	s.progress("PostgreSQL: starting a private cluster on port %d", port)
-	s.Cluster, err = pglab.Start(ctx, pglab.Options{Dir: filepath.Join(s.options.Dir, "postgres"), Port: port, FullDurability: s.options.FullDurability})
+	s.Cluster, err = pglab.Start(ctx, pglab.Options{Dir: filepath.Join(s.options.Dir, "postgres"), Port: port, FullDurability: s.options.FullDurability, SharedMB: s.options.SharedMB})
 	if err != nil {
 		return err
 	}
